@@ -1,0 +1,88 @@
+# The one front door. Every recipe makes its own virtual environment first: after `git clone`, with Python 3.11 or
+# newer (its venv module) and make, each of these works as the first command.
+#
+#   make demo       install, run a foreign program, and show what it did
+#   make test       the whole suite, bounded: coverage and skips are printed
+#   make test-full  the whole suite at full size
+#   make check      format, lint, types, layers, docs
+#   make bench      measure against native code and the peers that are installed (BENCH_ARGS="--peers native,qemu")
+#   make docs       build the site into site/
+#   make clean      remove everything that the others made
+#
+# PYTHON chooses the interpreter, VENV the environment's folder, TEST_ARGS what goes to pytest besides.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+TEST_ARGS ?=
+BENCH_ARGS ?= --peers native
+
+# Two processes: what a small CI machine has. Worksteal, because single tests differ a thousandfold.
+PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term \
+	$(if $(wildcard ../shared/conformance),--conformance ../shared/conformance)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-guest test test-full check format bench docs clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "polyvm needs Python 3.11 or newer; say which with make PYTHON=python3.x" >&2; exit 1; }
+	@echo "making the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo "this Python has no working venv module; on Debian: apt install python3-venv" >&2; exit 1; }
+
+# A stamp is newer than pyproject.toml when what it names is installed. The package itself is linked, not copied.
+$(VENV)/.run: $(VENV)/bin/python pyproject.toml
+	@echo "installing polyvm"
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml
+	@echo "installing polyvm and the test tools"
+	@$(PIP) install --editable '.[test]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.dev: $(VENV)/.test
+	@echo "installing the development tools"
+	@$(PIP) install --editable '.[test,dev]'
+	@touch $@
+
+demo: $(VENV)/.run
+	@$(BIN)/python examples/demo/show.py
+
+# The committed program is what this makes, byte for byte, from examples/demo/demo.c (a test compares).
+demo-guest: $(VENV)/.test
+	@$(BIN)/python examples/demo/build.py
+
+test: $(VENV)/.test
+	@$(PYTEST) $(TEST_ARGS)
+
+test-full: $(VENV)/.test
+	@$(PYTEST) --full $(TEST_ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.test
+	@$(BIN)/polyvm bench $(BENCH_ARGS)
+
+docs: $(VENV)/.dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "the site is in site/index.html"
+
+clean:
+	rm -rf $(VENV) site build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .hypothesis
+	find src tests docs examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

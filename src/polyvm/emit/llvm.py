@@ -1,0 +1,284 @@
+"""Ops to LLVM text: what every compiler of a trace shares.
+
+Text, because it is some fifty times cheaper to make than builder objects. A subclass says where registers live and
+how control leaves; this module gives the corners of `ir.ops` their exact form, so that poison never means anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from polyvm.emit import llvm_float
+from polyvm.ir.values import Val
+
+UNLIKELY = "!prof !0"
+METADATA = '!0 = !{!"branch_weights", i32 1, i32 100000}\n'
+
+
+class Emitter:
+    """The body of one LLVM function under construction.
+
+    Subclasses implement `field`, `pc`, `get`, `set`, `getx`, `setx`, `address`, `jump`, `trap`, `syscall`, `flush`,
+    `counter` and `leave_golden`, and may override anything else.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.values: dict[Val, str] = {}
+        self.declarations: set[str] = set()
+        self._names = 0
+        self.label = "entry"
+
+    # -- text
+    def name(self) -> str:
+        """A fresh local name."""
+        self._names += 1
+        return f"%t{self._names}"
+
+    def ins(self, text: str) -> str:
+        """Append an instruction with a result; the result's name."""
+        name = self.name()
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def do(self, text: str) -> None:
+        """Append an instruction without a result."""
+        self.lines.append(f"  {text}")
+
+    def fresh_label(self, stem: str) -> str:
+        """A fresh block label."""
+        self._names += 1
+        return f"{stem}{self._names}"
+
+    def start(self, label: str) -> None:
+        """Begin a block."""
+        self.lines.append(f"{label}:")
+        self.label = label
+
+    def call(self, result: str, name: str, *args: str, attributes: str = "") -> str:
+        """Call a function or intrinsic by name, declaring it; each arg is "type value"."""
+        types = ", ".join("metadata" if arg.startswith("metadata") else arg.split(" ", 1)[0] if arg[0] != "<"
+                          else arg[: arg.index(">") + 1] for arg in args)  # fmt: skip
+        self.declarations.add(f"declare {result} @{name}({types})")
+        text = f"call {result} @{name}({', '.join(args)}){' ' + attributes if attributes else ''}"
+        if result == "void":
+            self.do(text)
+            return ""
+        return self.ins(text)
+
+    def unlikely(self, condition: str, cold: Callable[[], None]) -> None:
+        """Run `cold`, which must end its block by leaving, when the condition holds."""
+        taken, go = self.fresh_label("cold"), self.fresh_label("go")
+        self.do(f"br i1 {condition}, label %{taken}, label %{go}, {UNLIKELY}")
+        self.start(taken)
+        cold()
+        self.start(go)
+
+    # -- ops
+    def emit(self, ops: tuple[Val, ...]) -> None:
+        """Emit ops in order."""
+        for op in ops:
+            result = getattr(self, "op_" + op.op, None)
+            if result is not None:
+                value = result(op, [self.values[a] for a in op.args])
+            else:
+                value = _SIMPLE[op.op](self, op, [self.values[a] for a in op.args])
+            if op.bits:
+                self.values[op] = value
+
+    def op_const(self, op: Val, args: list[str]) -> str:
+        """A literal, written signed as LLVM prints it."""
+        assert isinstance(op.attr, int)
+        return str(op.attr)
+
+    def op_field(self, op: Val, args: list[str]) -> str:
+        """A data field: subclasses say where it comes from."""
+        raise NotImplementedError
+
+    def op_select(self, op: Val, args: list[str]) -> str:
+        """Data choice."""
+        t = f"i{op.bits}"
+        return self.ins(f"select i1 {args[0]}, {t} {args[1]}, {t} {args[2]}")
+
+    def op_zext(self, op: Val, args: list[str]) -> str:
+        """Zero extension."""
+        return self.ins(f"zext i{op.args[0].bits} {args[0]} to i{op.bits}")
+
+    def op_sext(self, op: Val, args: list[str]) -> str:
+        """Sign extension."""
+        return self.ins(f"sext i{op.args[0].bits} {args[0]} to i{op.bits}")
+
+    def op_trunc(self, op: Val, args: list[str]) -> str:
+        """Truncation."""
+        return self.ins(f"trunc i{op.args[0].bits} {args[0]} to i{op.bits}")
+
+    # -- memory
+    def address(self, value: str) -> str:
+        """A host pointer for a guest address, confined: outside the guest's space it leaves with a fault."""
+        raise NotImplementedError
+
+    def op_load(self, op: Val, args: list[str]) -> str:
+        """A guest load: never merged, never invented, any alignment."""
+        pointer = self.address_for(op, args[0], op.bits // 8, write=False)
+        return self.ins(f"load volatile i{op.bits}, ptr {pointer}, align 1")
+
+    def op_store(self, op: Val, args: list[str]) -> None:
+        """A guest store."""
+        bits = op.args[1].bits
+        pointer = self.address_for(op, args[0], bits // 8, write=True)
+        self.do(f"store volatile i{bits} {args[1]}, ptr {pointer}, align 1")
+
+    def address_for(self, op: Val, value: str, size: int, *, write: bool) -> str:
+        """The confined host pointer for one access."""
+        return self.address(value)
+
+    def op_amo(self, op: Val, args: list[str]) -> str:
+        """A sequentially consistent read-modify-write. The spec has checked the alignment."""
+        kinds = {"swap": "xchg", "minu": "umin", "maxu": "umax"}
+        assert isinstance(op.attr, str)
+        pointer = self.address_for(op, args[0], op.bits // 8, write=True)
+        kind = kinds.get(op.attr, op.attr)
+        return self.ins(f"atomicrmw volatile {kind} ptr {pointer}, i{op.bits} {args[1]} seq_cst, align {op.bits // 8}")
+
+    def op_cas(self, op: Val, args: list[str]) -> str:
+        """A sequentially consistent compare and swap."""
+        t = f"i{op.bits}"
+        pointer = self.address_for(op, args[0], op.bits // 8, write=True)
+        pair = self.ins(f"cmpxchg volatile ptr {pointer}, {t} {args[1]}, {t} {args[2]} seq_cst seq_cst, align {op.bits // 8}")
+        return self.ins(f"extractvalue {{{t}, i1}} {pair}, 0")
+
+    def op_probe(self, op: Val, args: list[str]) -> None:
+        """Touch the first and the last byte; a write probe adds zero atomically, which needs the right to write."""
+        assert isinstance(op.attr, tuple)
+        size, write = op.attr
+        for offset in {0, size - 1}:
+            at = self.ins(f"add i64 {args[0]}, {offset}") if offset else args[0]
+            pointer = self.address_for(op, at, 1, write=write)
+            if write:
+                self.ins(f"atomicrmw volatile or ptr {pointer}, i8 0 monotonic")
+            else:
+                self.ins(f"load volatile i8, ptr {pointer}, align 1")
+
+    def op_fence(self, op: Val, args: list[str]) -> None:
+        """A full fence; x86 needs an instruction only where a store is ordered before a load."""
+        before, after = op.attr  # type: ignore[misc]  # (before, after)
+        self.do("fence seq_cst" if "w" in before and "r" in after else "fence acq_rel")
+
+    # -- control
+    def op_if(self, op: Val, args: list[str]) -> None:
+        """A structured branch."""
+        then, after = self.fresh_label("then"), self.fresh_label("after")
+        self.do(f"br i1 {args[0]}, label %{then}, label %{after}")
+        self.start(then)
+        body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
+        self.emit(body)
+        if not body or body[-1].op not in ("trap", "syscall"):
+            self.do(f"br label %{after}")
+        self.start(after)
+
+    def op_hint(self, op: Val, args: list[str]) -> None:
+        """Nothing to do."""
+
+    def leave_golden(self) -> None:
+        """End the block: the golden evaluator must do this instruction."""
+        raise NotImplementedError
+
+
+def _binary(e: Emitter, op: Val, args: list[str]) -> str:
+    return e.ins(f"{op.op} i{op.bits} {args[0]}, {args[1]}")
+
+
+def _compare(e: Emitter, op: Val, args: list[str]) -> str:
+    return e.ins(f"icmp {op.op} i{op.args[0].bits} {args[0]}, {args[1]}")
+
+
+def _bounded(count: Val, bits: int) -> bool:
+    """Whether a shift count is surely less than `bits`."""
+    if count.op == "const":
+        assert isinstance(count.attr, int)
+        return count.attr < bits
+    return count.op == "zext" and (1 << count.args[0].bits) <= bits
+
+
+def _shift(e: Emitter, op: Val, args: list[str]) -> str:
+    t = f"i{op.bits}"
+    if _bounded(op.args[1], op.bits):
+        return e.ins(f"{op.op} {t} {args[0]}, {args[1]}")
+    inside = e.ins(f"icmp ult {t} {args[1]}, {op.bits}")
+    if op.op == "ashr":
+        return e.ins(f"ashr {t} {args[0]}, {e.ins(f'select i1 {inside}, {t} {args[1]}, {t} {op.bits - 1}')}")
+    count = e.ins(f"select i1 {inside}, {t} {args[1]}, {t} 0")
+    shifted = e.ins(f"{op.op} {t} {args[0]}, {count}")
+    return e.ins(f"select i1 {inside}, {t} {shifted}, {t} 0")
+
+
+def _rotate(e: Emitter, op: Val, args: list[str]) -> str:
+    t = f"i{op.bits}"
+    name = "llvm.fshl" if op.op == "rotl" else "llvm.fshr"
+    return e.call(t, f"{name}.{t}", f"{t} {args[0]}", f"{t} {args[0]}", f"{t} {args[1]}")
+
+
+def _divide(e: Emitter, op: Val, args: list[str]) -> str:
+    t, (a, b) = f"i{op.bits}", args
+    zero = e.ins(f"icmp eq {t} {b}, 0")
+    bad = zero
+    if op.op in ("sdiv", "srem"):
+        minus = e.ins(f"icmp eq {t} {b}, -1")
+        least = e.ins(f"icmp eq {t} {a}, {-(1 << op.bits - 1)}")
+        bad = e.ins(f"or i1 {zero}, {e.ins(f'and i1 {minus}, {least}')}")
+    # Divided by 1 instead, the overflow case has its defined result already: the minimum, remainder 0.
+    divisor = e.ins(f"select i1 {bad}, {t} 1, {t} {b}")
+    result = e.ins(f"{op.op} {t} {a}, {divisor}")
+    return e.ins(f"select i1 {zero}, {t} {a if op.op.endswith('rem') else -1}, {t} {result}")
+
+
+def _unary(intrinsic: str, *extra: str) -> Callable[[Emitter, Val, list[str]], str]:
+    def emit(e: Emitter, op: Val, args: list[str]) -> str:
+        t = f"i{op.bits}"
+        return e.call(t, f"llvm.{intrinsic}.{t}", f"{t} {args[0]}", *extra)
+
+    return emit
+
+
+def _clmul(e: Emitter, op: Val, args: list[str]) -> str:
+    # PCLMULQDQ multiplies two 64-bit halves into 128 bits.
+    wide = []
+    for arg in args:
+        value = arg if op.args[0].bits == 64 else e.ins(f"zext i{op.args[0].bits} {arg} to i64")
+        wide.append(e.ins(f"insertelement <2 x i64> zeroinitializer, i64 {value}, i32 0"))
+    vector = e.call("<2 x i64>", "llvm.x86.pclmulqdq", f"<2 x i64> {wide[0]}", f"<2 x i64> {wide[1]}", "i8 0")
+    product = e.ins(f"bitcast <2 x i64> {vector} to i128")
+    return product if op.bits == 128 else e.ins(f"trunc i128 {product} to i{op.bits}")
+
+
+def _permute(e: Emitter, op: Val, args: list[str]) -> str:
+    lane, t = op.attr, f"i{op.bits}"
+    assert isinstance(lane, int)
+    lanes, mask = op.bits // lane, (1 << lane) - 1
+    result = "0"
+    for i in range(lanes):
+        index = e.ins(f"and {t} {e.ins(f'lshr {t} {args[1]}, {i * lane}')}, {mask}")
+        inside = e.ins(f"icmp ult {t} {index}, {lanes}")
+        # The modulo keeps the shift defined; the select gives what lies past the end its meaning.
+        count = e.ins(f"and {t} {e.ins(f'mul {t} {index}, {lane}')}, {op.bits - 1}")
+        value = e.ins(f"and {t} {e.ins(f'lshr {t} {args[0]}, {count}')}, {mask}")
+        chosen = e.ins(f"select i1 {inside}, {t} {value}, {t} 0")
+        result = e.ins(f"or {t} {result}, {e.ins(f'shl {t} {chosen}, {i * lane}')}")
+    return result
+
+
+_SIMPLE: dict[str, Callable[[Emitter, Val, list[str]], str]] = {
+    **dict.fromkeys(("add", "sub", "mul", "and", "or", "xor"), _binary),
+    **dict.fromkeys(("eq", "ne", "ult", "ule", "slt", "sle"), _compare),
+    **dict.fromkeys(("shl", "lshr", "ashr"), _shift),
+    **dict.fromkeys(("rotl", "rotr"), _rotate),
+    **dict.fromkeys(("udiv", "sdiv", "urem", "srem"), _divide),
+    "clz": _unary("ctlz", "i1 false"),
+    "ctz": _unary("cttz", "i1 false"),
+    "popcount": _unary("ctpop"),
+    "bswap": _unary("bswap"),
+    "bitrev": _unary("bitreverse"),
+    "clmul": _clmul,
+    "permute": _permute,
+    **llvm_float.LOWERINGS,
+}

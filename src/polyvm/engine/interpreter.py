@@ -1,0 +1,523 @@
+"""Tier 0: an interpreter in native code, generated from a guest's specification.
+
+Every (instruction, shape) becomes one LLVM function that ends by jumping to the next one; a decoder made of the
+decision tree fills the code slots the first time an instruction is met. Python is reached only by leaving. This
+module makes the text; `engine.image` compiles it and keeps it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from polyvm.emit.llvm import METADATA, UNLIKELY, Emitter
+from polyvm.engine import layout
+from polyvm.engine.layout import ST
+from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.values import SpecError, Val
+from polyvm.isa.encoding import Encoding, Leaf, Switch
+from polyvm.isa.spec import Field, Insn, Isa, Shape
+
+SIGNATURE = "(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)"
+COUNTERS = 4096
+"""Hotness counters per thread, u32 each, counted down; one more takes what is not counted."""
+HEADER = 8
+"""Bytes of a code slot before the decoded fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Where a decoded field lies in a code slot: byte offset, bits of the lane, and how it was extended."""
+
+    offset: int
+    bits: int
+    signed: bool
+
+
+def pack(insn: Insn) -> dict[str, Lane]:
+    """Lay an instruction's data fields out in the eight bytes of a code slot."""
+    lanes: dict[str, Lane] = {}
+    byte = HEADER
+    wide = []
+    for name, bits in insn.data_fields.items():
+        if bits <= 8:
+            lanes[name] = Lane(byte, 8, _signed(insn.isa.fields[name]))
+            byte += 1
+        else:
+            wide.append((name, bits))
+    for name, bits in sorted(wide, key=lambda item: item[1]):
+        size = 2 if bits <= 16 else 4
+        byte = (byte + size - 1) // size * size
+        lanes[name] = Lane(byte, 8 * size, _signed(insn.isa.fields[name]))
+        byte += size
+    if byte > layout.SLOT_SIZE:
+        raise SpecError(f"{insn.text}: the data fields need {byte - HEADER} bytes of a code slot, there are 8")
+    return lanes
+
+
+def _signed(field: Field) -> bool:
+    return field.kind not in ("register", "unsigned")
+
+
+class Handler(Emitter):
+    """One instruction in one shape."""
+
+    def __init__(self, insn: Insn, shape: Shape, places: dict[tuple[str, int], tuple[int, int]]) -> None:
+        super().__init__()
+        self.insn = insn
+        self.isa = insn.isa
+        self.lanes = pack(insn)
+        self.places = places
+        self.trace = self.isa.trace(insn, shape)
+        self.recorded = False
+        self.next_budget = "%budget"
+
+    def text(self, name: str) -> str:
+        """The function."""
+        self.start("entry")
+        self.next_budget = self.ins("sub i64 %budget, 1")
+        self.emit(self.trace.ops)
+        if not self._ends():
+            self.dispatch(self.ins(f"getelementptr i8, ptr %ip, i64 {self.insn.size << layout.SLOT_SHIFT}"))
+        body = "\n".join(self.lines)
+        return f"define internal preserve_nonecc void @{name}{SIGNATURE} #0 {{\n{body}\n}}\n"
+
+    def _ends(self) -> bool:
+        last = self.trace.ops[-1].op if self.trace.ops else ""
+        return last in ("jump", "trap", "syscall", "flush")
+
+    # -- where values come from
+    def lane(self, name: str) -> str:
+        """Load a field's lane."""
+        lane = self.lanes[name]
+        pointer = self.ins(f"getelementptr i8, ptr %ip, i64 {lane.offset}")
+        return self.ins(f"load i{lane.bits}, ptr {pointer}")
+
+    def op_field(self, op: Val, args: list[str]) -> str:
+        """A data field, from the code slot."""
+        lane = self.lanes[str(op.attr)]
+        value = self.lane(str(op.attr))
+        return value if lane.bits == op.bits else self.ins(f"trunc i{lane.bits} {value} to i{op.bits}")
+
+    def _extend(self, op: Val, args: list[str], how: str) -> str:
+        inner = op.args[0]
+        if inner.op == "field":
+            lane = self.lanes[str(inner.attr)]
+            if lane.signed == (how == "sext") and lane.bits < op.bits:
+                return self.ins(f"{how} i{lane.bits} {self.lane(str(inner.attr))} to i{op.bits}")
+        return self.ins(f"{how} i{inner.bits} {args[0]} to i{op.bits}")
+
+    def op_sext(self, op: Val, args: list[str]) -> str:
+        """Sign extension; a lane that holds its sign needs one instruction."""
+        return self._extend(op, args, "sext")
+
+    def op_zext(self, op: Val, args: list[str]) -> str:
+        """Zero extension."""
+        return self._extend(op, args, "zext")
+
+    def op_pc(self, op: Val, args: list[str]) -> str:
+        """The guest address, from the slot's."""
+        return self.guest_pc("%ip")
+
+    def guest_pc(self, slot: str) -> str:
+        """The guest address of a slot."""
+        here = self.ins(f"ptrtoint ptr {slot} to i64")
+        base = self.ins(f"load i64, ptr {self.st('slot_base')}")
+        return self.ins(f"lshr exact i64 {self.ins(f'sub i64 {here}, {base}')}, {layout.SLOT_SHIFT}")
+
+    def st(self, field: str) -> str:
+        """A pointer to a field of the thread's state."""
+        return self.ins(f"getelementptr i8, ptr %st, i64 {ST[field]}")
+
+    # -- registers
+    def op_get(self, op: Val, args: list[str]) -> str:
+        """A register with a known place."""
+        slot: tuple[str, int] = op.attr  # type: ignore[assignment]  # a slot
+        if slot == FP_FLAGS:
+            return self.call("i5", "pv_read_flags")
+        if slot == FP_ROUND:
+            mode = self.ins(f"load i32, ptr {self.st('fp_round')}")
+            return self.ins(f"trunc i32 {mode} to i3")
+        offset, size = self.places[slot]
+        value = self.ins(f"load i{8 * size}, ptr {self.ins(f'getelementptr i8, ptr %st, i64 {offset}')}")
+        return value if op.bits == 8 * size else self.ins(f"trunc i{8 * size} {value} to i{op.bits}")
+
+    def op_set(self, op: Val, args: list[str]) -> None:
+        """A register with a known place."""
+        slot: tuple[str, int] = op.attr  # type: ignore[assignment]  # a slot
+        bits = op.args[0].bits
+        if slot == FP_FLAGS:
+            self.call("void", "pv_write_flags", f"i5 {args[0]}")
+            return
+        if slot == FP_ROUND:
+            self.call("void", "pv_write_round", "ptr %st", f"i3 {args[0]}")
+            return
+        offset, size = self.places[slot]
+        value = args[0] if bits == 8 * size else self.ins(f"zext i{bits} {args[0]} to i{8 * size}")
+        self.do(f"store i{8 * size} {value}, ptr {self.ins(f'getelementptr i8, ptr %st, i64 {offset}')}")
+
+    def _register(self, file: str, index: Val, value: str) -> str:
+        offset, size = self.places[file, 0]
+        if index.op == "field" and self.lanes[str(index.attr)].bits == 8:
+            number = self.ins(f"zext i8 {self.lane(str(index.attr))} to i64")
+        else:
+            number = self.ins(f"zext i{index.bits} {value} to i64")
+        base = self.ins(f"getelementptr i8, ptr %st, i64 {offset}")
+        return self.ins(f"getelementptr i{8 * size}, ptr {base}, i64 {number}")
+
+    def op_getx(self, op: Val, args: list[str]) -> str:
+        """A register named by a field. A hardwired one always holds its zero in the state."""
+        return self.ins(f"load i{op.bits}, ptr {self._register(str(op.attr), op.args[0], args[0])}")
+
+    def op_setx(self, op: Val, args: list[str]) -> None:
+        """A register named by a field; a hardwired one is put back to zero, which is cheaper than asking."""
+        file = self.isa.files[str(op.attr)]
+        self.do(f"store i{file.bits} {args[1]}, ptr {self._register(file.name, op.args[0], args[0])}")
+        if file.zero is not None:
+            offset, size = self.places[file.name, file.zero]
+            self.do(f"store i{8 * size} 0, ptr {self.ins(f'getelementptr i8, ptr %st, i64 {offset}')}")
+
+    def op_counter(self, op: Val, args: list[str]) -> str:
+        """A counter of the processor."""
+        if op.attr == "instret":
+            # What was asked for less what is left: exact while tier 0 runs.
+            return self.ins(f"sub i64 0, {self.next_budget}")
+        return self.call("i64", "llvm.readcyclecounter")
+
+    # -- memory
+    def address(self, value: str) -> str:
+        """Confined by one comparison; the MMU and the guard regions do the rest."""
+        limit = self.ins(f"load i64, ptr {self.st('limit')}, !invariant.load !1")
+        return self.ins(f"icmp ult i64 {value}, {limit}")
+
+    def address_for(self, op: Val, value: str, size: int, *, write: bool) -> str:
+        """Record where we are, for the signal handler, then check and add the base."""
+        if not self.recorded:
+            self.recorded = True
+            self.do(f"store volatile ptr %ip, ptr {self.st('ip')}")
+            self.do(f"store volatile i64 %budget, ptr {self.st('budget')}")
+        inside = self.address(value)
+        outside = self.ins(f"xor i1 {inside}, true")
+
+        def fault() -> None:
+            self.do(f"store i64 {value}, ptr {self.st('value')}")
+            self.do(f"store i32 {layout.WRITE if write else layout.READ}, ptr {self.st('access')}")
+            self.leave("FAULT", "%ip", "%budget")
+
+        self.unlikely(outside, fault)
+        return self.ins(f"getelementptr i8, ptr %mem, i64 {value}")
+
+    # -- control
+    def leave(self, reason: str, slot: str, budget: str) -> None:
+        """End the block by leaving native code with the guest at `slot`."""
+        self.do(f"musttail call preserve_nonecc void @leave_{reason}(ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 {budget})")
+        self.do("ret void")
+
+    def dispatch(self, slot: str) -> None:
+        """End the block by going on at a slot, unless the budget is used up."""
+        used = self.ins(f"icmp slt i64 {self.next_budget}, 0")
+        self.unlikely(used, lambda: self.leave("BUDGET", slot, self.next_budget))
+        offset = self.ins(f"load i32, ptr {slot}")
+        handler = self.ins(f"getelementptr i8, ptr %hb, i64 {self.ins(f'sext i32 {offset} to i64')}")
+        self.do(f"musttail call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 {self.next_budget})")
+        self.do("ret void")
+
+    def op_jump(self, op: Val, args: list[str]) -> None:
+        """Go elsewhere: count, look whether somebody wants us to stop, and dispatch."""
+        target = op.args[0]
+        relative = _pc_relative(target)
+        if relative is not None:
+            distance = self.values[relative]
+            scaled = self.ins(f"shl i64 {distance}, {layout.SLOT_SHIFT}")
+            slot = self.ins(f"getelementptr i8, ptr %ip, i64 {scaled}")
+            # Only backward jumps close loops; the others count down a cell that nobody reads.
+            forward = self.ins(f"icmp sge i64 {distance}, 0")
+            cell = self.ins(f"lshr i64 {self.ins(f'ptrtoint ptr {slot} to i64')}, 4")
+            cell = self.ins(f"and i64 {cell}, {COUNTERS - 1}")
+            cell = self.ins(f"select i1 {forward}, i64 {COUNTERS}, i64 {cell}")
+        else:
+            inside = self.address(args[0])
+
+            def outside() -> None:
+                # The jump itself succeeds; it is the fetch at its target that faults.
+                self.do(f"store i64 {args[0]}, ptr {self.st('pc')}")
+                self.do(f"store i64 {args[0]}, ptr {self.st('value')}")
+                self.do(f"store i32 {layout.FETCH}, ptr {self.st('access')}")
+                self.leave("FETCH", "%ip", self.next_budget)
+
+            self.unlikely(self.ins(f"xor i1 {inside}, true"), outside)
+            base = self.ins(f"load ptr, ptr {self.st('slot_base')}")
+            slot = self.ins(f"getelementptr i8, ptr {base}, i64 {self.ins(f'shl i64 {args[0]}, {layout.SLOT_SHIFT}')}")
+            cell = self.ins(f"and i64 {self.ins(f'lshr i64 {args[0]}, 1')}, {COUNTERS - 1}")
+        counters = self.ins(f"load ptr, ptr {self.st('counters')}")
+        counter = self.ins(f"getelementptr i32, ptr {counters}, i64 {cell}")
+        left = self.ins(f"sub i32 {self.ins(f'load i32, ptr {counter}')}, 1")
+        self.do(f"store i32 {left}, ptr {counter}")
+        self.unlikely(self.ins(f"icmp eq i32 {left}, 0"), lambda: self.leave("HOT", slot, self.next_budget))
+        stop = self.ins(f"load volatile i32, ptr {self.st('stop')}")
+        self.unlikely(self.ins(f"icmp ne i32 {stop}, 0"), lambda: self.leave("STOP", slot, self.next_budget))
+        self.dispatch(slot)
+
+    def op_if(self, op: Val, args: list[str]) -> None:
+        """A structured branch; a body that jumps or traps does not come back."""
+        body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
+        then, after = self.fresh_label("then"), self.fresh_label("after")
+        trapping = body and body[-1].op == "trap"
+        self.do(f"br i1 {args[0]}, label %{then}, label %{after}{', ' + UNLIKELY if trapping else ''}")
+        self.start(then)
+        recorded = self.recorded
+        self.emit(body)
+        self.recorded = recorded
+        last = body[-1].op if body else ""
+        if any(inner.op == "jump" for inner in body[:-1]) or (last == "jump" and self.trace.ops[-1] is not op):
+            raise SpecError(f"{self.insn.name}: a jump that is not the last thing on its path")
+        if last not in ("jump", "trap", "syscall", "flush"):
+            self.do(f"br label %{after}")
+        self.start(after)
+
+    def op_trap(self, op: Val, args: list[str]) -> None:
+        """Leave with an exception; the instruction counts as not done."""
+        self.do(f"store i64 {self.isa.causes.index(str(op.attr))}, ptr {self.st('cause')}")
+        self.do(f"store i64 {args[0]}, ptr {self.st('value')}")
+        self.leave("TRAP", "%ip", "%budget")
+
+    def op_syscall(self, op: Val, args: list[str]) -> None:
+        """Leave for a system call."""
+        self.leave("SYSCALL", "%ip", self.next_budget)
+
+    def op_flush(self, op: Val, args: list[str]) -> None:
+        """Leave so that decoded code can be dropped."""
+        slot = self.ins(f"getelementptr i8, ptr %ip, i64 {self.insn.size << layout.SLOT_SHIFT}")
+        self.leave("FLUSH", slot, self.next_budget)
+
+    def leave_golden(self) -> None:
+        """The golden evaluator must do this instruction."""
+        self.leave("GOLDEN", "%ip", "%budget")
+
+
+def _pc_relative(target: Val) -> Val | None:
+    """The distance, when a jump target is the program counter plus something."""
+    if target.op == "add" and target.args[0].op == "pc":
+        return target.args[1]
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A handler's name in the image and what it does."""
+
+    symbol: str
+    insn: Insn
+    shape: Shape
+
+
+def handlers(isa: Isa) -> list[Entry]:
+    """Every handler of a guest, in a fixed order."""
+    return [
+        Entry(f"h{number}_{index}", insn, shape)
+        for number, insn in enumerate(isa.insns)
+        for index, shape in enumerate(insn.shapes())
+    ]
+
+
+def module(isa: Isa) -> str:
+    """The LLVM text of a guest's interpreter. Needs the host runtime's text beside it."""
+    places = isa.state_layout(layout.REGISTERS)
+    declarations: set[str] = set()
+    functions = []
+    entries = handlers(isa)
+    for entry in entries:
+        handler = Handler(entry.insn, entry.shape, places)
+        functions.append(handler.text(entry.symbol))
+        declarations |= handler.declarations
+    decoder = Decoder(isa, entries)
+    functions.append(decoder.text())
+    functions.extend(_leave(reason) for reason in ("SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL"))
+    functions.append(_leave("FETCH", keep_pc=True))
+    own = {"pv_read_flags", "pv_write_flags", "pv_write_round"}
+    return "\n".join(
+        [*(d for d in sorted(declarations) if not any(f"@{n}(" in d for n in own)), *functions,
+         "attributes #0 = { nounwind strictfp \"no-builtins\" }", METADATA, "!1 = !{}"]
+    )  # fmt: skip
+
+
+def _leave(reason: str, *, keep_pc: bool = False) -> str:
+    number = layout.REASONS.index("FAULT" if reason == "FETCH" else reason)
+    e = Handler.__new__(Handler)
+    Emitter.__init__(e)
+    e.start("entry")
+    if not keep_pc:
+        e.do(f"store i64 {e.guest_pc('%ip')}, ptr {e.st('pc')}")
+    if number == layout.FAULT:
+        e.do(f"store i64 11, ptr {e.st('cause')}")
+    e.do(f"store i32 {number}, ptr {e.st('reason')}")
+    e.do(f"store i64 %budget, ptr {e.st('budget')}")
+    e.do("ret void")
+    return f"define internal preserve_nonecc void @leave_{reason}{SIGNATURE} #0 cold noinline {{\n" + "\n".join(e.lines) + "\n}\n"
+
+
+class Decoder(Handler):
+    """The handler of an empty slot: fetch, find the instruction, fill the slot, and run it."""
+
+    def __init__(self, isa: Isa, entries: list[Entry]) -> None:
+        Emitter.__init__(self)
+        self.isa = isa
+        self.by_insn: dict[Insn, list[Entry]] = {}
+        for entry in entries:
+            self.by_insn.setdefault(entry.insn, []).append(entry)
+        self.formats: dict[tuple[object, ...], tuple[str, list[tuple[str, str]]]] = {}
+        self.pending: list[tuple[str, Encoding, dict[str, Lane], dict[str, Field], list[tuple[str, str]]]] = []
+
+    def text(self) -> str:
+        """The function @decode, which slots of value zero lead to."""
+        self.start("entry")
+        pc = self.guest_pc("%ip")
+        self.do(f"store volatile ptr %ip, ptr {self.st('ip')}")
+        self.do(f"store volatile i64 %budget, ptr {self.st('budget')}")
+        self._check_fetch(pc, pc)
+        smallest, largest = min(self.isa.sizes), max(self.isa.sizes)
+        pointer = self.ins(f"getelementptr i8, ptr %mem, i64 {pc}")
+        word = self.ins(f"load volatile i{8 * smallest}, ptr {pointer}, align 1")
+        if largest != smallest:
+            word = self._fetch_rest(pc, word, smallest, largest)
+        self._tree(self.isa.tree, word, largest * 8)
+        for item in self.pending:
+            self._format(word, largest * 8, *item)
+        self.start("illegal")
+        self.leave("ILLEGAL", "%ip", "%budget")
+        return f"define preserve_nonecc void @decode{SIGNATURE} #0 {{\n" + "\n".join(self.lines) + "\n}\n"
+
+    def _check_fetch(self, address: str, pc: str) -> None:
+        limit = self.ins(f"load i64, ptr {self.st('limit')}")
+        outside = self.ins(f"icmp uge i64 {address}, {limit}")
+
+        def fault() -> None:
+            self.do(f"store i64 {pc}, ptr {self.st('pc')}")
+            self.do(f"store i64 {address}, ptr {self.st('value')}")
+            self.do(f"store i32 {layout.FETCH}, ptr {self.st('access')}")
+            self.leave("FETCH", "%ip", "%budget")
+
+        self.unlikely(outside, fault)
+        xmap = self.ins(f"load ptr, ptr {self.st('xmap')}")
+        page = self.ins(f"getelementptr i8, ptr {xmap}, i64 {self.ins(f'lshr i64 {address}, 12')}")
+        forbidden = self.ins(f"icmp eq i8 {self.ins(f'load volatile i8, ptr {page}')}, 0")
+        self.unlikely(forbidden, fault)
+
+    def _fetch_rest(self, pc: str, low: str, smallest: int, largest: int) -> str:
+        # RISC-V: the two lowest bits of the first parcel are 11 in every encoding longer than 16 bits (manual, 1.5).
+        bits, small = 8 * largest, 8 * smallest
+        wide = self.ins(f"zext i{small} {low} to i{bits}")
+        long = self.ins(f"icmp eq i{small} {self.ins(f'and i{small} {low}, 3')}, 3")
+        more, done = "more", "fetched"
+        origin = self.label
+        self.do(f"br i1 {long}, label %{more}, label %{done}")
+        self.start(more)
+        second = self.ins(f"add i64 {pc}, {smallest}")
+        self._check_fetch(second, pc)
+        pointer = self.ins(f"getelementptr i8, ptr %mem, i64 {second}")
+        high = self.ins(f"load volatile i{small}, ptr {pointer}, align 1")
+        high = self.ins(f"shl i{bits} {self.ins(f'zext i{small} {high} to i{bits}')}, {small}")
+        both = self.ins(f"or i{bits} {wide}, {high}")
+        end = self.label
+        self.do(f"br label %{done}")
+        self.start(done)
+        return self.ins(f"phi i{bits} [ {wide}, %{origin} ], [ {both}, %{end} ]")
+
+    def _tree(self, node: Switch[Insn] | Leaf[Insn], word: str, bits: int) -> None:
+        if isinstance(node, Switch):
+            key = self.ins(f"and i{bits} {self.ins(f'lshr i{bits} {word}, {node.shift}')}, {(1 << node.width) - 1}")
+            labels = {value: self.fresh_label("n") for value in node.children}
+            cases = " ".join(f"i{bits} {value}, label %{label}" for value, label in labels.items())
+            self.do(f"switch i{bits} {key}, label %illegal [ {cases} ]")
+            for value, label in labels.items():
+                self.start(label)
+                self._tree(node.children[value], word, bits)
+            return
+        for insn in node.candidates:
+            following = self.fresh_label("n")
+            test = self.ins(f"and i{bits} {word}, {insn.encoding.mask}")
+            matches = self.ins(f"icmp eq i{bits} {test}, {insn.encoding.match}")
+            for name, values in insn.encoding.excluded.items():
+                value = self._extract(insn.encoding, name, word, bits)
+                for excluded in values:
+                    matches = self.ins(f"and i1 {matches}, {self.ins(f'icmp ne i{bits} {value}, {excluded}')}")
+            found = self.fresh_label("n")
+            self.do(f"br i1 {matches}, label %{found}, label %{following}")
+            self.start(found)
+            self._choose_shape(insn, word, bits)
+            self.start(following)
+        self.do("br label %illegal")
+
+    def _choose_shape(self, insn: Insn, word: str, bits: int) -> None:
+        entries = self.by_insn[insn]
+        names = insn.shape_fields
+        if not names:
+            self._found(entries[0])
+            return
+        key, position = "0", 0
+        shifts = {}
+        for name in names:
+            value = self._extract(insn.encoding, name, word, bits)
+            shifts[name] = position
+            key = self.ins(f"or i{bits} {key}, {self.ins(f'shl i{bits} {value}, {position}')}")
+            position += insn.encoding.width(name)
+        labels = {e.symbol: self.fresh_label("s") for e in entries}
+        cases = " ".join(
+            f"i{bits} {sum(value << shifts[name] for name, value in e.shape)}, label %{labels[e.symbol]}" for e in entries
+        )
+        self.do(f"switch i{bits} {key}, label %illegal [ {cases} ]")
+        for entry in entries:
+            self.start(labels[entry.symbol])
+            self._found(entry)
+
+    def _found(self, entry: Entry) -> None:
+        lanes = pack(entry.insn)
+        fields = {name: self.isa.fields[name] for name in lanes}
+        key = tuple((n, lane, entry.insn.encoding.fields[n], fields[n].bias) for n, lane in lanes.items())
+        if key not in self.formats:
+            label, sources = self.fresh_label("format"), []
+            self.formats[key] = (label, sources)
+            self.pending.append((label, entry.insn.encoding, lanes, fields, sources))
+        label, sources = self.formats[key]
+        sources.append((f"@{entry.symbol}", self.label))
+        self.do(f"br label %{label}")
+
+    def _format(
+        self,
+        word: str,
+        bits: int,
+        label: str,
+        encoding: Encoding,
+        lanes: dict[str, Lane],
+        fields: dict[str, Field],
+        sources: list[tuple[str, str]],
+    ) -> None:
+        self.start(label)
+        handler = self.ins("phi ptr " + ", ".join(f"[ {symbol}, %{origin} ]" for symbol, origin in sources))
+        packed = "0"
+        for name, lane in lanes.items():
+            value = self._extract(encoding, name, word, bits)
+            width = encoding.width(name)
+            if fields[name].bias:
+                value = self.ins(f"add i{bits} {value}, {fields[name].bias}")
+            elif lane.signed and width < bits:
+                value = self.ins(f"ashr i{bits} {self.ins(f'shl i{bits} {value}, {bits - width}')}, {bits - width}")
+            part = self.ins(f"trunc i{bits} {value} to i{lane.bits}") if lane.bits < bits else value
+            part = self.ins(f"zext i{lane.bits} {part} to i64")
+            packed = self.ins(f"or i64 {packed}, {self.ins(f'shl i64 {part}, {8 * (lane.offset - HEADER)}')}")
+        self.do(f"store i64 {packed}, ptr {self.ins(f'getelementptr i8, ptr %ip, i64 {HEADER}')}")
+        here = self.ins(f"sub i64 {self.ins(f'ptrtoint ptr {handler} to i64')}, {self.ins('ptrtoint ptr %hb to i64')}")
+        here = self.ins(f"and i64 {here}, {(1 << 32) - 1}")
+        # Fields first: another thread that sees the handler sees them too.
+        self.do(f"store atomic i64 {here}, ptr %ip release, align 8")
+        self.do(f"musttail call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)")
+        self.do("ret void")
+
+    def _extract(self, encoding: Encoding, name: str, word: str, bits: int) -> str:
+        value = "0"
+        for piece in encoding.fields[name]:
+            part = self.ins(f"lshr i{bits} {word}, {piece.insn_low}") if piece.insn_low else word
+            part = self.ins(f"and i{bits} {part}, {(1 << piece.length) - 1}")
+            if piece.field_low:
+                part = self.ins(f"shl i{bits} {part}, {piece.field_low}")
+            value = part if value == "0" else self.ins(f"or i{bits} {value}, {part}")
+        return value

@@ -1,0 +1,145 @@
+"""Where everything lies that Python and generated code share: thread state, process block, fault ranges, slots.
+
+Each block is one table of (name, offset, size, meaning); every other constant is derived from the tables, for Python
+as `ST["pc"]` and for LLVM text through `names()`. The module refuses overlapping fields at import, and knows nothing
+of any guest: the register files from REGISTERS on are laid out by the Isa.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Table: TypeAlias = tuple[tuple[str, int, int, str], ...]
+
+# Part of every cache key: raise it whenever an offset or a calling convention of this page changes.
+LAYOUT_VERSION = 1
+
+STATE_SIZE = 65536
+STATE: Table = (
+    ("pc", 0, 8, "guest PC; valid whenever native code is not running"),
+    ("reason", 8, 4, "why native code was left: one of REASONS"),
+    ("stop", 12, 4, "non-zero: leave at the next safepoint"),
+    ("cause", 16, 8, "TRAP: the Isa's cause number; FAULT: the host signal"),
+    ("value", 24, 8, "trap value; FAULT: the guest address"),
+    ("host_sp", 32, 8, "host stack pointer while native code runs, else 0"),
+    ("mem_base", 40, 8, "host address of guest address 0"),
+    ("slot_base", 48, 8, "host address of the code slot of guest address 0"),
+    ("xmap", 56, 8, "host address of the executable-page map"),
+    ("limit", 64, 8, "first guest address past the space"),
+    ("mxcsr_guest", 72, 4, "the guest's floating-point control word, live inside native code"),
+    ("mxcsr_host", 76, 4, "Python's, saved meanwhile"),
+    ("ip", 80, 8, "tier 0: slot address of the current instruction, stored before what may fault"),
+    ("budget", 88, 8, "instructions left; below 0 native code leaves"),
+    ("hbase", 96, 8, "host address that the handler offsets in slots are relative to"),
+    ("process", 104, 8, "host address of the process block"),
+    ("units", 112, 8, "host address of the unit table"),
+    ("fp_round", 120, 4, "IR rounding mode"),
+    ("access", 124, 4, "FAULT: one of READ, WRITE, FETCH"),
+    ("counters", 128, 8, "host address of this thread's hotness counters, 0 for none"),
+    ("sig_head", 136, 4, "signal queue: next to read (free running)"),
+    ("sig_tail", 140, 4, "signal queue: next to write (free running)"),
+    ("fault_rip", 144, 8, "host PC of the last fault"),
+    ("hot_pc", 152, 8, "HOT: the guest PC"),
+    ("sigmask", 160, 8, "host signal mask to restore once a full queue is drained"),
+    ("tid", 168, 4, "host thread that runs this state"),
+    ("stepping", 172, 4, "non-zero while the trap flag is ours"),
+    ("altstack", 176, 8, "base of that thread's alternate signal stack"),
+    ("sig_lost", 184, 8, "signals (bit N-1) whose last instance found the queue full"),
+    ("sig_dropped", 192, 4, "how many instances found it full"),
+    ("sig_held", 196, 4, "non-zero: the queue is nearly full and the kernel keeps what comes (see sigmask)"),
+    ("steps", 200, 8, "single steps taken towards safepoints, ever"),
+    ("faults", 208, 8, "guest faults recovered, ever"),
+)
+REGISTERS = 256  # the Isa's register files and special registers start here
+QUEUE, QUEUE_ENTRIES, QUEUE_ENTRY = 8192, 32, 256  # {u32 signo, pad, u8 siginfo[128] at +16}
+QUEUE_INFO, SIGINFO_SIZE = 16, 128
+BIG_STATE = 16384  # vector state and the like
+
+PROCESS_SIZE = 8192
+PROCESS: Table = (
+    ("image_start", 0, 8, "the native image this block belongs to"),
+    ("image_end", 8, 8, ""),
+    ("ranges", 16, 8, "host ranges of compiled units: address of {u64 count, 0, RANGE entries sorted by start}"),
+    ("next", 32, 8, "process block of the image loaded before this one"),
+    ("handler", 40, 8, "the installed signal handler"),
+    ("gate_start", 48, 8, "code in which a stop must not be lost: section pvg of the image"),
+    ("gate_end", 56, 8, ""),
+    ("resume", 64, 8, "pv_resume"),
+    ("sys_begin", 72, 8, "the restart window of pv_syscall"),
+    ("sys_end", 80, 8, ""),
+    ("sys_skip", 88, 8, "its way out before the kernel was entered"),
+    ("sys_again", 96, 8, "its way out when the kernel asked for a restart"),
+    ("windows", 104, 8, "fault windows (section pvx): u32 triples from, end, recovery"),
+    ("window_count", 112, 8, ""),
+    ("main_tid", 120, 4, "thread to which a signal goes that met a thread without state; 0 for none"),
+    ("kick_signo", 124, 4, "the signal that means only: look at your stop flag"),
+    ("watch", 128, 16, "signals whose handler pv_run re-checks, one byte each, 0 ends"),
+    ("chain_tid", 144, 4, "thread that is inside an earlier handler"),
+    ("chain_level", 148, 4, "how far down the chain it is"),
+    ("raised_rip", 152, 8, "host PC at which an earlier handler left the signal pending again"),
+    ("raised_tid", 160, 4, "and the thread"),
+    ("chained", 168, 8, "signals handed to earlier handlers, ever"),
+    ("policy", 192, 72, "one byte a signal: POLICY_* bits"),
+    ("first", 512, 65 * 16, "a signal's action before ours: {handler, flags}"),
+    ("later", 1552, 65 * 16, "an action installed after ours and then displaced; flags has LATER_VALID"),
+)
+PROCESS_FREE = 4096  # from here on the block is at the disposal of the layers above
+
+RANGE_SIZE = 48
+RANGE: Table = (
+    ("start", 0, 8, "host address of the unit image; the tables are relative to it"),
+    ("end", 8, 8, ""),
+    ("faults", 16, 8, "address of u32 pairs (host PC, recovery), sorted"),
+    ("points", 24, 8, "address of u32 pairs (safepoint, recovery), sorted"),
+    ("fault_count", 32, 4, ""),
+    ("point_count", 36, 4, ""),
+)
+
+SLOT_SIZE = 16  # of a code slot: u32 handler offset, u32 unit, u64 decoded fields
+SLOT_SHIFT = 3  # slot address = slot_base + (pc << 3): one slot per two bytes of guest code
+
+# Why native code was left.
+LOST, SYSCALL, TRAP, FAULT, STOP, BUDGET, GOLDEN, HOT, FLUSH, ILLEGAL = range(10)
+REASONS = ("LOST", "SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL")
+READ, WRITE, FETCH = range(3)  # the kinds of access in `access`
+
+# What a signal does that is not a fault of the guest's code. With none of them it is swallowed.
+POLICY_QUEUE, POLICY_STOP, POLICY_CHAIN, POLICY_FORWARD = 1, 2, 4, 8
+LATER_VALID = 1 << 32
+
+# pv_syscall: the kernel's own names for what it never returns to a program.
+RESTART_SYSCALL = -512  # ERESTARTSYS: entered and interrupted; restart it if the guest's handler says SA_RESTART
+RESTART_ALWAYS = -513  # ERESTARTNOINTR: never entered; run the same instruction again after the signal
+
+ALT_SIZE = 17 * 4096  # an unusual size: the handler looks at a stack's base only when the size is this
+ALT_MAGIC = 0x6B63617473766D70
+ALT_STATE = 8  # {u64 magic, u64 st} at the base
+
+
+def offsets(table: Table, limit: int) -> dict[str, int]:
+    """Name -> offset, after checking that no two fields share a byte and all are aligned and inside."""
+    taken = 0
+    for name, offset, size, _ in table:
+        if offset < taken or offset % min(size & -size, 8) or offset + size > limit:
+            raise AssertionError(f"layout: field {name} at {offset} overlaps, is misaligned or is outside")
+        taken = offset + size
+    return {name: offset for name, offset, _, _ in table}
+
+
+ST = offsets(STATE, REGISTERS)
+PR = offsets(PROCESS, PROCESS_FREE)
+RG = offsets(RANGE, RANGE_SIZE)
+
+
+def names() -> dict[str, int]:
+    """Everything above by the name that LLVM text uses: st.pc, process.policy, range.start, reason.FAULT, QUEUE..."""
+    table = {f"st.{name}": offset for name, offset in ST.items()}
+    table |= {f"process.{name}": offset for name, offset in PR.items()}
+    table |= {f"range.{name}": offset for name, offset in RG.items()}
+    table |= {f"reason.{name}": number for number, name in enumerate(REASONS)}
+    for name, value in globals().items():
+        if name.isupper() and isinstance(value, int):
+            table[name] = value
+    return table

@@ -1,0 +1,314 @@
+"""The evaluator: every op on Python integers, the living definition of `ir.ops`.
+
+It is slow on purpose and shares nothing with the emitters, so that they can be judged by it. It knows no
+guest: state and memory are handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from polyvm.ir import softfloat
+from polyvm.ir.ops import FP_FLAGS, FP_ROUND, ROUND_DYNAMIC
+
+if TYPE_CHECKING:
+    from polyvm.ir.trace import Trace
+    from polyvm.ir.values import Val
+
+
+class State(Protocol):
+    """Guest registers: slots are (file, index)."""
+
+    def read(self, slot: tuple[str, int]) -> int:
+        """The unsigned value of a slot."""
+        ...
+
+    def write(self, slot: tuple[str, int], value: int) -> None:
+        """Set a slot to an unsigned value."""
+        ...
+
+    def hardwired(self, file: str) -> int | None:
+        """The register number of a file that is always zero, or None."""
+        ...
+
+    def counter(self, kind: str) -> int:
+        """A counter of `ops.COUNTERS`, unsigned."""
+        ...
+
+
+class Memory(Protocol):
+    """Guest memory; both calls raise a fault of the memory's own kind, before any effect."""
+
+    def load(self, address: int, size: int) -> int:
+        """Read `size` bytes, little-endian."""
+        ...
+
+    def store(self, address: int, size: int, value: int) -> None:
+        """Write `size` bytes, little-endian."""
+        ...
+
+    def probe(self, address: int, size: int, write: bool) -> None:
+        """Fault as an access would."""
+        ...
+
+
+class Trap(Exception):
+    """An instruction left with an exception of the guest's architecture."""
+
+    def __init__(self, cause: str, value: int) -> None:
+        super().__init__(cause, value)
+        self.cause = cause
+        self.value = value
+
+
+class Syscall(Exception):
+    """An instruction left for a system call."""
+
+
+class Flush(Exception):  # noqa: N818  # not an error: it tells the driver that an instruction ended with a flush
+    """An instruction completed and asked for later code to be read anew."""
+
+
+def signed(value: int, bits: int) -> int:
+    """Two's complement of an unsigned value."""
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def _sdiv(a: int, b: int, bits: int) -> int:
+    x, y = signed(a, bits), signed(b, bits)
+    if y == 0:
+        return -1
+    return abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1)
+
+
+def _srem(a: int, b: int, bits: int) -> int:
+    x, y = signed(a, bits), signed(b, bits)
+    if y == 0:
+        return a
+    return abs(x) % abs(y) * (-1 if x < 0 else 1)
+
+
+def _clmul(a: int, b: int) -> int:
+    result = 0
+    while b:
+        if b & 1:
+            result ^= a
+        a <<= 1
+        b >>= 1
+    return result
+
+
+def _permute(table: int, index: int, bits: int, lane: int) -> int:
+    lanes, mask, result = bits // lane, (1 << lane) - 1, 0
+    for i in range(lanes):
+        j = index >> (i * lane) & mask
+        if j < lanes:
+            result |= (table >> (j * lane) & mask) << (i * lane)
+    return result
+
+
+def _rotl(a: int, count: int, bits: int) -> int:
+    count %= bits
+    return a << count | a >> (bits - count)
+
+
+# op -> function(arguments, width of the result, width of the first argument, attr); the caller reduces modulo 2^bits.
+_PURE: dict[str, Callable[[list[int], int, int, object], int]] = {
+    "add": lambda a, w, n, t: a[0] + a[1],
+    "sub": lambda a, w, n, t: a[0] - a[1],
+    "mul": lambda a, w, n, t: a[0] * a[1],
+    "udiv": lambda a, w, n, t: a[0] // a[1] if a[1] else -1,
+    "urem": lambda a, w, n, t: a[0] % a[1] if a[1] else a[0],
+    "sdiv": lambda a, w, n, t: _sdiv(a[0], a[1], w),
+    "srem": lambda a, w, n, t: _srem(a[0], a[1], w),
+    "and": lambda a, w, n, t: a[0] & a[1],
+    "or": lambda a, w, n, t: a[0] | a[1],
+    "xor": lambda a, w, n, t: a[0] ^ a[1],
+    "shl": lambda a, w, n, t: a[0] << a[1] if a[1] < w else 0,
+    "lshr": lambda a, w, n, t: a[0] >> a[1],
+    "ashr": lambda a, w, n, t: signed(a[0], w) >> a[1],
+    "rotl": lambda a, w, n, t: _rotl(a[0], a[1], w),
+    "rotr": lambda a, w, n, t: _rotl(a[0], -a[1], w),
+    "clz": lambda a, w, n, t: w - a[0].bit_length(),
+    "ctz": lambda a, w, n, t: (a[0] & -a[0]).bit_length() - 1 if a[0] else w,
+    "popcount": lambda a, w, n, t: a[0].bit_count(),
+    "bswap": lambda a, w, n, t: int.from_bytes(a[0].to_bytes(w // 8, "little"), "big"),
+    "bitrev": lambda a, w, n, t: int(f"{a[0]:0{w}b}"[::-1], 2),
+    "clmul": lambda a, w, n, t: _clmul(a[0], a[1]),
+    "permute": lambda a, w, n, t: _permute(a[0], a[1], w, t),  # type: ignore[arg-type]  # attr is the lane width
+    "eq": lambda a, w, n, t: a[0] == a[1],
+    "ne": lambda a, w, n, t: a[0] != a[1],
+    "ult": lambda a, w, n, t: a[0] < a[1],
+    "ule": lambda a, w, n, t: a[0] <= a[1],
+    "slt": lambda a, w, n, t: signed(a[0], n) < signed(a[1], n),
+    "sle": lambda a, w, n, t: signed(a[0], n) <= signed(a[1], n),
+    "zext": lambda a, w, n, t: a[0],
+    "sext": lambda a, w, n, t: signed(a[0], n),
+    "trunc": lambda a, w, n, t: a[0],
+    "select": lambda a, w, n, t: a[1] if a[0] else a[2],
+}
+
+AMO: dict[str, Callable[[int, int, int], int]] = {
+    "swap": lambda old, v, w: v,
+    "add": lambda old, v, w: old + v,
+    "and": lambda old, v, w: old & v,
+    "or": lambda old, v, w: old | v,
+    "xor": lambda old, v, w: old ^ v,
+    "min": lambda old, v, w: min(old, v, key=lambda x: signed(x, w)),
+    "max": lambda old, v, w: max(old, v, key=lambda x: signed(x, w)),
+    "minu": lambda old, v, w: min(old, v),
+    "maxu": lambda old, v, w: max(old, v),
+}
+
+# op -> function(arguments, result width, argument width, attr, rounding mode) -> (bits, flags)
+_FLOAT: dict[str, Callable[[list[int], int, int, object, int], tuple[int, int]]] = {
+    "fadd": lambda a, w, n, t, rm: softfloat.add(w, a[0], a[1], rm),
+    "fsub": lambda a, w, n, t, rm: softfloat.sub(w, a[0], a[1], rm),
+    "fmul": lambda a, w, n, t, rm: softfloat.mul(w, a[0], a[1], rm),
+    "fdiv": lambda a, w, n, t, rm: softfloat.div(w, a[0], a[1], rm),
+    "fsqrt": lambda a, w, n, t, rm: softfloat.sqrt(w, a[0], rm),
+    "fma": lambda a, w, n, t, rm: softfloat.fma(w, a[0], a[1], a[2], rm),
+    "fmin": lambda a, w, n, t, rm: softfloat.min(w, a[0], a[1]),
+    "fmax": lambda a, w, n, t, rm: softfloat.max(w, a[0], a[1]),
+    "feq": lambda a, w, n, t, rm: softfloat.eq(n, a[0], a[1]),
+    "flt": lambda a, w, n, t, rm: softfloat.lt(n, a[0], a[1]),
+    "fle": lambda a, w, n, t, rm: softfloat.le(n, a[0], a[1]),
+    "fcvt": lambda a, w, n, t, rm: softfloat.convert(n, w, a[0], rm),
+    "ftoi": lambda a, w, n, t, rm: softfloat.to_int(n, a[0], rm, w, t[0]),  # type: ignore[index]  # (signed, rounding)
+    "itof": lambda a, w, n, t, rm: softfloat.from_int(a[0], n, t[0], w, rm),  # type: ignore[index]  # (signed, rounding)
+}
+
+
+def fold(op: str, bits: int, args: tuple[Val, ...], attr: object) -> int:
+    """The value of a pure op on constants; all args are `const`."""
+    numbers: list[int] = [arg.attr for arg in args]  # type: ignore[misc]  # a const's attr is its number
+    return int(_PURE[op](numbers, bits, args[0].bits, attr)) & ((1 << bits) - 1)
+
+
+def execute(trace: Trace, fields: dict[str, int], pc: int, state: State, memory: Memory) -> int:
+    """Do one instruction and return the address of the next one.
+
+    Raises Trap, Syscall, Flush (after completing; its argument is the next address) or whatever `memory` raises.
+    """
+    frame = _Frame(fields, pc, pc + trace.size, state, memory)
+    frame.run(trace.ops)
+    if frame.flush:
+        raise Flush(frame.next_pc & 0xFFFF_FFFF_FFFF_FFFF)
+    return frame.next_pc & 0xFFFF_FFFF_FFFF_FFFF
+
+
+class _Frame:
+    """One instruction in execution."""
+
+    __slots__ = ("fields", "flush", "memory", "next_pc", "pc", "state", "values")
+
+    def __init__(self, fields: dict[str, int], pc: int, next_pc: int, state: State, memory: Memory) -> None:
+        self.fields = fields
+        self.pc = pc
+        self.next_pc = next_pc
+        self.state = state
+        self.memory = memory
+        self.values: dict[Val, int] = {}
+        self.flush = False
+
+    def run(self, ops: tuple[Val, ...]) -> None:
+        values = self.values
+        for op in ops:
+            args = [values[arg] for arg in op.args]
+            pure = _PURE.get(op.op)
+            if pure is not None:
+                result = int(pure(args, op.bits, op.args[0].bits, op.attr))
+            elif op.op in _FLOAT:
+                result = self._float(op, args)
+            else:
+                result = getattr(self, "_" + op.op)(op, args)
+            if op.bits:
+                values[op] = result & ((1 << op.bits) - 1)
+
+    def _float(self, op: Val, args: list[int]) -> int:
+        attr = op.attr
+        rounding = attr[1] if isinstance(attr, tuple) else attr if isinstance(attr, int) else 0
+        if rounding == ROUND_DYNAMIC:
+            rounding = self.state.read(FP_ROUND)
+        result, flags = _FLOAT[op.op](args, op.bits, op.args[0].bits, attr, rounding)
+        if flags:
+            self.state.write(FP_FLAGS, self.state.read(FP_FLAGS) | flags)
+        return int(result)
+
+    def _const(self, op: Val, args: list[int]) -> int:
+        return op.attr  # type: ignore[return-value]  # a const's attr is its number
+
+    def _field(self, op: Val, args: list[int]) -> int:
+        return self.fields[op.attr]  # type: ignore[index]  # a field's attr is its name
+
+    def _pc(self, op: Val, args: list[int]) -> int:
+        return self.pc
+
+    def _get(self, op: Val, args: list[int]) -> int:
+        return self.state.read(op.attr)  # type: ignore[arg-type]  # a slot
+
+    def _set(self, op: Val, args: list[int]) -> None:
+        self.state.write(op.attr, args[0])  # type: ignore[arg-type]  # a slot
+
+    def _getx(self, op: Val, args: list[int]) -> int:
+        file: str = op.attr  # type: ignore[assignment]  # a register file's name
+        return 0 if args[0] == self.state.hardwired(file) else self.state.read((file, args[0]))
+
+    def _setx(self, op: Val, args: list[int]) -> None:
+        file: str = op.attr  # type: ignore[assignment]  # a register file's name
+        if args[0] != self.state.hardwired(file):
+            self.state.write((file, args[0]), args[1])
+
+    def _counter(self, op: Val, args: list[int]) -> int:
+        return self.state.counter(str(op.attr))
+
+    def _load(self, op: Val, args: list[int]) -> int:
+        return self.memory.load(args[0], op.bits // 8)
+
+    def _store(self, op: Val, args: list[int]) -> None:
+        self.memory.store(args[0], op.args[1].bits // 8, args[1])
+
+    def _amo(self, op: Val, args: list[int]) -> int:
+        size = op.bits // 8
+        # An atomic operation needs the right to write even when it would store what is there.
+        self.memory.probe(args[0], size, True)
+        old = self.memory.load(args[0], size)
+        new = AMO[op.attr](old, args[1], op.bits)  # type: ignore[index]  # attr is the kind
+        self.memory.store(args[0], size, new & ((1 << op.bits) - 1))
+        return old
+
+    def _cas(self, op: Val, args: list[int]) -> int:
+        size = op.bits // 8
+        self.memory.probe(args[0], size, True)
+        old = self.memory.load(args[0], size)
+        if old == args[1]:
+            self.memory.store(args[0], size, args[2])
+        return old
+
+    def _probe(self, op: Val, args: list[int]) -> None:
+        attr = op.attr
+        assert isinstance(attr, tuple)
+        self.memory.probe(args[0], attr[0], attr[1])
+
+    def _fence(self, op: Val, args: list[int]) -> None:
+        """One thread at a time evaluates: its accesses are in order already."""
+
+    def _hint(self, op: Val, args: list[int]) -> None:
+        """Invisible by definition."""
+
+    def _jump(self, op: Val, args: list[int]) -> None:
+        self.next_pc = args[0]
+
+    def _if(self, op: Val, args: list[int]) -> None:
+        if args[0]:
+            self.run(op.attr)  # type: ignore[arg-type]  # an if's attr is its body
+
+    def _trap(self, op: Val, args: list[int]) -> None:
+        raise Trap(str(op.attr), args[0])
+
+    def _syscall(self, op: Val, args: list[int]) -> None:
+        raise Syscall
+
+    def _flush(self, op: Val, args: list[int]) -> None:
+        self.flush = True

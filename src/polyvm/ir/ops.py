@@ -1,0 +1,195 @@
+"""The table of ops: the name, the typing rule and the exact meaning of every node a trace may hold.
+
+A value is a bit vector of 1 to 128 bits; an op of width 0 yields nothing. Every corner is given a meaning
+here, so that no back end may fall into LLVM's poison or undef. `ir.golden` is this table, executable;
+this module evaluates nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MAX_BITS: Final = 128
+
+# The floating-point environment is guest state that every guest shares; a spec reads and writes it as a register.
+FP_FLAGS: Final = ("fp.flags", 0)
+"""Accrued exceptions, 5 bits: NX=1, UF=2, OF=4, DZ=8, NV=16."""
+FP_ROUND: Final = ("fp.round", 0)
+"""Rounding mode, 3 bits: 0 nearest-even, 1 to zero, 2 down, 3 up, 4 nearest-away; 5 to 7 are never rounded with."""
+
+ROUND_DYNAMIC: Final = 7
+"""The rounding attribute of an op that takes the mode from FP_ROUND."""
+
+COUNTERS: Final = ("cycle", "time", "instret")
+AMO_KINDS: Final = ("swap", "add", "and", "or", "xor", "min", "max", "minu", "maxu")
+
+
+@dataclass(frozen=True, slots=True)
+class OpInfo:
+    """One row of the table.
+
+    arity: how many values it takes. pure: the same arguments give the same value and nothing else happens.
+    leaves: it may leave the instruction (a fault, a trap, a system call), so state must be whole before it.
+    writes: it changes guest state (registers, program counter, accrued floating-point flags).
+    stores: it changes guest memory.
+    """
+
+    name: str
+    arity: int
+    meaning: str
+    pure: bool = True
+    leaves: bool = False
+    writes: bool = False
+    stores: bool = False
+
+
+def _table() -> dict[str, OpInfo]:
+    rows: list[OpInfo] = []
+
+    def op(name: str, arity: int, meaning: str, **kinds: bool) -> None:
+        rows.append(OpInfo(name, arity, meaning, **kinds))
+
+    # 1. Constants and what is known when an instruction is placed
+    op("const", 0, "The integer in attr, modulo 2^bits.")
+    op("field", 0, "The data field named attr of this encoding, after the field's own bias and scaling.")
+    op("pc", 0, "The address of this instruction.")
+
+    # 2. Guest state
+    op("get", 0, "Read the register slot attr = (file, index).", pure=False)
+    op("set", 1, "Write the register slot attr = (file, index).", pure=False, writes=True)
+    op("getx", 1, "Read register number arg0 of file attr; a hardwired register reads as zero.", pure=False)
+    op("setx", 2, "Write arg1 to register number arg0 of file attr; a hardwired register stays zero.",
+       pure=False, writes=True)  # fmt: skip
+
+    op("counter", 0, "Read a counter, 64 bits, attr = 'cycle', 'time' or 'instret'; it never runs backwards.",
+       pure=False)  # fmt: skip
+
+    # 3. Integers. Results are modulo 2^bits.
+    op("add", 2, "arg0 + arg1.")
+    op("sub", 2, "arg0 - arg1.")
+    op("mul", 2, "The low half of arg0 * arg1.")
+    op("udiv", 2, "Unsigned quotient, towards zero; all ones when arg1 is 0.")
+    op("sdiv", 2, "Signed quotient, towards zero; -1 when arg1 is 0; the minimum / -1 is the minimum.")
+    op("urem", 2, "Unsigned remainder; arg0 when arg1 is 0.")
+    op("srem", 2, "Signed remainder, with the sign of arg0; arg0 when arg1 is 0; the minimum rem -1 is 0.")
+    op("and", 2, "Bitwise and.")
+    op("or", 2, "Bitwise or.")
+    op("xor", 2, "Bitwise exclusive or.")
+    op("shl", 2, "Shift left by the unsigned arg1; 0 when arg1 >= bits.")
+    op("lshr", 2, "Shift right, zeros in; 0 when arg1 >= bits.")
+    op("ashr", 2, "Shift right, sign in; all sign when arg1 >= bits.")
+    op("rotl", 2, "Rotate left by arg1 modulo bits.")
+    op("rotr", 2, "Rotate right by arg1 modulo bits.")
+    op("clz", 1, "Leading zeros; bits when arg0 is 0.")
+    op("ctz", 1, "Trailing zeros; bits when arg0 is 0.")
+    op("popcount", 1, "How many bits are set.")
+    op("bswap", 1, "Bytes in reverse order; the width is a multiple of 16.")
+    op("bitrev", 1, "Bits in reverse order.")
+    op("clmul", 2, "Carry-less product, twice as wide as its arguments; these have at most 64 bits.")
+    op(
+        "permute",
+        2,
+        "Table look-up by lanes of attr bits: lane i is lane arg1[i] of arg0, 0 when arg1[i] is past the end.",
+    )
+    op("eq", 2, "1 bit: equal.")
+    op("ne", 2, "1 bit: not equal.")
+    op("ult", 2, "1 bit: unsigned less.")
+    op("ule", 2, "1 bit: unsigned less or equal.")
+    op("slt", 2, "1 bit: signed less.")
+    op("sle", 2, "1 bit: signed less or equal.")
+    op("zext", 1, "Widen with zeros.")
+    op("sext", 1, "Widen with the sign.")
+    op("trunc", 1, "The low bits.")
+    op("select", 3, "arg1 when the bit arg0 is 1, else arg2. Both are always computed.")
+
+    # 4. Memory, little-endian, any alignment. A fault happens before any effect.
+    mem = {"pure": False, "leaves": True}
+    op("load", 1, "Read bits/8 bytes at arg0.", **mem)
+    op("store", 2, "Write arg1 at arg0.", stores=True, **mem)
+    op(
+        "amo",
+        2,
+        "Atomically read at arg0 and write kind(old, arg1), attr = kind; the old value.",
+        stores=True,
+        **mem,
+    )
+    op(
+        "cas",
+        3,
+        "Atomically: when memory at arg0 equals arg1, write arg2; the old value.",
+        stores=True,
+        **mem,
+    )
+    op("probe", 1, "Fault as an access of attr = (bytes, write) at arg0 would; nothing else.", **mem)
+    op("fence", 0, "Order memory accesses, attr = (before, after) out of 'r' and 'w'; the full fence is sequentially consistent.",
+       pure=False)  # fmt: skip
+
+    # 5. Control
+    op("jump", 1, "Go on at arg0 instead of the next instruction.", pure=False, writes=True)
+    op("if", 1, "Do the ops in attr when the bit arg0 is 1.", pure=False)
+    op(
+        "trap",
+        1,
+        "Leave with exception attr and the value arg0; the program counter stays here.",
+        pure=False,
+        leaves=True,
+    )
+    op("syscall", 0, "Leave for a system call; the program counter stays here.", pure=False, leaves=True)
+    op(
+        "flush",
+        0,
+        "After this instruction, later ones see every earlier store as code.",
+        pure=False,
+        writes=True,
+    )
+    op("hint", 0, "Nothing that a program can see; attr says what the processor may do.", pure=False)
+
+    # 6. Floating point, IEEE 754, on bit patterns of 16, 32 or 64 bits. NaN results are canonical (sign 0, only the
+    #    quiet bit). attr rounding is 0 to 4, or ROUND_DYNAMIC. Exceptions accrue in FP_FLAGS; tininess after rounding.
+    fp = {"pure": False, "writes": True}
+    op("fadd", 2, "arg0 + arg1, attr = rounding.", **fp)
+    op("fsub", 2, "arg0 - arg1, attr = rounding.", **fp)
+    op("fmul", 2, "arg0 * arg1, attr = rounding.", **fp)
+    op("fdiv", 2, "arg0 / arg1, attr = rounding.", **fp)
+    op("fsqrt", 1, "Square root, attr = rounding.", **fp)
+    op(
+        "fma",
+        3,
+        "arg0 * arg1 + arg2 rounded once, attr = rounding; infinity * 0 is invalid even beside a quiet NaN.",
+        **fp,
+    )
+    op("fmin", 2, "minimumNumber: the other when one is NaN; -0 < +0; a signaling NaN is invalid.", **fp)
+    op("fmax", 2, "maximumNumber, likewise.", **fp)
+    op("feq", 2, "1 bit: equal; only a signaling NaN is invalid.", **fp)
+    op("flt", 2, "1 bit: less; any NaN is invalid.", **fp)
+    op("fle", 2, "1 bit: less or equal; any NaN is invalid.", **fp)
+    op("fcvt", 1, "To another format, attr = rounding.", **fp)
+    op(
+        "ftoi",
+        1,
+        "To an integer, attr = (signed, rounding): saturates; NaN gives the maximum; invalid when out of range.",
+        **fp,
+    )
+    op("itof", 1, "From an integer, attr = (signed, rounding).", **fp)
+    return {row.name: row for row in rows}
+
+
+OPS: Final = _table()
+
+FLOAT_BITS: Final = (16, 32, 64)
+COMPARISONS: Final = frozenset({"eq", "ne", "ult", "ule", "slt", "sle", "feq", "flt", "fle"})
+ROUNDED: Final = frozenset({"fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fcvt"})
+
+
+def rounding(op: str, attr: object) -> int | None:
+    """The rounding attribute of an op, or None where the op does not round."""
+    if op in ROUNDED:
+        assert isinstance(attr, int)
+        return attr
+    if op in ("ftoi", "itof"):
+        assert isinstance(attr, tuple)
+        mode = attr[1]
+        assert isinstance(mode, int)
+        return mode
+    return None

@@ -1,0 +1,101 @@
+"""The rules that every trace obeys, executable.
+
+A trace that passes can be compiled with precise faults: nothing that a guest can see changes before the last
+op that may leave the instruction. It checks form, never meaning.
+"""
+
+from __future__ import annotations
+
+from polyvm.ir.ops import COMPARISONS, FLOAT_BITS, OPS
+from polyvm.ir.trace import Trace
+from polyvm.ir.values import SpecError, Val
+
+_SAME_WIDTH = frozenset({"add", "sub", "mul", "udiv", "sdiv", "urem", "srem", "and", "or", "xor", "shl", "lshr", "ashr",
+                         "rotl", "rotr", "permute", "fadd", "fsub", "fmul", "fdiv", "fma", "fmin", "fmax"})  # fmt: skip
+_ENDS = frozenset({"trap", "syscall"})
+
+
+def verify(trace: Trace, what: str) -> None:
+    """Raise SpecError, naming `what`, at the first rule that the trace breaks."""
+    try:
+        _Verifier().block(trace.ops, set())
+    except SpecError as error:
+        raise SpecError(f"{what}: {error}") from None
+
+
+def leaves_always(body: tuple[Val, ...]) -> bool:
+    """Whether a body ends in a trap or a system call, so that nothing after its `if` runs when it does."""
+    return bool(body) and body[-1].op in _ENDS
+
+
+class _Verifier:
+    def __init__(self) -> None:
+        self.written: Val | None = None
+        self.stored: Val | None = None
+        self.probed = False
+        self.jumps = 0
+
+    def block(self, ops: tuple[Val, ...], known: set[Val]) -> None:
+        for position, op in enumerate(ops):
+            info = OPS.get(op.op)
+            if info is None:
+                raise SpecError(f"unknown op {op.op!r}")
+            if len(op.args) != info.arity:
+                raise SpecError(f"{op.op} takes {info.arity} values, not {len(op.args)}")
+            for arg in op.args:
+                if arg not in known:
+                    raise SpecError(f"{op.op} uses {arg!r}, which was made inside a `when` or comes later")
+                if not arg.bits:
+                    raise SpecError(f"{op.op} uses {arg!r}, which has no value")
+            _check_widths(op)
+            if info.leaves:
+                if self.written is not None:
+                    raise SpecError(f"{op.op} may leave after {self.written!r} changed state; move the write behind it")
+                if self.stored is not None and not self.probed:
+                    raise SpecError(f"{op.op} may leave after {self.stored!r} changed memory; m.probe both first")
+                if op.op in _ENDS and position != len(ops) - 1:
+                    raise SpecError(f"ops after {op.op} never run")
+            if op.op == "probe":
+                self.probed = True
+            if info.stores:
+                self.stored = op
+            if info.writes:
+                self.written = op
+            if op.op == "jump":
+                self.jumps += 1
+                if self.jumps > 1:
+                    raise SpecError("more than one jump on a path")
+            if op.op == "if":
+                self._body(op, known)
+            known.add(op)
+
+    def _body(self, op: Val, known: set[Val]) -> None:
+        body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
+        before = (self.written, self.stored, self.probed, self.jumps)
+        self.block(body, set(known))
+        if leaves_always(body):
+            self.written, self.stored, self.probed, self.jumps = before
+
+
+def _check_widths(op: Val) -> None:
+    name, widths = op.op, [arg.bits for arg in op.args]
+    if name in _SAME_WIDTH and set(widths) != {op.bits}:
+        raise SpecError(f"{name} of {op.bits} bits takes {widths}")
+    if name in COMPARISONS and (op.bits != 1 or widths[0] != widths[1]):
+        raise SpecError(f"{name} compares {widths} to {op.bits} bits")
+    if name in ("zext", "sext") and widths[0] >= op.bits:
+        raise SpecError(f"{name} from {widths[0]} to {op.bits} bits")
+    if name == "trunc" and widths[0] <= op.bits:
+        raise SpecError(f"trunc from {widths[0]} to {op.bits} bits")
+    if name == "select" and (widths[0] != 1 or widths[1:] != [op.bits] * 2):
+        raise SpecError(f"select of {op.bits} bits takes {widths}")
+    if name == "bswap" and op.bits % 16:
+        raise SpecError(f"bswap of {op.bits} bits")
+    if name in ("load", "store", "amo", "cas", "probe", "jump") and widths[0] != 64:
+        raise SpecError(f"{name} takes an address of 64 bits, not {widths[0]}")
+    if name in ("load", "amo", "cas") and op.bits not in (8, 16, 32, 64, 128):
+        raise SpecError(f"{name} of {op.bits} bits")
+    if name in ("fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fmin", "fmax", "fcvt", "itof") and op.bits not in FLOAT_BITS:
+        raise SpecError(f"{name} of {op.bits} bits")
+    if name == "if" and widths != [1]:
+        raise SpecError(f"if takes one bit, not {widths}")

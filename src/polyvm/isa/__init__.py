@@ -1,0 +1,1 @@
+"""What polyvm knows of guests: one folder each, in one specification language."""

@@ -1,0 +1,66 @@
+"""Registers, fields and exceptions of riscv64, which every extension of the specification builds on.
+
+Names and numbers are those of the RISC-V Instruction Set Manual, Volume I.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from polyvm.isa.spec import Field, Isa, RegisterFile
+
+X_NAMES: Final = (
+    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5",
+    "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
+)  # fmt: skip
+F_NAMES: Final = (
+    "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "fs0", "fs1", "fa0", "fa1", "fa2", "fa3", "fa4", "fa5",
+    "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
+)  # fmt: skip
+
+# The control and status registers that a user program may touch.
+CSR: Final = {0x001: "fflags", 0x002: "frm", 0x003: "fcsr", 0xC00: "cycle", 0xC01: "time", 0xC02: "instret"}
+
+riscv64: Final = Isa(
+    name="riscv64",
+    files={
+        "x": RegisterFile("x", 64, 32, X_NAMES, zero=0),
+        "f": RegisterFile("f", 64, 32, F_NAMES),
+    },
+    # The reservation of lr: its address, its value, and whether it stands.
+    specials={"reserved_address": 64, "reserved_value": 64, "reserved": 64},
+    causes=("illegal", "breakpoint", "load_misaligned", "store_misaligned", "fetch_misaligned"),
+    fields={
+        "rd": Field("register", 5, "x"),
+        "rs1": Field("register", 5, "x"),
+        "rs2": Field("register", 5, "x"),
+        "rd'": Field("register", 3, "x", bias=8),
+        "rs1'": Field("register", 3, "x", bias=8),
+        "rs2'": Field("register", 3, "x", bias=8),
+        "fd": Field("register", 5, "f"),
+        "fs1": Field("register", 5, "f"),
+        "fs2": Field("register", 5, "f"),
+        "fs3": Field("register", 5, "f"),
+        "fd'": Field("register", 3, "f", bias=8),
+        "fs2'": Field("register", 3, "f", bias=8),
+        "imm": Field("signed"),
+        "nzimm": Field("signed"),
+        "upper": Field("upper"),
+        "uimm": Field("unsigned"),
+        "nzuimm": Field("unsigned"),
+        "shamt": Field("unsigned"),
+        "zimm": Field("unsigned", 5),
+        "zimm12": Field("reserved"),
+        "offset": Field("offset"),
+        "aq": Field("order", 1),
+        "rl": Field("order", 1),
+        "fm": Field("fence_mode", 4),
+        "pred": Field("fence_set", 4),
+        "succ": Field("fence_set", 4),
+        "rm": Field("rounding", 3, shape=(0, 1, 2, 3, 4, 7)),
+        "csr": Field("csr", 12, shape=tuple(CSR)),
+        # A register that the instruction writes: the manual makes those whose top two bits are 11 read-only.
+        "wcsr": Field("csr", 12, shape=tuple(number for number in CSR if number >> 10 != 0b11)),
+    },
+    sizes=(2, 4),
+)

@@ -1,0 +1,100 @@
+"""Zicsr: access to control and status registers, the manual's chapter 6, for those of a user program.
+
+The register is a shape field, so each access is code of its own. Writing a read-only register or naming one that
+is not in model.CSR does not decode: both are illegal instructions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from polyvm.isa.riscv64.model import riscv64
+
+if TYPE_CHECKING:
+    from polyvm.ir.trace import Tracer
+    from polyvm.ir.values import Val
+
+insn = riscv64.extension("Zicsr", "2.0", "Control and status register instructions")
+
+FFLAGS, FRM, FCSR = 0x001, 0x002, 0x003
+# Zicntr, chapter 7.
+COUNTERS: Final = {0xC00: "cycle", 0xC01: "time", 0xC02: "instret"}
+
+
+def read_csr(m: Tracer, csr: int) -> Val:
+    """The value of a control and status register, 64 bits."""
+    if csr == FFLAGS:
+        return m.fp_flags.zext(64)
+    if csr == FRM:
+        return m.fp_round.zext(64)
+    if csr == FCSR:
+        return (m.fp_round.zext(64) << 5) | m.fp_flags.zext(64)
+    return m.counter(COUNTERS[csr])
+
+
+def write_csr(m: Tracer, csr: int, value: Val) -> None:
+    """Write a control and status register; the bits that it does not have are ignored."""
+    if csr in (FFLAGS, FCSR):
+        m.fp_flags = value[4:0]
+    if csr == FRM:
+        m.fp_round = value[2:0]
+    if csr == FCSR:
+        m.fp_round = value[7:5]
+
+
+@insn("csrrw rd, wcsr, rs1", "wcsr rs1 001 rd 1110011")
+def csrrw(m: Tracer, rd: Val, wcsr: int, rs1: Val) -> None:
+    """Swap a register with a control and status register."""
+    old, value = read_csr(m, wcsr), m.x[rs1]
+    write_csr(m, wcsr, value)
+    m.x[rd] = old
+
+
+@insn("csrrs rd, wcsr, rs1", "wcsr rs1!=0 010 rd 1110011")
+def csrrs(m: Tracer, rd: Val, wcsr: int, rs1: Val) -> None:
+    """Set the bits of a control and status register that are set in rs1; rd is its old value."""
+    old, value = read_csr(m, wcsr), m.x[rs1]
+    write_csr(m, wcsr, old | value)
+    m.x[rd] = old
+
+
+@insn("csrrc rd, wcsr, rs1", "wcsr rs1!=0 011 rd 1110011")
+def csrrc(m: Tracer, rd: Val, wcsr: int, rs1: Val) -> None:
+    """Clear the bits of a control and status register that are set in rs1; rd is its old value."""
+    old, value = read_csr(m, wcsr), m.x[rs1]
+    write_csr(m, wcsr, old & ~value)
+    m.x[rd] = old
+
+
+@insn("csrrwi rd, wcsr, zimm", "wcsr zimm 101 rd 1110011")
+def csrrwi(m: Tracer, rd: Val, wcsr: int, zimm: Val) -> None:
+    """Write a 5-bit immediate to a control and status register; rd is its old value."""
+    old = read_csr(m, wcsr)
+    write_csr(m, wcsr, zimm.zext(64))
+    m.x[rd] = old
+
+
+@insn("csrrsi rd, wcsr, zimm", "wcsr zimm!=0 110 rd 1110011")
+def csrrsi(m: Tracer, rd: Val, wcsr: int, zimm: Val) -> None:
+    """Set the bits of a control and status register that are set in a 5-bit immediate; rd is its old value."""
+    old = read_csr(m, wcsr)
+    write_csr(m, wcsr, old | zimm.zext(64))
+    m.x[rd] = old
+
+
+@insn("csrrci rd, wcsr, zimm", "wcsr zimm!=0 111 rd 1110011")
+def csrrci(m: Tracer, rd: Val, wcsr: int, zimm: Val) -> None:
+    """Clear the bits of a control and status register that are set in a 5-bit immediate; rd is its old value."""
+    old = read_csr(m, wcsr)
+    write_csr(m, wcsr, old & ~zimm.zext(64))
+    m.x[rd] = old
+
+
+# -- Setting or clearing nothing reads without writing, so read-only registers allow it.
+@insn("csrrs rd, csr, zero", "csr 00000 010 rd 1110011")
+@insn("csrrc rd, csr, zero", "csr 00000 011 rd 1110011")
+@insn("csrrsi rd, csr, 0", "csr 00000 110 rd 1110011")
+@insn("csrrci rd, csr, 0", "csr 00000 111 rd 1110011")
+def csr_read(m: Tracer, rd: Val, csr: int) -> None:
+    """Read a control and status register."""
+    m.x[rd] = read_csr(m, csr)

@@ -1,0 +1,1 @@
+"""The tests: they mirror src/polyvm, with tests/guests for the C programs that they run."""

@@ -1,0 +1,138 @@
+"""Builds guest programs from C for the tests, with the cross compiler that pip brings (ziglang).
+
+Results are kept under $XDG_CACHE_HOME/polyvm-tests by the hash of everything that went in, never in the repository.
+It refuses guests and C libraries that it has no compiler for, and shows the compiler's own words when one fails.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+GUESTS = Path(__file__).parent / "guests"
+
+# The oldest glibc that has a riscv64 port without later symbol versions; Debian stable's is newer.
+GLIBC = "2.36"
+
+# As in "Comparing with native": fused multiply-add only where the source asks for it. No default sanitizers.
+FLAGS = ("-O2", "-ffp-contract=off", "-fno-sanitize=undefined", "-Wall", "-Werror")
+FREESTANDING = ("-ffreestanding", "-nostdlib", "-fno-stack-protector", "-fno-builtin")
+
+# What distributions build for: rv64gc, armv8-a, x86-64.
+CPUS = {"riscv64": "baseline_rv64", "aarch64": "baseline", "x86_64": "baseline"}
+
+
+class BuildError(Exception):
+    """The compiler failed; the message is its output."""
+
+
+def cache() -> Path:
+    """Where built programs and zig's own caches are kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(base) / "polyvm-tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def version() -> str:
+    """The compiler's version, part of every program's hash."""
+    from importlib.metadata import version as installed
+
+    return installed("ziglang")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file: parallel test processes build each program once."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def build(
+    source: str | Path | Sequence[str | Path],
+    guest: str = "riscv64",
+    *,
+    static: bool = True,
+    libc: str | None = "musl",
+    flags: Sequence[str] = (),
+    cpu: str | None = None,
+    name: str | None = None,
+) -> Path:
+    """The program that these C or assembly sources make, built now or found in the cache.
+
+    source: a file name in tests/guests, a path, or several; text with a newline in it is C source itself.
+    libc: "musl", "glibc", or None for a freestanding program with its own _start (see guests/bare.h).
+    cpu: zig's name of a processor with features, such as "baseline_rv64+zba+zbb"; default: what distributions use.
+    """
+    if guest not in CPUS:
+        raise ValueError(f"no cross compiler for guest {guest!r}; there is one for {', '.join(CPUS)}")
+    if libc not in ("musl", "glibc", None):
+        raise ValueError(f"libc is 'musl', 'glibc' or None, not {libc!r}")
+    if libc == "glibc" and static:
+        raise ValueError("zig links glibc dynamically only: pass static=False")
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    texts = [_text(item) for item in sources]
+    options = _options(guest, static, libc, cpu, flags)
+    headers = [path.read_bytes() for path in sorted(GUESTS.glob("*.h"))]
+    parts = [version().encode(), repr(options).encode(), *headers, *(suffix.encode() + text for suffix, text in texts)]
+    key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
+    stem = name or (Path(sources[0]).stem if "\n" not in str(sources[0]) else "inline")
+    folder = cache() / "programs"
+    folder.mkdir(exist_ok=True)
+    result = folder / f"{stem}-{guest}-{key}"
+    if not result.exists():
+        with locked(folder / f"{key}.lock"):
+            if not result.exists():
+                _compile(texts, options, result)
+    return result
+
+
+def _text(source: str | Path) -> tuple[str, bytes]:
+    """A source's suffix and content."""
+    if isinstance(source, str) and "\n" in source:
+        return ".c", source.encode()
+    path = Path(source) if Path(source).is_absolute() else GUESTS / source
+    return path.suffix, path.read_bytes()
+
+
+def _options(guest: str, static: bool, libc: str | None, cpu: str | None, flags: Sequence[str]) -> list[str]:
+    abi = {"musl": "musl", "glibc": f"gnu.{GLIBC}", None: "musl"}[libc]
+    options = ["-target", f"{guest}-linux-{abi}", f"-mcpu={cpu or CPUS[guest]}", *FLAGS]
+    if libc is None:
+        options += FREESTANDING
+    if static:
+        options.append("-static")
+    return [*options, *flags]
+
+
+def _compile(texts: list[tuple[str, bytes]], options: list[str], result: Path) -> None:
+    environment = {
+        **os.environ,
+        "ZIG_GLOBAL_CACHE_DIR": str(cache() / "zig"),
+        "ZIG_LOCAL_CACHE_DIR": str(cache() / "zig-local"),
+    }
+    with tempfile.TemporaryDirectory(dir=cache()) as work:
+        files = []
+        for index, (suffix, text) in enumerate(texts):
+            file = Path(work) / f"{index}{suffix}"
+            file.write_bytes(text)
+            files.append(str(file))
+        made = Path(work) / "program"
+        command = [sys.executable, "-m", "ziglang", "cc", *options, f"-I{GUESTS}", *files, "-o", str(made)]
+        # One compiler at a time: the first build of a target makes its libc, and two cores are all there is.
+        with locked(cache() / "zig.lock"):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise BuildError(f"{' '.join(command)}\n{done.stderr}")
+        # Renamed into place within one file system, so that no process ever sees half a program.
+        shutil.move(made, result.with_suffix(".new"))
+        result.with_suffix(".new").rename(result)
