@@ -151,7 +151,7 @@ def _suite(name: str, config: pytest.Config, factory: pytest.TempPathFactory) ->
     with toolchain.locked(shared / f"{name}.lock"):
         if not done.exists():
             with tarfile.open(source) as tar:
-                tar.extractall(shared, filter="data")
+                tar.extractall(shared, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
             done.touch()
     return shared / inside
 

@@ -17,7 +17,8 @@ PAGES = "docs/errors/"
 
 # Context keys whose integers are addresses or instruction words: shown in hexadecimal, everything else in decimal.
 ADDRESS_KEYS = frozenset(
-    "pc addr address start end limit target entry base value word insn encoding mask match sp ra".split()
+    ("pc", "addr", "address", "start", "end", "limit", "target", "entry", "base", "sp", "ra")
+    + ("value", "word", "insn", "encoding", "mask", "match")
 )
 
 
@@ -76,6 +77,7 @@ CODES: dict[str, CodeInfo] = {
     "PVM-LOCKSTEP-DIFFERS": CodeInfo("Compiled code and the golden evaluator disagree."),
     # Benchmarks.
     "PVM-PEER-MISSING": CodeInfo("A peer named for the benchmark is not installed."),
+    "PVM-BENCH-BUILD": CodeInfo("A benchmark's workload could not be built or fetched."),
     "PVM-BENCH-MISMATCH": CodeInfo("A benchmark's output has the wrong checksum."),
     # The rest.
     "PVM-SEVERAL": CodeInfo("Several failures happened at once."),

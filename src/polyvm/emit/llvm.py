@@ -78,13 +78,15 @@ class Emitter:
     def emit(self, ops: tuple[Val, ...]) -> None:
         """Emit ops in order."""
         for op in ops:
-            result = getattr(self, "op_" + op.op, None)
-            if result is not None:
-                value = result(op, [self.values[a] for a in op.args])
-            else:
-                value = _SIMPLE[op.op](self, op, [self.values[a] for a in op.args])
+            args = [self.values[a] for a in op.args]
+            own = getattr(self, "op_" + op.op, None)
+            value = own(op, args) if own is not None else self.simple(op, args)
             if op.bits:
                 self.values[op] = value
+
+    def simple(self, op: Val, args: list[str]) -> str:
+        """An op that means the same in every compiler."""
+        return _SIMPLE[op.op](self, op, args)
 
     def op_const(self, op: Val, args: list[str]) -> str:
         """A literal, written signed as LLVM prints it."""

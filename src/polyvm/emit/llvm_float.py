@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from polyvm.emit.llvm import Emitter
     from polyvm.ir.values import Val
 
-LOWERINGS: dict[str, Callable[[Emitter, Val, list[str]], str]] = {}
+def _golden(e: Emitter, op: Val, args: list[str]) -> str:
+    e.leave_golden()
+    e.start(e.fresh_label("never"))
+    return "0"
+
+
+LOWERINGS: dict[str, Callable[[Emitter, Val, list[str]], str]] = dict.fromkeys(
+    ("fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fmin", "fmax", "feq", "flt", "fle", "fcvt", "ftoi", "itof"), _golden
+)
 
 # The floating-point environment of ir.ops in the host's control word. Volatile assembly, because LLVM merges reads
 # through its own intrinsics across operations that set flags.

@@ -333,6 +333,7 @@ def module(isa: Isa) -> str:
     functions.append(decoder.text())
     functions.extend(_leave(reason) for reason in ("SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL"))
     functions.append(_leave("FETCH", keep_pc=True))
+    functions.append(_enter_unit())
     own = {"pv_read_flags", "pv_write_flags", "pv_write_round"}
     return "\n".join(
         [*(d for d in sorted(declarations) if not any(f"@{n}(" in d for n in own)), *functions,
@@ -353,6 +354,22 @@ def _leave(reason: str, *, keep_pc: bool = False) -> str:
     e.do(f"store i64 %budget, ptr {e.st('budget')}")
     e.do("ret void")
     return f"define internal preserve_nonecc void @leave_{reason}{SIGNATURE} #0 cold noinline {{\n" + "\n".join(e.lines) + "\n}\n"
+
+
+def _enter_unit() -> str:
+    """The handler of a slot where compiled code begins. Units chained in a circle all pass here, so it looks for stops."""
+    e = Handler.__new__(Handler)
+    Emitter.__init__(e)
+    e.start("entry")
+    stop = e.ins(f"load volatile i32, ptr {e.st('stop')}")
+    e.unlikely(e.ins(f"icmp ne i32 {stop}, 0"), lambda: e.leave("STOP", "%ip", "%budget"))
+    index = e.ins(f"load i32, ptr {e.ins('getelementptr i8, ptr %ip, i64 4')}")
+    units = e.ins(f"load ptr, ptr {e.st('units')}")
+    cell = e.ins(f"getelementptr ptr, ptr {units}, i64 {e.ins(f'zext i32 {index} to i64')}")
+    unit = e.ins(f"load ptr, ptr {cell}")
+    e.do(f"musttail call preserve_nonecc void {unit}(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)")
+    e.do("ret void")
+    return f"define preserve_nonecc void @enter_unit{SIGNATURE} #0 {{\n" + "\n".join(e.lines) + "\n}\n"
 
 
 class Decoder(Handler):

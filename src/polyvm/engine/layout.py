@@ -80,8 +80,13 @@ PROCESS: Table = (
     ("chain_level", 148, 4, "how far down the chain it is"),
     ("raised_rip", 152, 8, "host PC at which an earlier handler left the signal pending again"),
     ("raised_tid", 160, 4, "and the thread"),
+    ("readers", 164, 4, "threads that look into ranges just now"),
     ("chained", 168, 8, "signals handed to earlier handlers, ever"),
+    ("decode_start", 176, 8, "code whose guest accesses are fetches: section pvdecode of the image"),
+    ("decode_end", 184, 8, ""),
     ("policy", 192, 72, "one byte a signal: POLICY_* bits"),
+    ("loop_rip", 264, 8, "host PC of the last fault handed on"),
+    ("loop_count", 272, 4, "how often in a row"),
     ("first", 512, 65 * 16, "a signal's action before ours: {handler, flags}"),
     ("later", 1552, 65 * 16, "an action installed after ours and then displaced; flags has LATER_VALID"),
 )
@@ -115,7 +120,7 @@ RESTART_ALWAYS = -513  # ERESTARTNOINTR: never entered; run the same instruction
 
 ALT_SIZE = 17 * 4096  # an unusual size: the handler looks at a stack's base only when the size is this
 ALT_MAGIC = 0x6B63617473766D70
-ALT_STATE = 8  # {u64 magic, u64 st} at the base
+ALT_STATE, ALT_TID = 8, 16  # {u64 magic, u64 st (0: none), u32 tid} at the base
 
 
 def offsets(table: Table, limit: int) -> dict[str, int]:

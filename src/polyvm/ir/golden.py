@@ -186,6 +186,11 @@ def fold(op: str, bits: int, args: tuple[Val, ...], attr: object) -> int:
     return int(_PURE[op](numbers, bits, args[0].bits, attr)) & ((1 << bits) - 1)
 
 
+def fold_numbers(op: Val, args: list[int]) -> int:
+    """The value of a pure op for these argument values."""
+    return int(_PURE[op.op](args, op.bits, op.args[0].bits, op.attr)) & ((1 << op.bits) - 1)
+
+
 def execute(trace: Trace, fields: dict[str, int], pc: int, state: State, memory: Memory) -> int:
     """Do one instruction and return the address of the next one.
 

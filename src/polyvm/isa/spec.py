@@ -52,6 +52,21 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Syntax:
+    """How a kind of field that the guest names itself is written, where a plain number would not do.
+
+    show: text of a value of so many bits; read: the value, or ValueError. default: for a mnemonic, the value
+    that may be left out at the end of the operands. suffix: no operand; where the field is 1, its name is
+    appended to the mnemonic.
+    """
+
+    show: Callable[[int, int], str] = lambda value, bits: str(value)
+    read: Callable[[str, int], int] = lambda text, bits: int(text, 0)
+    default: Callable[[str], int] | None = None
+    suffix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Extension:
     """A named part of the architecture, as its manual names it."""
 
@@ -137,7 +152,10 @@ class Isa:
     """A guest's instruction set.
 
     specials: registers outside files, name to width. causes: names of its exceptions, numbered by position; native
-    code passes the number. fields: the meaning of each field name.
+    code passes the number. fields: the meaning of each field name. sizes: bytes an instruction may have.
+    links: registers that calls put the return address in. syntax: how kinds of fields are written.
+    aliases: pairs (pseudo-instruction, instruction), for the disassembler's and the assembler's texts only.
+    length: how many bytes an instruction has that starts like this word, known or not.
     """
 
     name: str
@@ -146,6 +164,10 @@ class Isa:
     causes: tuple[str, ...]
     fields: dict[str, Field]
     sizes: tuple[int, ...]
+    links: tuple[tuple[str, int], ...]
+    syntax: dict[str, Syntax] = field(default_factory=dict, repr=False)
+    aliases: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    length: Callable[[int], int] = field(default=lambda word: 4, repr=False)
     insns: list[Insn] = field(default_factory=list)
     extensions: list[Extension] = field(default_factory=list)
     _traces: dict[tuple[Insn, Shape], ir_trace.Trace] = field(default_factory=dict, repr=False)

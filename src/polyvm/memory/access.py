@@ -1,4 +1,4 @@
-"""Reads and writes of guest memory that never crash the host: checked against the guest's own table, then copied.
+"""Reads and writes of guest memory that never crash the host: checked against the table, then copied.
 
 Private anonymous memory is copied at once. What a file stands behind may vanish under us, because somebody
 truncates the file, so it goes through a safe copy. Writing here does not touch decoded code: like a kernel's
@@ -17,16 +17,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+KINDS = ("read", "write", "fetch")
+
 _READABLE = READ | WRITE  # every host and guest here reads what it may write
 
 
 class GuestFault(PolyvmError):
     """An access that the guest's memory does not allow.
 
-    `kind` is "read", "write" or "fetch"; `reason` is "unmapped", "protected", or "beyond the file's end".
+    `kind` is "read", "write" or "fetch", given so or as 0, 1 or 2 (the state block's `access`);
+    `reason` is "unmapped", "protected", or "beyond the file's end".
     """
 
-    def __init__(self, address: int, kind: str, reason: str = "unmapped") -> None:
+    def __init__(self, address: int, kind: str | int, reason: str = "unmapped") -> None:
+        if isinstance(kind, int):
+            kind = KINDS[kind]
         super().__init__(
             "PVM-MEMORY-FAULT",
             f"A guest {kind} at {address:#x} failed: {reason}.",
@@ -46,6 +51,11 @@ class GuestFault(PolyvmError):
     def kind(self) -> str:
         """What was tried: "read", "write" or "fetch"."""
         return str(self.context["kind"])
+
+    @property
+    def access(self) -> int:
+        """The kind as a number: 0 read, 1 write, 2 fetch."""
+        return KINDS.index(self.kind)
 
     @property
     def reason(self) -> str:
@@ -83,7 +93,7 @@ class GuestBytes:
             return self._read_pieces(address, end, _READABLE, "read")
 
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
-        """Copy bytes into guest memory. Raises GuestFault before anything is written, if the guest may not write all.
+        """Copy bytes into guest memory. Raises GuestFault, with none written, if the guest may not write all.
 
         Where a file ends earlier than its mapping, what stands before that end is written.
         """
@@ -181,7 +191,7 @@ class GuestBytes:
         return self.base + address
 
     def grow(self, address: int) -> bool:
-        """Whether a mapping just above grew down to hold an address. Without such mappings there is nothing to do."""
+        """Whether a mapping just above grew down to hold an address; here there are none that could."""
         return False
 
     def _check(self, address: int, end: int, need: int, kind: str) -> None:

@@ -1,8 +1,9 @@
-"""The host's memory calls: libc's mmap family, raw syscalls, and bytes at host addresses, through `_ctypes` alone.
+"""The host's memory calls: libc's mmap family, raw syscalls, bytes at host addresses; by `_ctypes` alone.
 
-Addresses and sizes are ints, a failed call is a negative errno, and nothing here raises for the host's refusal:
-what a refusal means is decided by the caller. It refuses to know anything about guests, and it checks no address:
-peek, poke, fill and view are for memory that is ours and mapped; safe_read and safe_write are for the rest.
+Addresses and sizes are ints, a failed call is a negative errno, and nothing here raises for the host's
+refusal: what a refusal means is decided by the caller. It refuses to know anything about guests, and it
+checks no address: peek, poke, fill and view are for memory that is ours and mapped; safe_read and
+safe_write are for the rest.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 0, 1, 2, 4
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS = 0x01, 0x02, 0x10, 0x20
 MAP_LOCKED, MAP_NORESERVE, MAP_POPULATE, MAP_FIXED_NOREPLACE = 0x2000, 0x4000, 0x8000, 0x100000
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
-MADV_DONTNEED, MADV_FREE, MADV_REMOVE = 4, 8, 9
+MADV_DONTNEED, MADV_NOHUGEPAGE = 4, 15
+MS_ASYNC = 1
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 _CDECL, _PYTHONAPI, _USE_ERRNO = 1, 4, 8  # FUNCFLAG_* of CPython's ctypes.h; PYTHONAPI keeps the GIL
 _BUFFER_READ, _BUFFER_WRITE = 0x100, 0x200  # PyBUF_READ, PyBUF_WRITE
-_UIO_FASTIOV_BYTES = 1 << 30  # the kernel copies at most 2 GiB - 4 KiB a call
+_COPY_MAX = 1 << 30  # the kernel copies at most 2 GiB - 4 KiB a call
 
 
 class _Long(Simple):
@@ -87,7 +89,8 @@ class _Native(CFuncPtr):
     _restype_ = _Word
 
 
-_libc = _ctypes.dlopen(None, 2)  # type: ignore[arg-type]  # RTLD_NOW; None: what the interpreter itself is linked with
+# RTLD_NOW; None is what the interpreter itself is linked with, which typeshed does not know.
+_libc = _ctypes.dlopen(None, 2)  # type: ignore[arg-type]
 
 
 def _function(kind: type[CFuncPtr], name: str, *arguments: type[Simple]) -> Callable[..., Any]:
@@ -101,6 +104,7 @@ _munmap = _function(_Call, "munmap", _Long, _Long)
 _mprotect = _function(_Call, "mprotect", _Long, _Long, _Int)
 _madvise = _function(_Call, "madvise", _Long, _Long, _Int)
 _mremap = _function(_Call, "mremap", _Long, _Long, _Long, _Int, _Long)
+_msync = _function(_Call, "msync", _Long, _Long, _Int)
 _syscall = _function(_Call, "syscall", *[_Long] * 7)
 _readv = _function(_Call, "process_vm_readv", _Long, _Pointer, _Long, _Pointer, _Long, _Long)
 _writev = _function(_Call, "process_vm_writev", _Long, _Pointer, _Long, _Pointer, _Long, _Long)
@@ -139,6 +143,11 @@ def mremap(address: int, size: int, new_size: int, flags: int, new_address: int 
     return result if result != -1 else -_errno()
 
 
+def mapped(address: int, size: int) -> bool:
+    """Whether every page of a range is mapped, however protected."""
+    return not _msync(address, size, MS_ASYNC)
+
+
 def syscall(number: int, *arguments: int) -> int:
     """A raw system call with up to six integer arguments; its result, or a negative errno."""
     result: int = _syscall(number, *arguments, *(0,) * (6 - len(arguments)))
@@ -146,7 +155,7 @@ def syscall(number: int, *arguments: int) -> int:
 
 
 def native(address: int, nargs: int) -> Callable[..., int]:
-    """The native function at a host address, taking nargs words and returning one; the GIL is released meanwhile."""
+    """The native function at a host address: nargs words in, one word out, the GIL released meanwhile."""
     made = _Native(address)
     made.argtypes = [_Long] * nargs
     return made
@@ -174,13 +183,13 @@ def fill(address: int, value: int, size: int) -> None:
 
 
 def view(address: int, size: int, writable: bool = True) -> memoryview:
-    """Host memory as a memoryview, without a copy. It does not keep the memory mapped: whoever unmaps, releases."""
+    """Host memory as a memoryview, without a copy. It does not keep the memory mapped."""
     result: memoryview = _view_at(address, size, _BUFFER_WRITE if writable else _BUFFER_READ)
     return result
 
 
 def safe_read(address: int, size: int) -> bytes:
-    """A copy of host memory that may be unmapped, protected, or behind the end of its file: as much as can be had."""
+    """A copy of host memory that may be unmapped, protected, or past its file's end: what can be had."""
     result: bytes = _bytes_at(None, size)  # uninitialised, and nobody else's yet
     done = _vm_copy(_readv, _bytes_address(result), address, size)
     return result if done == size else result[:done]
@@ -195,7 +204,7 @@ def _vm_copy(call: Callable[..., int], ours: int, theirs: int, size: int) -> int
     """Copy between us and us, by the one call that answers EFAULT where a load would be a signal."""
     done = 0
     while done < size:
-        part = min(size - done, _UIO_FASTIOV_BYTES)
+        part = min(size - done, _COPY_MAX)
         count = call(os.getpid(), pack("QQ", ours + done, part), 1, pack("QQ", theirs + done, part), 1, 0)
         if count <= 0:
             number = _errno()

@@ -122,7 +122,7 @@ class Region:
 
 
 class Regions:
-    """The table: regions in order of address. Iterating walks a snapshot, so the table may change meanwhile."""
+    """The table: regions in order of address. Iterating walks a snapshot."""
 
     __slots__ = ("_items", "_starts", "mapped")
 
@@ -231,5 +231,4 @@ class Regions:
         first = bisect_right(self._starts, start) - 1
         if first < 0 or self._items[first].end <= start:
             first += 1
-        last = bisect_left(self._starts, end)
-        return first, max(first, last)
+        return first, max(first, bisect_left(self._starts, end)) if start < end else first

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from _struct import Struct
 
-from polyvm.memory.space import GuestFault
+from polyvm.memory.access import GuestFault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import _thread
 
 from polyvm.engine.layout import BUDGET, FAULT, ILLEGAL, STOP, SYSCALL, TRAP
 from polyvm.memory import host
-from polyvm.memory.space import GuestFault
+from polyvm.memory.access import GuestFault
 from polyvm.user import signals
 
 TYPE_CHECKING = False
@@ -155,6 +155,8 @@ class Thread:
             code = BUS_ADRERR
         else:
             signo = signals.SIGSEGV
+            if address < self.limit and self.space.grow(address):
+                return
             mapped = address < self.limit and self.space.lookup(address) is not None
             code = SEGV_ACCERR if mapped else SEGV_MAPERR
         signals.force(self, signo, signals.info_fault(signo, code, address))

@@ -1,7 +1,7 @@
-"""A: atomic instructions, the manual's chapter 13 (Zalrsc and Zaamo).
+"""A: atomic instructions, the manual's chapter A (Zalrsc and Zaamo).
 
-The atomic ops are sequentially consistent, so aq and rl ask for nothing more there. SC compares the value that LR
-saw, as QEMU and FEX do: a value that changed and changed back is not noticed (docs: "Order" in the design).
+The atomic ops are sequentially consistent, so aq and rl ask for nothing more there. SC compares the value
+that LR saw, as QEMU and FEX do: a value that changed and changed back is not noticed ("Order" in the design).
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def _store_conditional(m: Tracer, bits: int, rd: Val, rs1: Val, rs2: Val) -> Non
         m.trap("store_misaligned", address)
     expected = m.get(RESERVED_VALUE).trunc(bits)
     holds = (m.get(RESERVED) == bits // 8) & (m.get(RESERVED_ADDRESS) == address)
-    # Without a reservation there is no access at all, so the swap stands in a `when`, which no value leaves: RESERVED
-    # carries the result out, as 1 for success (it is 0, 4 or 8 where the swap was not tried). A fault of the swap
-    # comes before any write; the reservation is gone whatever the result.
+    # Without a reservation there is no access at all, so the swap stands in a `when`, which no value leaves:
+    # RESERVED carries the result out, as 1 for success (0, 4 or 8 where the swap was not tried). A fault of
+    # the swap comes before any write; the reservation is gone whatever the result.
     with m.when(holds):
         m.set(RESERVED, (m.cas(address, expected, new) == expected).zext(64))
     m.x[rd] = (m.get(RESERVED) != 1).zext(64)

@@ -266,3 +266,9 @@ def vdso() -> tuple[bytes, dict[str, int]]:
     from polyvm.isa.riscv64 import vdso_image
 
     return vdso_image.build()
+
+
+def cpuinfo(count: int) -> str:
+    """/proc/cpuinfo for a number of harts (arch/riscv/kernel/cpu.c)."""
+    isa = "rv64imafdc_zicond_zicsr_zifencei_zfh_zba_zbb_zbc_zbs_zbkb_zbkx"
+    return "".join(f"processor\t: {i}\nhart\t\t: {i}\nisa\t\t: {isa}\nmmu\t\t: sv39\nuarch\t\t: polyvm\n\n" for i in range(count))

@@ -330,6 +330,12 @@ def fence(m: Tracer, fm: Val, pred: Val, succ: Val, rs1: Val, rd: Val) -> None:
     m.fence()
 
 
+@insn("fence.tso", "1000 0011 0011 rs1 000 rd 0001111")
+def fence_tso(m: Tracer, rs1: Val, rd: Val) -> None:
+    """Order all but earlier stores with later loads. Treated as a normal fence, which orders those too."""
+    m.fence()
+
+
 @insn("ecall", "000000000000 00000 000 00000 1110011")
 def ecall(m: Tracer) -> None:
     """Call the environment: a system call of the operating system."""

@@ -1,14 +1,14 @@
-"""C: compressed instructions, the manual's chapter 26, in the order of its tables (quadrants 0, 1 and 2).
+"""C: compressed instructions, in the order of the tables of the manual's chapter C: quadrants 0, 1 and 2.
 
-Every body is that of a base instruction. HINTs (rd = x0, or an immediate of zero) need no rule of their own: the
-base instruction does nothing then. What the manual reserves is excluded by the encodings and does not decode.
+Every body is that of a base instruction. HINTs (rd = x0, or an immediate of zero) need no rule of their own:
+the base instruction does nothing then. What the manual reserves is excluded and does not decode.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polyvm.isa.riscv64 import base
+from polyvm.isa.riscv64 import base, d
 from polyvm.isa.riscv64.model import riscv64
 
 if TYPE_CHECKING:
@@ -227,3 +227,25 @@ def c_sdsp(m: Tracer, rs2: Val, uimm: Val) -> None:
 
 
 # -- Floating-point loads and stores (c.fld, c.fsd, c.fldsp, c.fsdsp)
+@insn("c.fld fd', uimm(rs1')", "001 uimm[5:3] rs1' uimm[7:6] fd' 00")
+def c_fld(m: Tracer, fd_: Val, rs1_: Val, uimm: Val) -> None:
+    """Load a double-precision number."""
+    d.fld(m, fd_, rs1_, uimm.zext(64))
+
+
+@insn("c.fsd fs2', uimm(rs1')", "101 uimm[5:3] rs1' uimm[7:6] fs2' 00")
+def c_fsd(m: Tracer, fs2_: Val, rs1_: Val, uimm: Val) -> None:
+    """Store a double-precision number."""
+    d.fsd(m, rs1_, fs2_, uimm.zext(64))
+
+
+@insn("c.fldsp fd, uimm(sp)", "001 uimm[5] fd uimm[4:3|8:6] 10")
+def c_fldsp(m: Tracer, fd: Val, uimm: Val) -> None:
+    """Load a double-precision number from the stack."""
+    d.fld(m, fd, _x(m, SP), uimm.zext(64))
+
+
+@insn("c.fsdsp fs2, uimm(sp)", "101 uimm[5:3|8:6] fs2 10")
+def c_fsdsp(m: Tracer, fs2: Val, uimm: Val) -> None:
+    """Store a double-precision number to the stack."""
+    d.fsd(m, _x(m, SP), fs2, uimm.zext(64))

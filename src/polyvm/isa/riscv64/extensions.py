@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-# isort: off  # the manual's order is that of the reference pages
-from polyvm.isa.riscv64 import base, zifencei, zicsr, zicond, m, a
+# The manual's order is that of the reference pages.
+# isort: off
+from polyvm.isa.riscv64 import base, zifencei, zicsr, zihintpause, zicond, m, a, f, d, zfh
 from polyvm.isa.riscv64 import c, zba, zbb, zbc, zbs, zbkb, zbkx
 from polyvm.isa.riscv64.model import riscv64
 # isort: on
@@ -12,6 +13,8 @@ __all__ = [
     "a",
     "base",
     "c",
+    "d",
+    "f",
     "m",
     "riscv64",
     "zba",
@@ -20,7 +23,9 @@ __all__ = [
     "zbkb",
     "zbkx",
     "zbs",
+    "zfh",
     "zicond",
     "zicsr",
     "zifencei",
+    "zihintpause",
 ]

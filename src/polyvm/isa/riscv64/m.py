@@ -1,4 +1,4 @@
-"""M: integer multiplication and division, the manual's chapter 12.
+"""M: integer multiplication and division, the manual's chapter M.
 
 The corners (division by zero, the minimum by -1) are those of the ops, which were chosen alike.
 """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from polyvm.isa.riscv64 import syntax
 from polyvm.isa.spec import Field, Isa, RegisterFile
 
 X_NAMES: Final = (
@@ -63,4 +64,9 @@ riscv64: Final = Isa(
         "wcsr": Field("csr", 12, shape=tuple(number for number in CSR if number >> 10 != 0b11)),
     },
     sizes=(2, 4),
+    # The calling convention's hints for return-address prediction (manual, 2.5.1).
+    links=(("x", 1), ("x", 5)),
+    syntax=syntax.table(CSR),
+    aliases=syntax.ALIASES,
+    length=lambda word: 4 if word & 0b11 == 0b11 else 2,
 )

@@ -1,4 +1,4 @@
-"""Zba: address generation, the manual's chapter 28.4.1."""
+"""Zba: address generation, from the manual's chapter B."""
 
 from __future__ import annotations
 

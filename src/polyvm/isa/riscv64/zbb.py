@@ -1,4 +1,4 @@
-"""Zbb: basic bit manipulation, the manual's chapter 28.4.2. zext.h is a special case of Zbkb's packw."""
+"""Zbb: basic bit manipulation, from the manual's chapter B. zext.h is a special case of Zbkb's packw."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def orc_b(m: Tracer, rd: Val, rs1: Val) -> None:
     """Set every byte that is not zero to all ones."""
     a = m.x[rs1]
     low = 0x7F7F_7F7F_7F7F_7F7F
-    # The top bit of each byte: set when its low seven bits are not zero (they carry into it) or it was set itself.
+    # The top bit of each byte: its low seven bits, unless all zero, carry into it, or it was set itself.
     top = (((a & low) + low) | a) & 0x8080_8080_8080_8080
     m.x[rd] = (top << 1) - (top >> 7)
 

@@ -1,4 +1,4 @@
-"""Zbc: carry-less multiplication, the manual's chapter 28.4.3."""
+"""Zbc: carry-less multiplication, from the manual's chapter B."""
 
 from __future__ import annotations
 

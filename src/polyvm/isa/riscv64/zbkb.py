@@ -1,4 +1,4 @@
-"""Zbkb: bit manipulation for cryptography, the manual's chapter 28.4.5, without what Zbb has too.
+"""Zbkb: bit manipulation for cryptography, from the manual's chapter B, without what Zbb has too.
 
 rol, ror, rev8, andn, orn and xnor exist once, in zbb. zext.h there is packw with rs2 = x0.
 """

@@ -1,4 +1,4 @@
-"""Zbkx: crossbar permutations, the manual's chapter 28.4.7."""
+"""Zbkx: crossbar permutations, from the manual's chapter B."""
 
 from __future__ import annotations
 

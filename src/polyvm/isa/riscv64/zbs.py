@@ -1,4 +1,4 @@
-"""Zbs: single-bit instructions, the manual's chapter 28.4.4."""
+"""Zbs: single-bit instructions, from the manual's chapter B."""
 
 from __future__ import annotations
 

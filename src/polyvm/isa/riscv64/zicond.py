@@ -1,4 +1,4 @@
-"""Zicond: integer conditional operations, the manual's chapter 11."""
+"""Zicond: integer conditional operations, the manual's chapter Zicond."""
 
 from __future__ import annotations
 

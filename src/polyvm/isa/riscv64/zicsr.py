@@ -1,7 +1,7 @@
-"""Zicsr: access to control and status registers, the manual's chapter 6, for those of a user program.
+"""Zicsr: access to control and status registers, the manual's chapter Zicsr, for those of a user program.
 
-The register is a shape field, so each access is code of its own. Writing a read-only register or naming one that
-is not in model.CSR does not decode: both are illegal instructions.
+The register is a shape field, so each access is code of its own. Writing a read-only register does not
+decode, nor does naming one that is not in model.CSR: both are illegal instructions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 insn = riscv64.extension("Zicsr", "2.0", "Control and status register instructions")
 
 FFLAGS, FRM, FCSR = 0x001, 0x002, 0x003
-# Zicntr, chapter 7.
+# Zicntr.
 COUNTERS: Final = {0xC00: "cycle", 0xC01: "time", 0xC02: "instret"}
 
 
@@ -76,7 +76,7 @@ def csrrwi(m: Tracer, rd: Val, wcsr: int, zimm: Val) -> None:
 
 @insn("csrrsi rd, wcsr, zimm", "wcsr zimm!=0 110 rd 1110011")
 def csrrsi(m: Tracer, rd: Val, wcsr: int, zimm: Val) -> None:
-    """Set the bits of a control and status register that are set in a 5-bit immediate; rd is its old value."""
+    """Set the bits of a control and status register that a 5-bit immediate has; rd is its old value."""
     old = read_csr(m, wcsr)
     write_csr(m, wcsr, old | zimm.zext(64))
     m.x[rd] = old
@@ -84,7 +84,7 @@ def csrrsi(m: Tracer, rd: Val, wcsr: int, zimm: Val) -> None:
 
 @insn("csrrci rd, wcsr, zimm", "wcsr zimm!=0 111 rd 1110011")
 def csrrci(m: Tracer, rd: Val, wcsr: int, zimm: Val) -> None:
-    """Clear the bits of a control and status register that are set in a 5-bit immediate; rd is its old value."""
+    """Clear the bits of a control and status register that a 5-bit immediate has; rd is its old value."""
     old = read_csr(m, wcsr)
     write_csr(m, wcsr, old & ~zimm.zext(64))
     m.x[rd] = old

@@ -1,0 +1,1 @@
+"""The command line: arguments in, text or one JSON document out. What the commands do is done below."""

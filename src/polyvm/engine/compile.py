@@ -1,0 +1,111 @@
+"""LLVM text to flat images: the only place of the engine that imports llvmlite, and only when called.
+
+The text of the host's runtime comes from here too, with the layout filled in. Failures of the compiler become
+PVM-COMPILE-FAILED; it refuses hosts that polyvm has no runtime for.
+"""
+
+from __future__ import annotations
+
+import platform
+
+from polyvm.engine import flatten as flat
+from polyvm.engine import layout
+from polyvm.errors import PolyvmError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
+    from typing import Any
+
+_machines: dict[tuple[int, str, str], Any] = {}
+
+
+def host_module() -> ModuleType:
+    """The module emit.host_* of this machine."""
+    machine = platform.machine()
+    if machine != "x86_64":
+        raise PolyvmError("PVM-HOST-UNSUPPORTED", f"There is no native runtime for {machine} yet.", host=machine)
+    from polyvm.emit import host_x86_64
+
+    return host_x86_64
+
+
+def runtime_ir() -> str:
+    """The LLVM text of this host's runtime, to be put before a guest's interpreter."""
+    text: str = host_module().runtime_ir(layout.names())
+    return text
+
+
+def host_cpu() -> tuple[str, str]:
+    """The host CPU's name and features, as LLVM writes them: part of every cache key."""
+    from llvmlite import binding as llvm
+
+    _initialise()
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def _initialise() -> None:
+    from llvmlite import binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()  # without it inline assembly ends the process
+
+
+def target_machine(opt: int, cpu: str | None = None, features: str | None = None) -> Any:
+    """An LLVM target machine for small position-independent code; kept, because making one costs milliseconds."""
+    from llvmlite import binding as llvm
+
+    _initialise()
+    host_name, host_features = host_cpu()
+    key = (opt, cpu or host_name, host_features if features is None else features)
+    if key not in _machines:
+        target = llvm.Target.from_default_triple()
+        _machines[key] = target.create_target_machine(
+            cpu=key[1], features=key[2], opt=opt, codemodel="small", reloc="pic"
+        )
+    return _machines[key]
+
+
+def compile_object(ir: str, *, opt: int = 2, cpu: str | None = None, features: str | None = None) -> bytes:
+    """The relocatable object of LLVM text, optimised at level opt. Raises PVM-COMPILE-FAILED."""
+    from llvmlite import binding as llvm
+
+    machine = target_machine(opt, cpu, features)
+    # A context of its own: types and constants of one compilation do not pile up in the next.
+    context = llvm.create_context()
+    try:
+        module = llvm.parse_assembly(ir, context)
+        module.triple = llvm.get_process_triple()
+        module.data_layout = str(machine.target_data)
+        module.verify()
+    except RuntimeError as error:
+        raise PolyvmError("PVM-COMPILE-FAILED", f"LLVM refuses the text: {str(error).strip()}") from error
+    for function in module.functions:
+        if not function.is_declaration and function.linkage == llvm.Linkage.external:
+            function.visibility = "hidden"  # else its address would come from a global offset table
+    if opt:
+        options = llvm.create_pipeline_tuning_options(speed_level=opt)
+        builder = llvm.create_pass_builder(machine, options)
+        builder.getModulePassManager().run(module, builder)
+    result: bytes = machine.emit_object(module)
+    return result
+
+
+def build(
+    ir: str,
+    exports: Iterable[str],
+    *,
+    opt: int = 2,
+    meta: bytes = b"",
+    runtime: bool = True,
+    cpu: str | None = None,
+    features: str | None = None,
+) -> bytes:
+    """The flat image file of LLVM text, with the host's runtime in it (and its exports) unless told otherwise."""
+    names = list(exports)
+    if runtime:
+        ir = runtime_ir() + ir
+        names += host_module().EXPORTS
+    return flat.flatten(compile_object(ir, opt=opt, cpu=cpu, features=features), names, meta)

@@ -1,0 +1,286 @@
+"""Regions: the flow graph that is reachable from a hot guest address, loops and callees inside.
+
+Works on a snapshot of guest code and the specification alone, so that it runs in a worker process. Nothing here
+knows LLVM or a particular guest: what an instruction does to control is read off its trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from polyvm.ir.golden import fold_numbers
+from polyvm.ir.ops import OPS
+from polyvm.ir.trace import Trace, walk
+from polyvm.ir.values import Val
+from polyvm.isa.spec import Decoded, Isa
+
+MASK = (1 << 64) - 1
+Slot = tuple[str, int]
+Fetch = Callable[[int, int], bytes]
+"""Code at (address, length): as many bytes as the guest may execute there."""
+
+MAX_INSNS = 1500
+MAX_RETURN_SITES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An instruction at an address."""
+
+    pc: int
+    decoded: Decoded
+    trace: Trace
+
+    @property
+    def next_pc(self) -> int:
+        """The address behind it."""
+        return self.pc + self.decoded.insn.size
+
+
+@dataclass(slots=True)
+class Flow:
+    """What an instruction does to control.
+
+    target: where it jumps when that is known. conditional: it may also go on. dynamic: it jumps somewhere only known at
+    run time. leaves: it ends in a trap, a system call or a flush. call: it writes the address behind it to a link
+    register. returns: it jumps to a link register.
+    """
+
+    target: int | None = None
+    conditional: bool = False
+    dynamic: bool = False
+    leaves: bool = False
+    call: bool = False
+    returns: bool = False
+
+    @property
+    def ends(self) -> bool:
+        """Whether a block ends here."""
+        return self.target is not None or self.dynamic or self.leaves
+
+
+@dataclass(slots=True)
+class Block:
+    """Straight code: its instructions, and where control goes inside the region after the last."""
+
+    start: int
+    insns: list[Placed]
+    flow: Flow
+    successors: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Region:
+    """The blocks by address, the addresses where it may be entered, and the return sites of its dynamic jumps."""
+
+    entry: int
+    entries: list[int]
+    blocks: dict[int, Block]
+    returns: dict[int, list[int]]
+    """Block start -> places in the region that its final return may lead to."""
+
+    @property
+    def insn_count(self) -> int:
+        """Instructions in all blocks."""
+        return sum(len(block.insns) for block in self.blocks.values())
+
+
+def static_value(op: Val, fields: dict[str, int], pc: int) -> int | None:
+    """The value of an op that depends on nothing but the place and the fields, else None."""
+    if op.op == "const":
+        return op.attr  # type: ignore[return-value]  # a const's attr is its number
+    if op.op == "field":
+        return fields[op.attr]  # type: ignore[index]  # a field's attr is its name
+    if op.op == "pc":
+        return pc
+    if not OPS[op.op].pure:
+        return None
+    args = []
+    for arg in op.args:
+        value = static_value(arg, fields, pc)
+        if value is None:
+            return None
+        args.append(value)
+    return fold_numbers(op, args)
+
+
+def slot_of(op: Val, fields: dict[str, int]) -> Slot | None:
+    """The register slot that a register op names."""
+    if op.op in ("get", "set"):
+        return op.attr  # type: ignore[return-value]  # a slot
+    if op.op in ("getx", "setx"):
+        number = static_value(op.args[0], fields, 0)
+        return None if number is None else (op.attr, number)  # type: ignore[return-value]  # (file, index)
+    return None
+
+
+def flow_of(isa: Isa, placed: Placed) -> Flow:
+    """Read an instruction's control flow off its trace."""
+    flow = Flow()
+    fields, pc = placed.decoded.fields, placed.pc
+    for op in placed.trace.ops:
+        if op.op == "if":
+            body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
+            for inner in walk(body):
+                if inner.op == "jump":
+                    flow.conditional = True
+                    _jump(flow, inner, fields, pc, isa)
+        elif op.op == "jump":
+            _jump(flow, op, fields, pc, isa)
+        elif op.op in ("trap", "syscall", "flush"):
+            flow.leaves = True
+        elif op.op in ("set", "setx"):
+            slot = slot_of(op, fields)
+            if slot in isa.links and static_value(op.args[-1], fields, pc) == placed.next_pc:
+                flow.call = True
+    if not flow.ends:
+        flow.call = False
+    if flow.call:
+        flow.returns = False
+    return flow
+
+
+def _jump(flow: Flow, op: Val, fields: dict[str, int], pc: int, isa: Isa) -> None:
+    target = static_value(op.args[0], fields, pc)
+    if target is not None:
+        flow.target = target & MASK
+        return
+    flow.dynamic = True
+    flow.returns = any(slot_of(value, fields) in isa.links for value in _inputs(op.args[0]))
+
+
+def _inputs(op: Val) -> Iterable[Val]:
+    yield op
+    for arg in op.args:
+        yield from _inputs(arg)
+
+
+def discover(isa: Isa, fetch: Fetch, entry: int, limit: int = MAX_INSNS) -> Region | None:
+    """The region of a hot address, or None when not even one instruction can be decoded there."""
+    placed: dict[int, Placed] = {}
+    flows: dict[int, Flow] = {}
+    leaders = {entry}
+    calls: dict[int, int] = {}  # pc of a call -> callee
+    work = [entry]
+    while work:
+        pc = work.pop(0)
+        while pc not in placed and len(placed) < limit:
+            item = _decode(isa, fetch, pc)
+            if item is None:
+                break
+            placed[pc] = item
+            flow = flows[pc] = flow_of(isa, item)
+            if not flow.ends:
+                pc = item.next_pc
+                continue
+            for target in _followed(item, flow):
+                leaders.add(target)
+                work.append(target)
+            if flow.call and flow.target is not None:
+                calls[pc] = flow.target
+            break
+    if entry not in placed:
+        return None
+    blocks = _blocks(placed, flows, leaders)
+    returns = _returns(blocks, calls, entry)
+    entries = [entry]
+    for block in blocks.values():
+        last = block.insns[-1]
+        outside = block.flow.call and (block.flow.dynamic or block.flow.target not in blocks)
+        if (outside or block.flow.leaves) and last.next_pc in blocks and last.next_pc not in entries:
+            entries.append(last.next_pc)
+        block.successors = _successors(block, blocks, returns)
+    return Region(entry, entries, _reachable(blocks, entries), returns)
+
+
+def _decode(isa: Isa, fetch: Fetch, pc: int) -> Placed | None:
+    smallest, largest = min(isa.sizes), max(isa.sizes)
+    raw = fetch(pc, largest)
+    if len(raw) < smallest:
+        return None
+    decoded = isa.decode(int.from_bytes(raw, "little"))
+    if decoded is None or decoded.insn.size > len(raw):
+        return None
+    return Placed(pc, decoded, isa.trace(decoded.insn, decoded.shape))
+
+
+def _followed(item: Placed, flow: Flow) -> list[int]:
+    """Where the search goes on after an instruction that ends a block: the straight way first."""
+    places = []
+    if flow.conditional or flow.call or flow.leaves:
+        places.append(item.next_pc)
+    if flow.target is not None:
+        places.append(flow.target)
+    return places
+
+
+def _blocks(placed: dict[int, Placed], flows: dict[int, Flow], leaders: set[int]) -> dict[int, Block]:
+    blocks: dict[int, Block] = {}
+    for start in sorted(leaders):
+        insns: list[Placed] = []
+        pc = start
+        while pc in placed:
+            insns.append(placed[pc])
+            pc = placed[pc].next_pc
+            if flows[insns[-1].pc].ends or pc in leaders:
+                break
+        if insns:
+            blocks[start] = Block(start, insns, flows[insns[-1].pc])
+    return blocks
+
+
+def _returns(blocks: dict[int, Block], calls: dict[int, int], entry: int) -> dict[int, list[int]]:
+    sites: dict[int, list[int]] = {}
+    for block in blocks.values():
+        last = block.insns[-1]
+        callee = calls.get(last.pc)
+        if callee is not None and callee in blocks and last.next_pc in blocks:
+            sites.setdefault(callee, []).append(last.next_pc)
+    found: dict[int, list[int]] = {}
+    for callee, places in sites.items():
+        for start in _function(blocks, callee):
+            if blocks[start].flow.returns:
+                known = found.setdefault(start, [])
+                known.extend(p for p in places if p not in known)
+    return {start: places for start, places in found.items() if len(places) <= MAX_RETURN_SITES}
+
+
+def _function(blocks: dict[int, Block], entry: int) -> set[int]:
+    seen, work = set(), [entry]
+    while work:
+        start = work.pop()
+        if start in seen or start not in blocks:
+            continue
+        seen.add(start)
+        block = blocks[start]
+        last, flow = block.insns[-1], block.flow
+        if flow.call or flow.conditional or flow.leaves or not flow.ends:
+            work.append(last.next_pc)
+        if flow.target is not None and not flow.call:
+            work.append(flow.target)
+    return seen
+
+
+def _successors(block: Block, blocks: dict[int, Block], returns: dict[int, list[int]]) -> list[int]:
+    flow, last = block.flow, block.insns[-1]
+    if not flow.ends:
+        places = [last.next_pc]
+    else:
+        places = list(returns.get(block.start, ())) if flow.returns else []
+        if flow.target is not None:
+            places.append(flow.target)
+        if flow.conditional:
+            places.append(last.next_pc)
+    return [p for p in dict.fromkeys(places) if p in blocks]
+
+
+def _reachable(blocks: dict[int, Block], entries: list[int]) -> dict[int, Block]:
+    seen: set[int] = set()
+    work = list(entries)
+    while work:
+        start = work.pop()
+        if start not in seen:
+            seen.add(start)
+            work.extend(blocks[start].successors)
+    return {start: block for start, block in blocks.items() if start in seen}

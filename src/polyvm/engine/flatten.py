@@ -1,0 +1,199 @@
+"""From a relocatable ELF object to a flat, position-independent image: place sections, apply relocations, sort tables.
+
+Pure Python over x86-64 objects of the small code model. It refuses, by name, whatever would make the image depend on
+its address or on anything outside it: absolute relocations, writable data, thread-local storage, undefined symbols.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from polyvm.engine import image
+from polyvm.errors import PolyvmError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SECTION = Struct("<IIQQQQIIQQ")
+_SYMBOL = Struct("<IBBHQQ")
+_RELA = Struct("<QQq")
+_S32 = Struct("<i")
+
+SHT_PROGBITS, SHT_SYMTAB, SHT_RELA, SHT_NOBITS = 1, 2, 4, 8
+SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_TLS = 1, 2, 4, 0x400
+SHN_UNDEF, SHN_ABS, SHN_COMMON = 0, 0xFFF1, 0xFFF2
+
+# System V ABI, AMD64 supplement, table 4.10.
+RELOCATIONS = {
+    0: "R_X86_64_NONE", 1: "R_X86_64_64", 2: "R_X86_64_PC32", 3: "R_X86_64_GOT32", 4: "R_X86_64_PLT32",
+    9: "R_X86_64_GOTPCREL", 10: "R_X86_64_32", 11: "R_X86_64_32S", 12: "R_X86_64_16", 13: "R_X86_64_PC16",
+    14: "R_X86_64_8", 15: "R_X86_64_PC8", 19: "R_X86_64_TLSGD", 20: "R_X86_64_TLSLD", 22: "R_X86_64_GOTTPOFF",
+    23: "R_X86_64_TPOFF32", 24: "R_X86_64_PC64", 25: "R_X86_64_GOTOFF64", 26: "R_X86_64_GOTPC32",
+    41: "R_X86_64_GOTPCRELX", 42: "R_X86_64_REX_GOTPCRELX",
+}  # fmt: skip
+_PC32, _PLT32, _GOTPCREL, _PC64, _GOTPCRELX, _REX_GOTPCRELX = 2, 4, 9, 24, 41, 42
+
+# Allocated, but of use only to a linker, an unwinder or a debugger.
+_DROPPED = (".eh_frame", ".note", ".llvm_addrsig")
+
+
+def _refuse(why: str, **context: object) -> PolyvmError:
+    return PolyvmError("PVM-COMPILE-FAILED", f"An object cannot be made a flat image: {why}.", **context)
+
+
+class _Section:
+    __slots__ = ("align", "data", "flags", "info", "link", "name", "offset", "place", "size", "type")
+
+    def __init__(self, header: tuple[int, ...]) -> None:
+        (_, self.type, self.flags, _, self.offset, self.size, self.link, self.info, align, _) = header
+        self.align = align or 1
+        self.name = ""
+        self.data = b""
+        self.place: int | None = None
+
+
+def _string(table: bytes, at: int) -> str:
+    return table[at : table.index(b"\0", at)].decode()
+
+
+def _sections(obj: bytes) -> list[_Section]:
+    if obj[:6] != b"\x7fELF\2\1" or obj[16:20] != b"\1\0\x3e\0":
+        raise _refuse("it is no relocatable x86-64 ELF file")
+    offset = int.from_bytes(obj[40:48], "little")
+    size, count, names = (int.from_bytes(obj[i : i + 2], "little") for i in (58, 60, 62))
+    if size != _SECTION.size or offset + size * count > len(obj):
+        raise _refuse("its section headers are damaged")
+    headers = [_SECTION.unpack_from(obj, offset + size * i) for i in range(count)]
+    sections = [_Section(header) for header in headers]
+    for section in sections:
+        if section.type != SHT_NOBITS:
+            section.data = obj[section.offset : section.offset + section.size]
+    for section, header in zip(sections, headers, strict=True):
+        section.name = _string(sections[names].data, header[0])
+    return sections
+
+
+def _order(section: _Section) -> tuple[int, str]:
+    # Code first and by name, so that a named section of code is one piece; then the constants.
+    return (0 if section.flags & SHF_EXECINSTR else 1, section.name)
+
+
+def _place(sections: list[_Section]) -> tuple[bytearray, dict[str, tuple[int, int]]]:
+    """Give every section that an image needs its place; the bytes, and where the named sections are."""
+    spans: dict[str, tuple[int, int]] = {}
+    code = bytearray()
+    for section in sorted(sections, key=_order):
+        if not section.flags & SHF_ALLOC or not section.size or section.name.startswith(_DROPPED):
+            continue
+        if section.flags & SHF_TLS:
+            raise _refuse("it has thread-local storage", section=section.name)
+        if section.type == SHT_NOBITS or (section.flags & SHF_WRITE and not section.name.startswith(".data.rel.ro")):
+            raise _refuse("it has writable data", section=section.name)
+        fill = b"\xcc" if section.flags & SHF_EXECINSTR else b"\0"
+        code += fill * (-len(code) % section.align)
+        section.place = len(code)
+        code += section.data
+        start = spans.get(section.name, (section.place, 0))[0]
+        spans[section.name] = (start, len(code) - start)
+    return code, spans
+
+
+def flatten(obj: bytes, exports: Iterable[str] = (), meta: bytes = b"") -> bytes:
+    """The flat image file of an object, with the named symbols as exports and `meta` kept as it is.
+
+    Sections named as C identifiers can be found again by name, and their ends by `__start_NAME` and `__stop_NAME`;
+    `pv_process` is the first page behind the image. Raises PVM-COMPILE-FAILED.
+    """
+    sections = _sections(obj)
+    code, spans = _place(sections)
+    named = {name: span for name, span in spans.items() if name.isidentifier()}
+    provided = {"pv_process": -(-len(code) // image.PAGE) * image.PAGE, "pv_image": 0}
+    for name, (start, size) in named.items():
+        provided[f"__start_{name}"] = start
+        provided[f"__stop_{name}"] = start + size
+    symbols, defined = _symbols(sections, provided)
+    for section in sections:
+        if section.type == SHT_RELA:
+            target = sections[section.info]
+            if target.place is not None:
+                _relocate(code, target.place, target.name, section.data, symbols)
+    _sort_tables(code, named)
+    missing = [name for name in exports if name not in defined]
+    if missing:
+        raise _refuse("it does not define what it should export", symbols=missing)
+    return image.pack(bytes(code), {name: defined[name] for name in exports}, named, meta)
+
+
+def _symbols(
+    sections: list[_Section], provided: dict[str, int]
+) -> tuple[list[tuple[str, int | None]], dict[str, int]]:
+    """Every symbol's name and its place in the image (None: it has none), and the defined ones by name."""
+    symbols: list[tuple[str, int | None]] = []
+    defined: dict[str, int] = {}
+    for table in sections:
+        if table.type != SHT_SYMTAB:
+            continue
+        strings = sections[table.link].data
+        for name_at, _info, _, index, value, _ in _SYMBOL.iter_unpack(table.data):
+            name = _string(strings, name_at)
+            place: int | None = None
+            if index == SHN_UNDEF:
+                place = provided.get(name)
+            elif index < len(sections):
+                section = sections[index]
+                name = name or section.name
+                if section.place is not None:
+                    place = section.place + value
+                    defined[name] = place
+            symbols.append((name, place))
+    return symbols, defined
+
+
+def _relocate(
+    code: bytearray, place: int, section: str, table: bytes, symbols: list[tuple[str, int | None]]
+) -> None:
+    for offset, info, addend in _RELA.iter_unpack(table):
+        kind, (name, value) = info & 0xFFFFFFFF, symbols[info >> 32]
+        at = place + offset
+        if kind == 0:
+            continue
+        if kind not in (_PC32, _PLT32, _GOTPCREL, _PC64, _GOTPCRELX, _REX_GOTPCRELX):
+            label = RELOCATIONS.get(kind, f"relocation {kind}")
+            raise _refuse(f"{label} depends on the address or the host", symbol=name, section=section, offset=offset)
+        if value is None:
+            raise _refuse("a symbol is not defined in it", symbol=name, section=section, offset=offset)
+        if kind == _PC64:
+            code[at : at + 8] = ((value + addend - at) % (1 << 64)).to_bytes(8, "little")
+            continue
+        if kind in (_GOTPCREL, _GOTPCRELX, _REX_GOTPCRELX):
+            _relax(code, at, addend, name)
+        _S32.pack_into(code, at, value + addend - at)
+
+
+def _relax(code: bytearray, at: int, addend: int, name: str) -> None:
+    """Turn a load from the global offset table into the address itself (AMD64 supplement, B.2)."""
+    opcode, modrm = code[at - 2], code[at - 1]
+    if addend == -4 and opcode == 0x8B and modrm & 0xC7 == 0x05:  # mov foo@GOTPCREL(%rip), r  ->  lea foo(%rip), r
+        code[at - 2] = 0x8D
+    elif addend == -4 and opcode == 0xFF and modrm == 0x15:  # call *foo@GOTPCREL(%rip)  ->  addr32 call foo
+        code[at - 2 : at] = b"\x67\xe8"
+    elif addend == -4 and opcode == 0xFF and modrm == 0x25:  # jmp *foo@GOTPCREL(%rip)  ->  addr32 jmp foo
+        code[at - 2 : at] = b"\x67\xe9"
+    else:
+        raise _refuse("an entry of the global offset table is needed as data", symbol=name)
+
+
+def _sort_tables(code: bytearray, named: dict[str, tuple[int, int]]) -> None:
+    """Rewrite the tables that the signal handler searches: sorted rows of offsets into the image."""
+    for name, width in image.TABLES.items():
+        start, size = named.get(name, (0, 0))
+        if size % (4 * width):
+            raise _refuse("a table's rows are incomplete", section=name)
+        places = range(start, start + size, 4)
+        values = [at + _S32.unpack_from(code, at)[0] for at in places]
+        rows = sorted({tuple(values[i : i + width]) for i in range(0, len(values), width)})
+        flat = b"".join(value.to_bytes(4, "little") for row in rows for value in row)
+        code[start : start + size] = flat.ljust(size, b"\0")
+        if size:
+            named[name] = (start, len(flat))

@@ -1,0 +1,216 @@
+"""What is known of guest registers across a region: which may be dirty, which are live, which were range-checked.
+
+Three small data-flow analyses over blocks. They look at traces, never at text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from polyvm.engine.discover import Block, Placed, Region, Slot, slot_of, static_value
+from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.trace import walk
+from polyvm.ir.values import Val
+from polyvm.isa.spec import Isa
+
+GUARD = 1 << 30
+"""How far from a checked register an access may lie: well inside the guard regions at both ends of the space."""
+
+
+@dataclass(slots=True)
+class Effects:
+    """The registers that one instruction reads and writes; `surely` are written on every path."""
+
+    reads: set[Slot]
+    writes: set[Slot]
+    surely: set[Slot]
+
+
+def effects(isa: Isa, placed: Placed) -> Effects:
+    """Read an instruction's register use off its trace."""
+    fields = placed.decoded.fields
+    result = Effects(set(), set(), set())
+    for op in walk(placed.trace.ops):
+        slot = slot_of(op, fields) if op.op in ("get", "set", "getx", "setx") else None
+        if slot is None or slot in (FP_FLAGS, FP_ROUND) or is_zero(isa, slot):
+            continue
+        (result.reads if op.op in ("get", "getx") else result.writes).add(slot)
+    for op in placed.trace.ops:
+        slot = slot_of(op, fields) if op.op in ("set", "setx") else None
+        if slot is not None and slot in result.writes:
+            result.surely.add(slot)
+    return result
+
+
+def is_zero(isa: Isa, slot: Slot) -> bool:
+    """Whether a slot is a hardwired zero."""
+    file = isa.files.get(slot[0])
+    return file is not None and file.zero == slot[1]
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """The results. Per block start: may-dirty registers on entry, checked registers on entry (with slack).
+
+    live: per instruction address, the registers that some path still reads, this instruction included.
+    """
+
+    used: list[Slot]
+    dirty: dict[int, frozenset[Slot]]
+    live: dict[int, frozenset[Slot]]
+    checked: dict[int, dict[Slot, int]]
+
+
+def analyse(isa: Isa, region: Region) -> Knowledge:
+    """Run the three analyses."""
+    table = {p.pc: effects(isa, p) for block in region.blocks.values() for p in block.insns}
+    used: set[Slot] = set()
+    for effect in table.values():
+        used |= effect.reads | effect.writes
+    return Knowledge(sorted(used), _dirty(region, table), _live(region, table, used), _checked(isa, region))
+
+
+def _dirty(region: Region, table: dict[int, Effects]) -> dict[int, frozenset[Slot]]:
+    into: dict[int, frozenset[Slot]] = {start: frozenset() for start in region.blocks}
+    work = list(region.blocks)
+    while work:
+        start = work.pop()
+        out = set(into[start])
+        for placed in region.blocks[start].insns:
+            out |= table[placed.pc].writes
+        for successor in region.blocks[start].successors:
+            if not out <= into[successor]:
+                into[successor] |= out
+                work.append(successor)
+    return into
+
+
+def leaves_region(block: Block, region: Region) -> bool:
+    """Whether control may leave the region behind this block, so that every register is live there."""
+    flow = block.flow
+    if flow.leaves or flow.dynamic:
+        return True
+    last = block.insns[-1]
+    places = [] if flow.target is None else [flow.target]
+    if flow.conditional or not flow.ends:
+        places.append(last.next_pc)
+    return any(place not in region.blocks for place in places)
+
+
+def _live(region: Region, table: dict[int, Effects], used: set[Slot]) -> dict[int, frozenset[Slot]]:
+    everything = frozenset(used)
+    into: dict[int, frozenset[Slot]] = {start: frozenset() for start in region.blocks}
+    before: dict[int, list[int]] = {start: [] for start in region.blocks}
+    for start, block in region.blocks.items():
+        for successor in block.successors:
+            before[successor].append(start)
+    live: dict[int, frozenset[Slot]] = {}
+    work = list(region.blocks)
+    while work:
+        start = work.pop()
+        block = region.blocks[start]
+        now = everything if leaves_region(block, region) else frozenset().union(*(into[s] for s in block.successors))
+        for placed in reversed(block.insns):
+            effect = table[placed.pc]
+            now = (now - effect.surely) | effect.reads
+            live[placed.pc] = now
+        if now != into[start]:
+            into[start] = now
+            work.extend(before[start])
+    return live
+
+
+def affine(op: Val, fields: dict[str, int], pc: int) -> tuple[Slot | None, int] | None:
+    """A 64-bit value as (register, distance), (None, constant), or None when it is neither."""
+    known = static_value(op, fields, pc)
+    if known is not None:
+        return None, known
+    if op.op in ("get", "getx") and op.bits == 64:
+        slot = slot_of(op, fields)
+        return None if slot is None else (slot, 0)
+    if op.op in ("add", "sub") and op.bits == 64:
+        left, right = affine(op.args[0], fields, pc), static_value(op.args[1], fields, pc)
+        if left is not None and left[0] is not None and right is not None:
+            distance = right - (1 << 64) if right >> 63 else right
+            return left[0], left[1] + (distance if op.op == "add" else -distance)
+    return None
+
+
+class Checked:
+    """Registers whose value was compared with the limit, and how far each has moved since, while walking a block."""
+
+    def __init__(self, isa: Isa, known: dict[Slot, int]) -> None:
+        self.isa = isa
+        self.known = dict(known)
+
+    def covers(self, slot: Slot, distance: int, size: int) -> bool:
+        """Whether an access needs no comparison of its own."""
+        slack = self.known.get(slot)
+        return slack is not None and slack + abs(distance) + size <= GUARD
+
+    def check(self, slot: Slot) -> None:
+        """The register was just compared."""
+        self.known[slot] = 0
+
+    def _moved(self, value: Val, fields: dict[str, int], pc: int) -> int | None:
+        form = affine(value, fields, pc)
+        if form is None or form[0] is None or form[0] not in self.known:
+            return None
+        slack = self.known[form[0]] + abs(form[1])
+        return slack if slack <= GUARD else None
+
+    def walk(self, placed: Placed) -> None:
+        """Follow an instruction: its accesses check their base, its writes move or forget."""
+        fields, pc = placed.decoded.fields, placed.pc
+        after: dict[Slot, int | None] = {}
+        for op in placed.trace.ops:
+            if op.op in ("load", "store", "amo", "cas"):
+                form = base_of(op, fields, pc)
+                if form is not None and not self.covers(form[0], form[1], 16):
+                    self.check(form[0])
+            elif op.op in ("set", "setx"):
+                slot = slot_of(op, fields)
+                if slot is not None and not is_zero(self.isa, slot):
+                    after[slot] = self._moved(op.args[-1], fields, pc)
+            elif op.op == "if":
+                for inner in walk(op.attr):  # type: ignore[arg-type]  # an if's attr is its body
+                    slot = slot_of(inner, fields) if inner.op in ("set", "setx") else None
+                    if slot is not None:
+                        after[slot] = None
+        for slot, slack in after.items():
+            if slack is None:
+                self.known.pop(slot, None)
+            else:
+                self.known[slot] = slack
+
+
+def base_of(access: Val, fields: dict[str, int], pc: int) -> tuple[Slot, int] | None:
+    """The register an access goes through and its distance from it, when that is its form and the guards reach."""
+    form = affine(access.args[0], fields, pc)
+    if form is None or form[0] is None or abs(form[1]) >= GUARD // 2:
+        return None
+    return form[0], form[1]
+
+
+def _checked(isa: Isa, region: Region) -> dict[int, dict[Slot, int]]:
+    into: dict[int, dict[Slot, int] | None] = {start: None for start in region.blocks}
+    for entry in region.entries:
+        into[entry] = {}
+    work = list(region.entries)
+    while work:
+        start = work.pop()
+        state = Checked(isa, into[start] or {})
+        for placed in region.blocks[start].insns:
+            state.walk(placed)
+        for successor in region.blocks[start].successors:
+            old = into[successor]
+            if old is None:
+                into[successor] = dict(state.known)
+                work.append(successor)
+                continue
+            # Meet: known on both ways. A slack that grew around a loop would grow for ever, so it is forgotten.
+            met = {s: n for s, n in old.items() if s in state.known and state.known[s] <= n}
+            if met != old:
+                into[successor] = met
+                work.append(successor)
+    return {start: known or {} for start, known in into.items()}

@@ -1,0 +1,177 @@
+"""A loaded interpreter image bound to Python: its entry points as functions, its process block, thread states.
+
+Images stay for the life of the process, since the signal handler is inside one of them. Code that is compiled later
+is made known to that handler with add_ranges(). It refuses an image that was built without the host's runtime.
+"""
+
+from __future__ import annotations
+
+import _thread
+from _struct import Struct
+
+from polyvm.engine import image as images
+from polyvm.engine import layout
+from polyvm.engine.layout import PR, ST
+from polyvm.errors import PolyvmError
+from polyvm.memory import host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from polyvm.engine.image import Image
+
+KICK_SIGNO = 64  # SIGRTMAX: shared with the guest, ours carry the address of a thread state
+
+loaded: list[Native] = []
+"""Every image of this process; the handler inside the first is the one that gets installed."""
+
+_RANGE = Struct("<QQQQIIQ")
+
+
+class Range:
+    """Compiled code that the signal handler must know: addresses, and tables of u32 pairs relative to start."""
+
+    __slots__ = ("end", "fault_count", "faults", "point_count", "points", "start")
+
+    def __init__(
+        self, start: int, end: int, faults: tuple[int, int] = (0, 0), points: tuple[int, int] = (0, 0)
+    ) -> None:
+        self.start = start
+        self.end = end
+        self.faults, self.fault_count = faults
+        self.points, self.point_count = points
+
+    @classmethod
+    def of(cls, image: Image) -> Range:
+        """The range of a unit image: its sections pvf (faults) and pvp (safepoints) are the tables."""
+        return cls(image.base, image.base + image.size, image.table("pvf"), image.table("pvp"))
+
+
+class Native:
+    """An image's entry points. All take and return ints; the GIL is released while they run."""
+
+    __slots__ = (
+        "block", "cas32", "copy", "decode", "enter", "handler", "image", "kick", "load32", "lock", "process", "ranges",
+        "retired", "run", "strnlen", "swap32", "syscall",
+    )  # fmt: skip
+
+    def __init__(self, image: Image, decode: str = "decode") -> None:
+        if image.tail < layout.PROCESS_SIZE:
+            raise PolyvmError("PVM-INTERNAL", "The native image was mapped without room for its process block.")
+        self.image = image
+        self.decode = image.address(decode)
+        self.handler = image.address("pv_signal")
+        self.process = image.base + image.mapped - image.tail
+        self.block = host.view(self.process, layout.PROCESS_SIZE)
+        self.ranges: list[Range] = []
+        self.retired: list[tuple[int, int]] = []
+        self.lock = _thread.allocate_lock()
+        self._bind()
+        self._fill()
+        loaded.append(self)
+
+    def _bind(self) -> None:
+        def bound(name: str, nargs: int) -> Callable[..., int]:
+            return host.native(self.image.address(name), nargs)
+
+        self.enter = bound("pv_enter", 1)
+        self.run = bound("pv_run", 1)
+        self.kick = bound("pv_kick", 1)
+        self.syscall = bound("pv_syscall", 8)
+        self.copy = bound("pv_copy", 3)
+        self.strnlen = bound("pv_strnlen", 2)
+        self.load32 = bound("pv_load32", 1)
+        self.swap32 = bound("pv_swap32", 2)
+        self.cas32 = bound("pv_cas32", 3)
+
+    def _fill(self) -> None:
+        image = self.image
+        self.set("image_start", image.base)
+        self.set("image_end", image.base + image.size)
+        for name in ("resume", "sys_begin", "sys_end", "sys_skip", "sys_again"):
+            self.set(name, image.address("pv_" + name))
+        for section, name in (("pvg", "gate"), ("pvdecode", "decode")):
+            offset, size = image.sections.get(section, (0, 0))
+            self.set(f"{name}_start", image.base + offset if size else 0)
+            self.set(f"{name}_end", image.base + offset + size if size else 0)
+        windows, count = image.table("pvx")
+        self.set("windows", windows)
+        self.set("window_count", count)
+        self.set("kick_signo", KICK_SIGNO, 4)
+        if loaded:
+            # The handler starts at the first block; one store makes ours part of its chain.
+            first = loaded[0]
+            self.set("next", first.get("next"))
+            first.set("next", self.process)
+
+    def set(self, name: str, value: int, size: int = 8) -> None:
+        """Write a field of the process block."""
+        at = PR[name]
+        self.block[at : at + size] = value.to_bytes(size, "little")
+
+    def get(self, name: str, size: int = 8) -> int:
+        """Read a field of the process block."""
+        at = PR[name]
+        return int.from_bytes(self.block[at : at + size], "little")
+
+    def new_state(self) -> int:
+        """A fresh thread state, zero but for what belongs to this image; its address."""
+        prot, flags = host.PROT_READ | host.PROT_WRITE, host.MAP_PRIVATE | host.MAP_ANONYMOUS
+        st = host.mmap(0, layout.STATE_SIZE, prot, flags)
+        if st < 0:
+            raise PolyvmError("PVM-RESOURCE", "The host has no memory for a guest thread.", errno=-st)
+        words = host.view(st, layout.STATE_SIZE).cast("Q")
+        words[ST["process"] >> 3] = self.process
+        words[ST["hbase"] >> 3] = self.decode
+        return st
+
+    def free_state(self, st: int) -> None:
+        """Unmap a thread state that no thread uses any more."""
+        host.munmap(st, layout.STATE_SIZE)
+
+    def add_ranges(self, ranges: Iterable[Range]) -> None:
+        """Make compiled code known to the signal handler, before any of it runs. Cheaper in batches."""
+        with self.lock:
+            self._publish([*self.ranges, *ranges])
+
+    def remove_ranges(self, ranges: Iterable[Range]) -> None:
+        """Forget code that no thread can be in any more."""
+        with self.lock:
+            gone = set(ranges)
+            self._publish([r for r in self.ranges if r not in gone])
+
+    def _publish(self, ranges: list[Range]) -> None:
+        ranges.sort(key=_start)
+        end = 0
+        for r in ranges:
+            if r.start < end or r.end <= r.start:
+                raise PolyvmError("PVM-INTERNAL", "Ranges of compiled code overlap.", start=r.start, end=r.end)
+            end = r.end
+        pack = _RANGE.pack
+        rows = [pack(r.start, r.end, r.faults, r.points, r.fault_count, r.point_count, 0) for r in ranges]
+        table = len(ranges).to_bytes(16, "little") + b"".join(rows)
+        prot, flags = host.PROT_READ | host.PROT_WRITE, host.MAP_PRIVATE | host.MAP_ANONYMOUS
+        at = host.mmap(0, len(table), prot, flags)
+        if at < 0:
+            raise PolyvmError("PVM-RESOURCE", "The host has no memory for the table of units.", errno=-at)
+        host.poke(at, table)
+        old = self.get("ranges")
+        host.poke(self.process + PR["ranges"], at.to_bytes(8, "little"))  # one store: memcpy of eight bytes
+        self.ranges = ranges
+        if old:
+            self.retired.append((old, 16 + int.from_bytes(host.peek(old, 8), "little") * layout.RANGE_SIZE))
+        # A handler that began after the store finds the new table; when none is running, nobody has an old one.
+        if not self.get("readers", 4):
+            for table_at, size in self.retired:
+                host.munmap(table_at, size)
+            self.retired.clear()
+
+
+def _start(r: Range) -> int:
+    return r.start
+
+
+def load(source: str | bytes | int, decode: str = "decode") -> Native:
+    """Load an interpreter image (built with the host's runtime) and bind it."""
+    return Native(images.load(source, tail=layout.PROCESS_SIZE), decode)

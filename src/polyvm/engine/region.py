@@ -1,0 +1,427 @@
+"""Tier 2: a region of guest code as one LLVM function, guest registers in SSA values, loops inside.
+
+Control leaves only with every register that a guest can still read stored; stops are taken at loop heads, where a
+stack of labels costs nothing until somebody asks. Makes text; `engine.worker` compiles it. Unlike tier 0 it is not
+exact about registers that are dead in the guest when an access faults, so it runs only while no guest handler and no
+debugger can look (docs/decisions/0003-two-modes.md).
+"""
+
+from __future__ import annotations
+
+from polyvm.emit import llvm_float
+from polyvm.emit.llvm import METADATA, UNLIKELY, Emitter
+from polyvm.engine import layout
+from polyvm.engine.discover import Block, Placed, Region, Slot, slot_of
+from polyvm.engine.layout import ST
+from polyvm.engine.liveness import Checked, Knowledge, analyse, base_of, is_zero
+from polyvm.ir.golden import fold_numbers
+from polyvm.ir.ops import FP_FLAGS, FP_ROUND, OPS
+from polyvm.ir.values import Val
+from polyvm.isa.spec import Isa
+
+MASK = (1 << 64) - 1
+SIGNATURE = "(ptr noalias %st, ptr noalias %mem, ptr %ip, ptr %hb, i64 %budget)"
+RETURN_SWITCH = 12
+
+# A safepoint: a label, and in section pvp where to go when a stop was asked for. No instruction at all.
+_POINT = (
+    'callbr void asm sideeffect ".Lpvp${:uid}:\\0A.pushsection pvp,\\22a\\22\\0A'
+    '.long .Lpvp${:uid}-., ${0:l}-.\\0A.popsection", "!i,~{memory}"()'
+)
+
+
+def _literal(text: str) -> int | None:
+    return int(text) if text[0] in "-0123456789" else None
+
+
+class RegionEmitter(Emitter):
+    """One region's function."""
+
+    def __init__(self, isa: Isa, region: Region) -> None:
+        super().__init__()
+        self.isa = isa
+        self.region = region
+        self.places = isa.state_layout(layout.REGISTERS)
+        self.know: Knowledge = analyse(isa, region)
+        self.heads = _loop_heads(region)
+        self.current: dict[Slot, str] = {}
+        self.written: set[Slot] = set()
+        self.checked = Checked(isa, {})
+        self.block: Block | None = None
+        self.placed: Placed | None = None
+        self.nested = 0
+        self.metadata: list[str] = []
+
+    def text(self, name: str) -> str:
+        """The module's text: the function and what it refers to."""
+        self.start("entry")
+        for slot in self.know.used:
+            self.do(f"{self._home(slot)} = alloca i{self._bits(slot)}")
+        self.do(f"store i64 %budget, ptr {self.st('budget')}")
+        for slot in self.know.used:
+            offset, _ = self.places[slot]
+            value = self.ins(f"load i{self._bits(slot)}, ptr {self._at(offset)}")
+            self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
+        limit = self.ins(f"load i64, ptr {self.st('limit')}")
+        self.lines[-1] = self.lines[-1].replace(limit, "%limit", 1)
+        self._enter()
+        for block in self.region.blocks.values():
+            self._block(block)
+        body = "\n".join(self.lines)
+        declarations = "\n".join(d for d in sorted(self.declarations) if "@pv_" not in d)
+        runtime = llvm_float.RUNTIME.replace("FP_ROUND", str(ST["fp_round"])) if any(
+            "@pv_" in d for d in self.declarations) else ""  # fmt: skip
+        return (
+            f"{declarations}\n{runtime}\ndefine preserve_nonecc void @{name}{SIGNATURE} #0 {{\n{body}\n}}\n"
+            'attributes #0 = { nounwind strictfp "no-builtins" }\n' + METADATA + "\n".join(self.metadata) + "\n"
+        )
+
+    def _enter(self) -> None:
+        entries = self.region.entries
+        if len(entries) == 1:
+            self.do(f"br label %{_label(entries[0])}")
+            return
+        base = self.ins(f"load i64, ptr {self.st('slot_base')}")
+        here = self.ins(f"sub i64 {self.ins('ptrtoint ptr %ip to i64')}, {base}")
+        cases = " ".join(f"i64 {pc << layout.SLOT_SHIFT}, label %{_label(pc)}" for pc in entries[1:])
+        self.do(f"switch i64 {here}, label %{_label(entries[0])} [ {cases} ]")
+
+    # -- places
+    def _home(self, slot: Slot) -> str:
+        return f"%R.{slot[0]}.{slot[1]}"
+
+    def _bits(self, slot: Slot) -> int:
+        return 8 * self.places[slot][1]
+
+    def _at(self, offset: int) -> str:
+        return self.ins(f"getelementptr i8, ptr %st, i64 {offset}")
+
+    def st(self, field: str) -> str:
+        """A pointer to a field of the thread's state."""
+        return self._at(ST[field])
+
+    def read(self, slot: Slot) -> str:
+        """A register's value here."""
+        value = self.current.get(slot)
+        if value is None:
+            value = self.current[slot] = self.ins(f"load i{self._bits(slot)}, ptr {self._home(slot)}")
+        return value
+
+    # -- blocks
+    def _block(self, block: Block) -> None:
+        self.block = block
+        self.current, self.written = {}, set()
+        self.checked = Checked(self.isa, self.know.checked[block.start])
+        self.start(_label(block.start))
+        if block.start in self.heads:
+            self._safepoint(block.start)
+        for placed in block.insns:
+            self.placed = placed
+            self.values = {}
+            self.emit(placed.trace.ops)
+            self.checked.walk(placed)
+        last = block.insns[-1]
+        flow = block.flow
+        if not flow.ends or flow.conditional:
+            self.go(last.next_pc)
+
+    def _safepoint(self, pc: int) -> None:
+        go, stop = self.fresh_label("run"), self.fresh_label("stop")
+        self.do(f"{_POINT} to label %{go} [label %{stop}]")
+        self.start(stop)
+        saved = dict(self.current)
+        self.leave("STOP", pc, live_at=pc)
+        self.current = saved
+        self.start(go)
+
+    def flush(self) -> None:
+        """Put what this block wrote into the registers' homes, for the blocks behind it."""
+        for slot in sorted(self.written):
+            self.do(f"store i{self._bits(slot)} {self.current[slot]}, ptr {self._home(slot)}")
+
+    def sync(self, live_at: int | None = None) -> None:
+        """Store dirty registers in the state: all, or those that are live at an instruction."""
+        assert self.block is not None
+        dirty = self.know.dirty[self.block.start] | self.written
+        if live_at is not None:
+            dirty = dirty & self.know.live[live_at]
+        for slot in sorted(dirty):
+            value = self.current.get(slot)
+            if value is None:
+                # Not remembered: this may be a block beside the one that goes on.
+                value = self.ins(f"load i{self._bits(slot)}, ptr {self._home(slot)}")
+            offset, _ = self.places[slot]
+            self.do(f"store i{self._bits(slot)} {value}, ptr {self._at(offset)}")
+
+    def go(self, target: int) -> None:
+        """End the block by going on at a known guest address."""
+        if target in self.region.blocks:
+            self.flush()
+            self.do(f"br label %{_label(target)}")
+        else:
+            self.exit(str(target))
+
+    def exit(self, target: str) -> None:
+        """End the block by leaving the region for a guest address, through its code slot."""
+        self.sync()
+        base = self.ins(f"load ptr, ptr {self.st('slot_base')}")
+        known = _literal(target)
+        offset = str(known << layout.SLOT_SHIFT) if known is not None else self.ins(f"shl i64 {target}, {layout.SLOT_SHIFT}")
+        if known is None:
+            inside = self.ins(f"icmp ult i64 {target}, %limit")
+            ok, bad = self.fresh_label("in"), self.fresh_label("out")
+            self.do(f"br i1 {inside}, label %{ok}, label %{bad}")
+            self.start(bad)
+            self.do(f"store i64 {target}, ptr {self.st('pc')}")
+            self.do(f"store i64 {target}, ptr {self.st('value')}")
+            self.do(f"store i32 {layout.FETCH}, ptr {self.st('access')}")
+            self.do(f"store i64 11, ptr {self.st('cause')}")
+            self.do(f"store i32 {layout.FAULT}, ptr {self.st('reason')}")
+            self.do("ret void")
+            self.start(ok)
+        slot = self.ins(f"getelementptr i8, ptr {base}, i64 {offset}")
+        hb = self.ins(f"load ptr, ptr {self.st('hbase')}")
+        budget = self.ins(f"load i64, ptr {self.st('budget')}")
+        distance = self.ins(f"load i32, ptr {slot}")
+        handler = self.ins(f"getelementptr i8, ptr {hb}, i64 {self.ins(f'sext i32 {distance} to i64')}")
+        self.do(f"musttail call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr {slot}, ptr {hb}, i64 {budget})")
+        self.do("ret void")
+
+    def leave(self, reason: str, pc: int, *, live_at: int | None = None) -> None:
+        """End the block by returning to Python."""
+        self.sync(live_at)
+        self.do(f"store i64 {pc}, ptr {self.st('pc')}")
+        self.do(f"store i32 {layout.REASONS.index(reason)}, ptr {self.st('reason')}")
+        self.do("ret void")
+
+    def leave_golden(self) -> None:
+        """The golden evaluator must do the current instruction."""
+        assert self.placed is not None
+        self.leave("GOLDEN", self.placed.pc, live_at=self.placed.pc)
+
+    # -- ops
+    def emit(self, ops: tuple[Val, ...]) -> None:
+        """Emit ops in order, folding what the fields made constant."""
+        for op in ops:
+            args = [self.values[a] for a in op.args]
+            if args and OPS[op.op].pure:
+                numbers = [_literal(a) for a in args]
+                if None not in numbers:
+                    masked = [n & ((1 << a.bits) - 1) for n, a in zip(numbers, op.args, strict=True)]  # type: ignore[operator]  # no None here
+                    self.values[op] = str(fold_numbers(op, masked))
+                    continue
+            own = getattr(self, "op_" + op.op, None)
+            value = own(op, args) if own is not None else self.simple(op, args)
+            if op.bits:
+                self.values[op] = value
+
+    def op_field(self, op: Val, args: list[str]) -> str:
+        """A data field: known here."""
+        assert self.placed is not None
+        return str(self.placed.decoded.fields[str(op.attr)])
+
+    def op_pc(self, op: Val, args: list[str]) -> str:
+        """The address: known here."""
+        assert self.placed is not None
+        return str(self.placed.pc)
+
+    def _slot(self, op: Val) -> Slot:
+        assert self.placed is not None
+        slot = slot_of(op, self.placed.decoded.fields)
+        assert slot is not None
+        return slot
+
+    def op_get(self, op: Val, args: list[str]) -> str:
+        """A register."""
+        slot = self._slot(op)
+        if slot == FP_FLAGS:
+            return self.call("i5", "pv_read_flags")
+        if slot == FP_ROUND:
+            mode = self.ins(f"load i32, ptr {self.st('fp_round')}")
+            return self.ins(f"trunc i32 {mode} to i3")
+        if is_zero(self.isa, slot):
+            return "0"
+        value = self.read(slot)
+        return value if op.bits == self._bits(slot) else self.ins(f"trunc i{self._bits(slot)} {value} to i{op.bits}")
+
+    op_getx = op_get
+
+    def op_set(self, op: Val, args: list[str]) -> None:
+        """A register."""
+        slot, value, bits = self._slot(op), args[-1], op.args[-1].bits
+        if slot == FP_FLAGS:
+            self.call("void", "pv_write_flags", f"i5 {value}")
+            return
+        if slot == FP_ROUND:
+            self.call("void", "pv_write_round", "ptr %st", f"i3 {value}")
+            return
+        if is_zero(self.isa, slot):
+            return
+        if bits != self._bits(slot):
+            value = self.ins(f"zext i{bits} {value} to i{self._bits(slot)}")
+        if self.nested:
+            # Inside a `when` the register's home is its only place, so that both ways meet there.
+            self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
+            return
+        self.current[slot] = value
+        self.written.add(slot)
+
+    op_setx = op_set
+
+    def op_counter(self, op: Val, args: list[str]) -> str:
+        """Counters of the processor; retired instructions are known only to tier 0."""
+        if op.attr == "instret":
+            done = self.fresh_label("dead")
+            self.leave_golden()
+            self.start(done)
+            return "0"
+        return self.call("i64", "llvm.readcyclecounter")
+
+    def address_for(self, op: Val, value: str, size: int, *, write: bool) -> str:
+        """Compare the base register with the limit unless that was done on every way here; guards take the rest."""
+        assert self.placed is not None
+        form = base_of(op, self.placed.decoded.fields, self.placed.pc)
+        compared = value
+        if form is not None:
+            slot, distance = form
+            if not self.checked.covers(slot, distance, 16):
+                compared = self.read(slot)
+                if not self.nested:
+                    self.checked.check(slot)
+            else:
+                compared = ""
+        if compared:
+            outside = self.ins(f"icmp uge i64 {compared}, %limit")
+            self.unlikely(outside, self.leave_golden)
+        return self.ins(f"getelementptr i8, ptr %mem, i64 {value}")
+
+    def _mark(self) -> str:
+        assert self.placed is not None
+        number = 2 + 2 * len(self.metadata)
+        self.metadata.append(f'!{number} = !{{!"pvq", !{number + 1}}}\n!{number + 1} = !{{i64 {self.placed.pc}}}')
+        return f", !pcsections !{number}"
+
+    def op_load(self, op: Val, args: list[str]) -> str:
+        """A guest load, its place noted for the signal handler."""
+        value = super().op_load(op, args)
+        self.lines[-1] += self._mark()
+        return value
+
+    def op_store(self, op: Val, args: list[str]) -> None:
+        """A guest store, its place noted."""
+        super().op_store(op, args)
+        self.lines[-1] += self._mark()
+
+    def op_amo(self, op: Val, args: list[str]) -> str:
+        """An atomic operation, its place noted."""
+        value = super().op_amo(op, args)
+        self.lines[-1] += self._mark()
+        return value
+
+    def op_cas(self, op: Val, args: list[str]) -> str:
+        """A compare and swap, its place noted."""
+        value = super().op_cas(op, args)
+        self.lines[-2] += self._mark()
+        return value
+
+    def op_if(self, op: Val, args: list[str]) -> None:
+        """A structured branch; a body that jumps, traps or calls the system does not come back."""
+        assert self.block is not None and self.placed is not None
+        body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
+        last = body[-1].op if body else ""
+        condition = _literal(args[0])
+        if condition is not None and not condition & 1:
+            return
+        then, after = self.fresh_label("then"), self.fresh_label("after")
+        ends = last in ("jump", "trap", "syscall", "flush")
+        inside = [slot_of(o, self.placed.decoded.fields) for o in body if o.op in ("set", "setx")]
+        for slot in inside:
+            # Written on one of two ways: from here on the home holds it.
+            if slot is not None and slot in self.places and not is_zero(self.isa, slot):
+                value = self.read(slot)
+                self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
+        self.do(f"br i1 {args[0]}, label %{then}, label %{after}{', ' + UNLIKELY if last == 'trap' else ''}")
+        self.start(then)
+        saved = dict(self.current), set(self.written)
+        self.nested += 1
+        self.emit(body)
+        self.nested -= 1
+        self.current, self.written = saved
+        for slot in inside:
+            if slot is not None and not is_zero(self.isa, slot):
+                self.current.pop(slot, None)
+        if not ends:
+            self.do(f"br label %{after}")
+        self.start(after)
+        for slot in inside:
+            if slot is not None and slot in self.places and not is_zero(self.isa, slot):
+                self.read(slot)
+                self.written.add(slot)
+
+    def op_jump(self, op: Val, args: list[str]) -> None:
+        """Go on elsewhere: inside the region, to a return site, or out."""
+        assert self.block is not None
+        known = _literal(args[0])
+        if known is not None:
+            self.go(known & MASK)
+            return
+        sites = self.region.returns.get(self.block.start, []) if self.block.flow.returns else []
+        sites = [site for site in sites if site in self.region.blocks]
+        if sites:
+            self.flush()
+            away = self.fresh_label("away")
+            cases = " ".join(f"i64 {site}, label %{_label(site)}" for site in sites)
+            self.do(f"switch i64 {args[0]}, label %{away} [ {cases} ]")
+            self.start(away)
+        self.exit(args[0])
+
+    def op_trap(self, op: Val, args: list[str]) -> None:
+        """Leave with an exception."""
+        assert self.placed is not None
+        self.do(f"store i64 {self.isa.causes.index(str(op.attr))}, ptr {self.st('cause')}")
+        self.do(f"store i64 {args[0]}, ptr {self.st('value')}")
+        self.leave("TRAP", self.placed.pc)
+
+    def op_syscall(self, op: Val, args: list[str]) -> None:
+        """Leave for a system call."""
+        assert self.placed is not None
+        self.leave("SYSCALL", self.placed.pc)
+
+    def op_flush(self, op: Val, args: list[str]) -> None:
+        """Leave so that decoded code can be dropped."""
+        assert self.placed is not None
+        self.leave("FLUSH", self.placed.next_pc)
+
+
+def _label(pc: int) -> str:
+    return f"L{pc:x}"
+
+
+def _loop_heads(region: Region) -> set[int]:
+    """Blocks that a retreating edge leads to: every cycle goes through one."""
+    heads: set[int] = set()
+    state: dict[int, int] = {}
+    for root in region.entries:
+        if root in state:
+            continue
+        stack = [(root, iter(region.blocks[root].successors))]
+        state[root] = 1
+        while stack:
+            start, successors = stack[-1]
+            for successor in successors:
+                seen = state.get(successor)
+                if seen == 1:
+                    heads.add(successor)
+                elif seen is None:
+                    state[successor] = 1
+                    stack.append((successor, iter(region.blocks[successor].successors)))
+                    break
+            else:
+                state[start] = 2
+                stack.pop()
+    return heads
+
+
+def module(isa: Isa, region: Region, name: str = "unit") -> str:
+    """The LLVM text of a region's unit."""
+    return RegionEmitter(isa, region).text(name)

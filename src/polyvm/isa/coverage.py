@@ -1,0 +1,73 @@
+"""How much of its manual a guest's specification covers, as a polyvm.coverage/1 document.
+
+Compares the specification's mnemonics with the manual's; whether a body is right is for the tests to say.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, TypedDict
+
+from polyvm import __version__
+from polyvm.errors import PolyvmError
+
+if TYPE_CHECKING:
+    from polyvm.isa.spec import Isa
+
+GUESTS = ("riscv64",)
+
+
+class ExtensionCoverage(TypedDict):
+    """One extension: state is "done", "partial" or "refused"; insns counts the manual's instructions."""
+
+    name: str
+    state: str
+    insns: int
+    missing: list[str]
+
+
+class EncodingCoverage(TypedDict):
+    """The manual's instructions, each counted once; what is not done is refused by name when it is met."""
+
+    total: int
+    done: int
+    refused: int
+
+
+class Coverage(TypedDict):
+    """polyvm.coverage/1."""
+
+    schema: str
+    polyvm: str
+    guest: str
+    revision: str
+    extensions: list[ExtensionCoverage]
+    encodings: EncodingCoverage
+
+
+def document(guest: str) -> Coverage:
+    """The coverage of a guest. Raises PVM-USAGE for a guest that has no specification."""
+    if guest not in GUESTS:
+        raise PolyvmError(
+            "PVM-USAGE", f"There is no specification of {guest!r}.", hint=f"There is: {', '.join(GUESTS)}."
+        )
+    isa: Isa = import_module(f"polyvm.isa.{guest}").load()
+    manual = import_module(f"polyvm.isa.{guest}.manual")
+    known = {insn.name for insn in isa.insns}
+    extensions = [_extension(name, text.split(), known) for name, text in manual.EXTENSIONS.items()]
+    everything = {name for text in manual.EXTENSIONS.values() for name in text.split()}
+    done = len(everything & known)
+    return {
+        "schema": "polyvm.coverage/1",
+        "polyvm": __version__,
+        "guest": guest,
+        "revision": manual.REVISION,
+        "extensions": extensions,
+        "encodings": {"total": len(everything), "done": done, "refused": len(everything) - done},
+    }
+
+
+def _extension(name: str, insns: list[str], known: set[str]) -> ExtensionCoverage:
+    missing = [insn for insn in insns if insn not in known]
+    state = "done" if not missing else "refused" if len(missing) == len(insns) else "partial"
+    return {"name": name, "state": state, "insns": len(insns), "missing": missing}

@@ -1,0 +1,141 @@
+"""Which host file a guest's file name means: the host's own, the sysroot's first, or nothing but a root with its binds.
+
+A name is copied out of guest memory once, so that no other thread changes it between check and use. Answers are a
+directory descriptor and a name for the host's *at calls. It refuses to open files for the guest.
+"""
+
+from __future__ import annotations
+
+import os
+
+from polyvm.user.thread import Refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from polyvm.user.process import Process
+    from polyvm.user.root import Root
+    from polyvm.user.thread import Thread
+
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+PATH_MAX = 4096
+ENOENT, EBADF, EFAULT, ENAMETOOLONG, EROFS = 2, 9, 14, 36, 30
+O_PATH, O_NOFOLLOW, O_DIRECTORY, O_CLOEXEC = os.O_PATH, os.O_NOFOLLOW, os.O_DIRECTORY, os.O_CLOEXEC
+HOST_ONLY = (b"proc", b"sys", b"dev")  # never taken from a sysroot
+
+
+def signed(value: int) -> int:
+    """A register's low 32 bits as the C int they are."""
+    value &= 0xFFFFFFFF
+    return value - 0x100000000 if value & 0x80000000 else value
+
+
+class Paths:
+    """The names of one process. `root` is None but with --root; `sysroot` is a directory's path or None."""
+
+    __slots__ = ("process", "root", "sysroot", "sysroot_fd")
+
+    def __init__(self, process: Process, sysroot: bytes | None, root: Root | None) -> None:
+        self.process = process
+        self.root = root
+        self.sysroot = os.path.realpath(sysroot) if sysroot is not None else None
+        self.sysroot_fd = -1
+        if self.sysroot is not None:
+            self.sysroot_fd = process.hide(os.open(self.sysroot, O_PATH | O_DIRECTORY | O_CLOEXEC))
+
+    def read(self, thread: Thread, address: int) -> bytes:
+        """A file name from guest memory."""
+        path = thread.space.read_cstr(address, PATH_MAX)
+        if len(path) >= PATH_MAX:
+            raise Refusal(ENAMETOOLONG)
+        return path
+
+    def directory(self, value: int | None) -> int:
+        """A directory argument; ours do not exist."""
+        fd = AT_FDCWD if value is None else signed(value)
+        if fd in self.process.hidden:
+            raise Refusal(EBADF)
+        return fd
+
+    def resolve(
+        self,
+        thread: Thread,
+        directory: int | None,
+        address: int,
+        follow: bool,
+        flags: int,
+        taken: list[int],
+        *,
+        writes: bool = False,
+    ) -> tuple[int, bytes]:
+        """(host directory, host name) of the name at a guest address. `taken` gets descriptors to close afterwards.
+
+        directory: the call's directory argument, None where it has none; then the name alone is enough.
+        """
+        path = self.read(thread, address)
+        at = self.directory(directory)
+        if not path:
+            if writes and self.root is not None and flags & AT_EMPTY_PATH and self.root.is_readonly(at):
+                raise Refusal(EROFS)
+            return at, path
+        at, path = self.lookup(at, path, follow, taken, writes=writes)
+        if directory is None and at != AT_FDCWD:
+            return AT_FDCWD, b"/proc/self/fd/%d/%s" % (at, path)
+        return at, path
+
+    def lookup(
+        self, at: int, path: bytes, follow: bool, taken: list[int], *, writes: bool = False
+    ) -> tuple[int, bytes]:
+        """(host directory, host name) of a guest name that is not empty."""
+        if b"proc" in path or (path[0] != 47 and path.rpartition(b"/")[2] in (b"exe", b"maps")):
+            from polyvm.user import procfs
+
+            special = procfs.find(self.process, at, path)
+            if special is not None:
+                if special[0] == b"fd" and len(special) > 1 and special[1].isdigit():
+                    if int(special[1]) in self.process.hidden:
+                        raise Refusal(ENOENT)
+                    if self.root is not None:
+                        return AT_FDCWD, b"/proc/self/" + b"/".join(special)
+                elif special == (b"exe",) and follow:
+                    return AT_FDCWD, self.process.exe_host
+        if self.root is not None:
+            return self.root.lookup(at, path, follow, taken, writes=writes)
+        if self.sysroot is not None and path[0] == 47:
+            found = self._in_sysroot(path, follow)
+            if found is not None:
+                return AT_FDCWD, found
+        return at, path
+
+    def _in_sysroot(self, path: bytes, follow: bool) -> bytes | None:
+        """The sysroot's file of this absolute name, if it has one. Directories come from the host where it has them."""
+        first, *_ = path.lstrip(b"/").split(b"/", 1)
+        if not first or first in HOST_ONLY:
+            return None
+        fd = self.process.open_in_root(self.sysroot_fd, path, O_PATH | O_CLOEXEC | (0 if follow else O_NOFOLLOW))
+        if fd < 0:
+            return None
+        try:
+            if os.stat(fd).st_mode & 0o170000 == 0o040000 and os.path.lexists(path):
+                return None
+            return os.readlink(b"/proc/self/fd/%d" % fd)
+        finally:
+            os.close(fd)
+
+    def to_guest(self, host_path: bytes) -> bytes:
+        """A host path as the guest would say it."""
+        return host_path if self.root is None else self.root.to_guest(host_path)
+
+    def host_path(self, path: bytes) -> bytes:
+        """Where a name lies on the host, for reading a program; raises Refusal."""
+        taken: list[int] = []
+        try:
+            at, found = self.lookup(AT_FDCWD, path, True, taken)
+            if at == AT_FDCWD and not found.startswith(b"/proc/self/fd/"):
+                return found
+            return os.readlink(found if at == AT_FDCWD else b"/proc/self/fd/%d/%s" % (at, found))
+        except OSError as error:
+            raise Refusal(error.errno or ENOENT) from None
+        finally:
+            for fd in taken:
+                os.close(fd)

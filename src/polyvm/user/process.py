@@ -1,0 +1,443 @@
+"""A guest process: its memory, threads, signals, names of files, and how it starts and ends.
+
+`run()` is the way in for the command line. The guest's PID, descriptors, working directory and credentials are this
+process's own. It refuses to share that process with a second guest.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+from time import monotonic, sleep
+
+from polyvm.memory import host
+from polyvm.memory.space import AddressSpace
+from polyvm.user import signals
+from polyvm.user.dispatch import Dispatch
+from polyvm.user.hostabi import numbers
+from polyvm.user.hostsignals import HostSignals
+from polyvm.user.paths import Paths
+from polyvm.user.policy import Policy
+from polyvm.user.result import Result, add_counts, collect
+from polyvm.user.signals import Actions
+from polyvm.user.thread import Thread
+from polyvm.user.world import World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from polyvm.user.strace import Strace
+
+    Bind = tuple[bytes, bytes, bool]
+
+F_DUPFD_CLOEXEC = 1030
+O_PATH = os.O_PATH
+RESOLVE_IN_ROOT = 0x10
+ENOSYS, EINTR = 38, 4
+
+
+class Process:
+    """Everything the guest's threads share. `exit` is (kind, status, signal) once it is decided."""
+
+    def __init__(
+        self,
+        isa: Any,
+        make_cpu: Callable[[AddressSpace], Any],
+        *,
+        sysroot: bytes | None = None,
+        root: bytes | None = None,
+        binds: Sequence[Bind] = (),
+        strace: bool = False,
+    ) -> None:
+        self.isa = isa
+        self.abi: Any = isa.abi
+        self.isa_causes = isa.causes
+        self.pid = os.getpid()
+        self.hidden: set[int] = set()
+        self.numbers = numbers()
+        self.space = AddressSpace()
+        self.world = World()
+        self.space.pause = self.pause
+        self.make_cpu = make_cpu
+        self.host_signals = HostSignals(self)
+        self.actions = Actions(self)
+        self.policy = Policy(confined=root is not None)
+        self.paths = Paths(self, sysroot, self._make_root(root, binds))
+        from polyvm.user.syscalls.numbers_generic import NAMES
+
+        self.dispatch = Dispatch(self, {**NAMES, **self.abi.SYSCALLS})
+        self.calls = self.dispatch.calls
+        self.strace: Strace | None = None
+        if strace:
+            from polyvm.user.strace import Strace
+
+            self.strace = Strace(self)
+        self.exit: tuple[str, int | None, int | None] | None = None
+        self.fatal: tuple[Thread, int, bytes] | None = None  # who died of what, for the crash report
+        self.on_crash: Callable[[Thread, int, bytes], None] | None = None
+        self.on_exit_reason: Callable[[Thread, int], None] | None = None
+        self.child = False  # forked from a guest: nobody above waits for a Result
+        self.pending_exec: Callable[[Thread], None] | None = None  # for the main thread, from one that is not
+        self.release_parent = -1  # a vfork parent waits for this descriptor to close
+        self.faults: dict[int, int] = {}
+        self.past_counts: dict[str, list[int]] = {}
+        self.changed = _thread.allocate_lock()
+        self.changed.acquire()
+        self.error: BaseException | None = None
+        # What execve sets:
+        self.exe = self.exe_host = b""
+        self.argv: list[bytes] = []
+        self.envp: list[bytes] = []
+        self.auxv: list[tuple[int, int]] = []
+        self.brk_start = self.brk = 0
+        self.sigreturn = 0
+        self.personality = 0
+        self.limits: dict[int, tuple[int, int]] = {}
+        self.dumpable = 1
+
+    def _make_root(self, root: bytes | None, binds: Sequence[Bind]) -> Any:
+        if root is None:
+            return None
+        from polyvm.user.root import Root
+
+        return Root(self, root, tuple(binds))
+
+    # Host ------------------------------------------------------------------------------------------------------
+
+    def plain_syscall(self, name: str, *arguments: int) -> int:
+        """A host call of ours that no signal needs to interrupt."""
+        return host.syscall(self.numbers[name], *arguments)
+
+    def pause(self) -> World:
+        """Stop the other threads, as a context manager."""
+        return self.world
+
+    def hide(self, fd: int) -> int:
+        """Move a descriptor of ours out of the guest's sight and reach: to the top of its table."""
+        import fcntl
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        top = min(limit if limit > 0 else 1024, 1024) - 1
+        for floor in range(top, 2, -1):
+            if floor in self.hidden:
+                continue
+            try:
+                moved = fcntl.fcntl(fd, F_DUPFD_CLOEXEC, floor)
+            except OSError:
+                continue
+            os.close(fd)
+            self.hidden.add(moved)
+            return int(moved)
+        self.hidden.add(fd)
+        return fd
+
+    def unhide(self, fd: int) -> None:
+        """Close a descriptor of ours."""
+        self.hidden.discard(fd)
+        os.close(fd)
+
+    def open_in_root(self, root_fd: int, path: bytes, flags: int) -> int:
+        """openat2 with RESOLVE_IN_ROOT: a descriptor or a negative errno."""
+        how = flags.to_bytes(8, "little") + bytes(8) + RESOLVE_IN_ROOT.to_bytes(8, "little")
+        memory = host.mmap(0, 8192, 3, 0x22)
+        try:
+            host.poke(memory, how)
+            host.poke(memory + 64, path + b"\0")
+            return self.plain_syscall("openat2", root_fd, memory + 64, memory, 24)
+        finally:
+            host.munmap(memory, 8192)
+
+    # Threads ---------------------------------------------------------------------------------------------------
+
+    def new_thread(self) -> Thread:
+        """A thread that has not started."""
+        return Thread(self, self.make_cpu(self.space))
+
+    def start_thread(self, thread: Thread) -> None:
+        """Run a thread on a new host thread, with the same mask as ours; returns when its tid is known."""
+        me = self.current_mask()
+        self.block_all()
+        try:
+            self.world.threads.append(thread)
+            _thread.start_new_thread(self._run_thread, (thread, me))
+            thread.started.acquire()
+            thread.started.acquire()
+        except BaseException:
+            self.world.threads.remove(thread)
+            raise
+        finally:
+            self.set_mask(me)
+
+    def _run_thread(self, thread: Thread, mask: int) -> None:
+        """The body of a host thread that is not the first."""
+        try:
+            self.adopt(thread)
+            thread.set_host_mask(mask)
+            thread.started.release()
+            thread.loop()
+        except BaseException as error:
+            self.fail(error)
+        finally:
+            self.thread_over(thread)
+        if self.child and thread.tid == self.pid:
+            self.end_main(thread)
+
+    def adopt(self, thread: Thread) -> None:
+        """Make the calling host thread the one of a guest thread."""
+        thread.ident = _thread.get_ident()
+        thread.tid = _thread.get_native_id()
+        if not thread.started.locked():
+            thread.started.acquire()
+        thread.cpu.attach()
+
+    def thread_over(self, thread: Thread) -> None:
+        """What the kernel does when a thread ends: wake robust futexes and whoever joins it."""
+        if self.exit is None and self.pending_exec is None:
+            from polyvm.user.syscalls import futex
+
+            futex.thread_ends(thread)
+        self.block_all()
+        with self.world.lock:
+            thread.done = True
+            add_counts(self.past_counts, thread.counts)
+            if thread in self.world.threads:
+                self.world.threads.remove(thread)
+            alone = not self.world.threads
+        if alone or self.exit is not None or self.pending_exec is not None:
+            self.wake_main()
+        if thread.tid != self.pid:
+            thread.release()
+
+    def wake_main(self) -> None:
+        """Let the first thread look again, if it waits."""
+        if self.changed.locked():
+            try:
+                self.changed.release()
+            except RuntimeError:
+                return  # somebody else released it in between
+
+    def current_mask(self) -> int:
+        """The calling host thread's signal mask."""
+        return self.host_signals.mask()
+
+    def set_mask(self, mask: int) -> None:
+        """Set the calling host thread's signal mask."""
+        self.host_signals.set_mask(mask)
+
+    def block_all(self) -> None:
+        """Block every signal for the calling host thread."""
+        self.host_signals.set_mask(signals.WORD)
+
+    def kick(self, thread: Thread) -> None:
+        """Get a thread out of native code or a blocking host call."""
+        thread.cpu.stop()
+        self.host_signals.kick(thread.tid)
+
+    def is_kick(self, info: bytes) -> bool:
+        """Whether a signal is our own KICK."""
+        return self.host_signals.is_kick(info)
+
+    def hand_over(self, thread: Thread, signo: int, info: bytes) -> bool:
+        """Give a signal sent to the process to another thread that does not block it."""
+        for other in self.world.threads:
+            if other is not thread and not other.ending and not other.mask >> signo - 1 & 1:
+                other.pending.append((signo, info))
+                self.kick(other)
+                return True
+        return False
+
+    # The end ---------------------------------------------------------------------------------------------------
+
+    def finish(self, kind: str, status: int | None, signal: int | None) -> None:
+        """Decide how the process ends (the first decision counts) and end every thread."""
+        if self.exit is None:
+            self.exit = (kind, status, signal)
+        self.end_threads()
+
+    def end_threads(self, keep: Thread | None = None) -> None:
+        """Tell every thread but one to end."""
+        me = _thread.get_ident()
+        for thread in list(self.world.threads):
+            if thread is not keep:
+                thread.ending = True
+                if thread.ident != me:
+                    self.kick(thread)
+        self.wake_main()
+
+    def fail(self, error: BaseException) -> None:
+        """Our own failure, in any thread: it ends the process and is raised by run()."""
+        if self.error is None:
+            self.error = error
+        self.finish("failed", None, None)
+
+    def killed(self, thread: Thread, signo: int, info: bytes) -> None:
+        """The guest dies of a signal."""
+        if self.exit is None:
+            self.fatal = (thread, signo, info)
+            if self.on_crash is not None:
+                self.on_crash(thread, signo, info)
+        self.finish("signaled", None, signo)
+
+    def stop_self(self, signo: int) -> None:
+        """Job control's default action, taken by us because the kernel asked us first."""
+        self.plain_syscall("kill", self.pid, signals.SIGSTOP)
+
+    def count_signal(self, signo: int, *, delivered: bool) -> None:
+        """Hook of the statistics: a handler was entered."""
+
+    def count_fault(self, signo: int) -> None:
+        """Count a synchronous signal."""
+        self.faults[signo] = self.faults.get(signo, 0) + 1
+
+    def unhandled_exit(self, thread: Thread, reason: int) -> None:
+        """An exit that belongs to the engine."""
+        if self.on_exit_reason is None:
+            from polyvm.errors import PolyvmError
+
+            raise PolyvmError("PVM-INTERNAL", f"Native code was left for reason {reason}, which nobody handles here.")
+        self.on_exit_reason(thread, reason)
+
+    # The first thread ------------------------------------------------------------------------------------------
+
+    def run_main(self, thread: Thread) -> Result:
+        """Run the first thread, then wait for the others; returns only in the process that started the guest."""
+        while True:
+            try:
+                thread.loop()
+            except BaseException as error:
+                self.fail(error)
+            request = self.pending_exec
+            if request is None and self.exit is None:
+                self.thread_over(thread)
+            while self.exit is None and self.pending_exec is None:
+                if not self.world.threads:
+                    break
+                self.changed.acquire()
+            request, self.pending_exec = self.pending_exec, None
+            if request is None or self.exit is not None:
+                break
+            thread = self._take_over(thread, request)
+        return self.end_main(thread)
+
+    def _take_over(self, old: Thread, request: Callable[[Thread], None]) -> Thread:
+        """Another thread called execve: its program goes on here, in the thread whose tid is the PID."""
+        old.ending = False
+        old.done = False
+        if old not in self.world.threads:
+            self.world.threads.append(old)
+        try:
+            request(old)
+        except BaseException as error:
+            self.fail(error)
+        return old
+
+    def wait_others(self, thread: Thread | None, seconds: float) -> bool:
+        """Wait until no other guest thread is left."""
+        until = monotonic() + seconds
+        again = monotonic() + 0.02
+        while any(t is not thread for t in self.world.threads):
+            if monotonic() > until:
+                return False
+            if monotonic() > again:  # a kick may have come between check and entry of a call without a window
+                again = monotonic() + 0.02
+                for other in list(self.world.threads):
+                    if other is not thread:
+                        self.kick(other)
+            sleep(0.0002)
+        return True
+
+    def end_main(self, thread: Thread) -> Result:
+        """Everything after the last guest instruction. In a forked child this does not return."""
+        self.wait_others(thread, 2.0)
+        if self.exit is None:
+            self.exit = ("exited", 0, None)
+        kind, status, signo = self.exit
+        if self.child:
+            if kind == "signaled":
+                die(signo or 0)
+            if kind == "failed":
+                self._report_failure()
+            os._exit(125 if kind == "failed" else (status or 0) & 0xFF)
+        if self.error is not None:
+            raise self.error
+        return collect(self, Result(kind, status, signo))
+
+    def _report_failure(self) -> None:
+        from polyvm.errors import PolyvmError
+
+        text = self.error.render() if isinstance(self.error, PolyvmError) else f"polyvm: {self.error!r}"
+        os.write(2, text.encode() + b"\n")
+
+
+def die(signo: int) -> None:
+    """End this process by a signal, without a core file; 128+N where the signal does not kill."""
+    import resource
+
+    numbers_ = numbers()
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    from polyvm.user.hostsignals import reset_and_unblock
+
+    reset_and_unblock(signo)
+    host.syscall(numbers_["tgkill"], os.getpid(), _thread.get_native_id(), signo)
+    os._exit(128 + signo)
+
+
+def run(
+    program: bytes,
+    argv: Sequence[bytes],
+    env: Sequence[bytes],
+    *,
+    isa: Any,
+    make_cpu: Callable[[AddressSpace], Any],
+    sysroot: bytes | None = None,
+    root: bytes | None = None,
+    binds: Sequence[Bind] = (),
+    cwd: bytes | None = None,
+    timeout: float | None = None,
+    strace: bool = False,
+    report: bool = False,
+    prepare: Callable[[Process], None] | None = None,
+) -> Result:
+    """Run a program in this process until it ends.
+
+    binds: (host path, guest path, read-only). report: a Result is wanted even when a signal from outside ends the
+    guest, so such signals are caught. prepare: called with the Process before the program starts.
+    Raises PolyvmError for a program that cannot be run.
+    """
+    from polyvm.user import execute
+
+    started = monotonic()
+    process = Process(isa, make_cpu, sysroot=sysroot, root=root, binds=binds, strace=strace)
+    process.actions.catch_fatal = report
+    process.host_signals.begin()
+    if cwd is not None:
+        execute.change_directory(process, cwd)
+    if prepare is not None:
+        prepare(process)
+    thread = process.new_thread()
+    process.world.threads.append(thread)
+    process.adopt(thread)
+    thread.mask = process.host_signals.first_mask
+    execute.first_program(thread, program, list(argv), list(env))
+    if timeout is not None:
+        _thread.start_new_thread(_watch, (process, timeout))
+    signals.set_mask(thread, thread.mask)
+    result = process.run_main(thread)
+    import resource
+
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    result.wall_s = monotonic() - started
+    result.cpu_s = usage.ru_utime + usage.ru_stime
+    result.max_rss = usage.ru_maxrss * 1024
+    return result
+
+
+def _watch(process: Process, timeout: float) -> None:
+    """A thread that ends the guest when its time is over."""
+    process.block_all()
+    sleep(timeout)
+    process.finish("timeout", None, None)

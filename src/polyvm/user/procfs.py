@@ -1,0 +1,143 @@
+"""The guest's own entries in /proc: exe, maps, cmdline, auxv and the rest, told from the guest's side.
+
+Everything else in /proc is the host's. What shows or changes the host's memory is refused when it is opened.
+"""
+
+from __future__ import annotations
+
+import os
+from _struct import pack
+
+from polyvm.user.hostabi import open_flags_to_host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from polyvm.user.process import Process
+    from polyvm.user.thread import Thread
+
+AT_FDCWD = -100
+EACCES, ENOTDIR, ELOOP = 13, 20, 40
+MFD_CLOEXEC = 1
+O_ACCMODE, O_CLOEXEC, O_NOFOLLOW, O_DIRECTORY, O_PATH = 3, 0o2000000, 0x20000, 0x10000, 0o10000000
+
+NAMES = (b"exe", b"maps", b"cmdline", b"auxv", b"environ", b"mem")
+SMALL_NAMES = frozenset((*NAMES, b"cpuinfo"))
+
+
+def find(process: Process, at: int, path: bytes) -> tuple[bytes, ...] | None:
+    """What a name means if it is one of ours: ("exe",), ("fd", "3"), ("cpuinfo",); None for everything else."""
+    if path[:1] != b"/":
+        last = path.rpartition(b"/")[2]
+        if last not in SMALL_NAMES and not last.isdigit():
+            return None
+        if process.paths.root is not None and at == AT_FDCWD:
+            directory = b"/" + b"/".join(process.paths.root.cwd)
+        else:
+            try:
+                directory = os.getcwdb() if at == AT_FDCWD else os.readlink(b"/proc/self/fd/%d" % at)
+            except OSError:
+                return None
+        if not directory.startswith(b"/proc"):
+            return None
+        path = directory + b"/" + path
+    parts: list[bytes] = []
+    for part in path.split(b"/"):
+        if part == b"..":
+            if parts:
+                parts.pop()
+        elif part not in (b"", b"."):
+            parts.append(part)
+    if len(parts) < 2 or parts[0] != b"proc":
+        return None
+    if parts[1:] == [b"cpuinfo"]:
+        return (b"cpuinfo",)
+    if parts[1] not in (b"self", b"thread-self", b"%d" % process.pid):
+        return None
+    rest = parts[2:]
+    if len(rest) > 2 and rest[0] == b"task":
+        if not rest[1].isdigit() or int(rest[1]) not in [thread.tid for thread in process.world.threads]:
+            return None
+        rest = rest[2:]
+    if not rest or (rest[0] not in NAMES and rest[0] != b"fd"):
+        return None
+    return tuple(rest)
+
+
+def read_link(process: Process, special: tuple[bytes, ...] | None) -> bytes | None:
+    """The target of one of our links, None where the host knows it."""
+    if special == (b"exe",):
+        return process.exe
+    if special and special[0] == b"fd" and len(special) == 2 and special[1].isdigit():
+        if process.paths.root is not None and int(special[1]) not in process.hidden:
+            try:
+                target = os.readlink(b"/proc/self/fd/" + special[1])
+            except OSError:
+                return None
+            return process.paths.to_guest(target) if target.startswith(b"/") else target
+    return None
+
+
+def open_special(thread: Thread, special: tuple[bytes, ...], flags: int) -> int | None:
+    """A descriptor of one of our files, a negative errno, or None where the host may open it itself."""
+    process = thread.process
+    if special == (b"exe",):
+        if flags & O_NOFOLLOW:
+            return None if flags & O_PATH else -ELOOP
+        name = thread.place(process.exe_host + b"\0")
+        return thread.host(process.numbers["openat"], AT_FDCWD, name, open_flags_to_host(flags), 0)
+    if len(special) != 1 or special[0] == b"fd":
+        return None
+    if special == (b"mem",):
+        return -EACCES
+    if flags & O_DIRECTORY:
+        return -ENOTDIR
+    if flags & O_ACCMODE:
+        return -EACCES
+    content = contents(process, special[0])
+    if content is None:
+        return None
+    fd = os.memfd_create("proc", MFD_CLOEXEC)
+    try:
+        done = 0
+        while done < len(content):
+            done += os.write(fd, content[done:])
+        # Opened once more: a descriptor that can only read, at the start, and the lowest one free.
+        name = thread.place(b"/proc/self/fd/%d\0" % fd)
+        result = thread.host(process.numbers["openat"], AT_FDCWD, name, flags & O_CLOEXEC, 0)
+    finally:
+        os.close(fd)
+    if result > fd:  # the memfd had the number that the guest should get
+        moved = thread.host(process.numbers["dup3"], result, fd, flags & O_CLOEXEC)
+        os.close(result)
+        result = moved
+    return result
+
+
+def contents(process: Process, name: bytes) -> bytes | None:
+    """The content of one of our files."""
+    if name == b"maps":
+        return maps(process)
+    if name == b"cmdline":
+        return b"".join(argument + b"\0" for argument in process.argv)
+    if name == b"environ":
+        return b"".join(variable + b"\0" for variable in process.envp)
+    if name == b"auxv":
+        return b"".join(pack("<QQ", kind, value) for kind, value in process.auxv)
+    if name == b"cpuinfo":
+        text: str = process.abi.cpuinfo(len(os.sched_getaffinity(0)))
+        return text.encode()
+    return None
+
+
+def maps(process: Process) -> bytes:
+    """/proc/self/maps from the guest's mapping table."""
+    lines = []
+    for region in process.space:
+        backing = region.backing
+        device, inode, name = (0, 0, region.name) if backing is None else (backing.device, backing.inode, backing.path)
+        line = (
+            f"{region.start:08x}-{region.end:08x} {region.permissions} {region.offset:08x} "
+            f"{os.major(device):02x}:{os.minor(device):02x} {inode} "
+        )
+        lines.append(f"{line:<73}{name}".rstrip() + ("\n" if name else " \n"))
+    return os.fsencode("".join(lines))
