@@ -4,7 +4,7 @@
 #   make demo       install, run a foreign program, and show what it did
 #   make test       the whole suite, bounded: coverage and skips are printed
 #   make test-full  the whole suite at full size
-#   make check      format, lint, types, layers, docs
+#   make check      format, lint, types, layers, docs (each alone: check-format, check-lint, check-types, ...)
 #   make bench      measure against native code and the peers that are installed (BENCH_ARGS="--peers native,qemu")
 #   make docs       build the site into site/
 #   make clean      remove everything that the others made
@@ -20,10 +20,11 @@ BENCH_ARGS ?= --peers native
 
 # Two processes: what a small CI machine has. Worksteal, because single tests differ a thousandfold.
 PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term \
-	$(if $(wildcard ../shared/conformance),--conformance ../shared/conformance)
+	$(if $(wildcard ../shared/conformance),--conformance=../shared/conformance)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-guest test test-full check format bench docs clean
+.PHONY: help demo demo-guest test test-full format bench docs clean \
+	check check-format check-lint check-types check-layers check-docs
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -64,11 +65,21 @@ test: $(VENV)/.test
 test-full: $(VENV)/.test
 	@$(PYTEST) --full $(TEST_ARGS)
 
-check: $(VENV)/.dev
-	$(BIN)/ruff format --check .
+check: check-format check-lint check-types check-layers check-docs
+
+check-format: $(VENV)/.dev
+	$(BIN)/ruff format --check --quiet .
+
+check-lint: $(VENV)/.dev
 	$(BIN)/ruff check .
+
+check-types: $(VENV)/.dev
 	$(BIN)/mypy
+
+check-layers: $(VENV)/.dev
 	$(BIN)/lint-imports
+
+check-docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(VENV)/.dev

@@ -31,7 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("polyvm")
     group.addoption("--full", action="store_true", help="run every lane at full size")
     group.addoption("--seed", type=int, default=1, help="seed of everything random (default: 1)")
-    group.addoption("--bless", action="store_true", help="write golden files anew instead of comparing with them")
+    group.addoption(
+        "--bless", action="store_true", help="write golden files anew instead of comparing with them"
+    )
     group.addoption("--conformance", metavar="DIR", help="folder with the archives of conformance programs")
     group.addoption("--riscv-tests", metavar="DIR", help="folder of user-mode riscv-tests, unpacked")
     group.addoption("--testfloat", metavar="DIR", help="folder of testfloat_gen programs, unpacked")
@@ -42,7 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile(
         "bounded", deadline=None, database=None, derandomize=True, print_blob=True, max_examples=100
     )
-    hypothesis.settings.register_profile("full", hypothesis.settings.get_profile("bounded"), max_examples=2000)
+    hypothesis.settings.register_profile(
+        "full", hypothesis.settings.get_profile("bounded"), max_examples=2000
+    )
     hypothesis.settings.load_profile("full" if config.getoption("--full") else "bounded")
 
 
@@ -54,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(skip)
 
 
-# ------------------------------------------------------------------------------------------- the run's options
+# ---------------------------------------------------------------------------- the run's options
 @pytest.fixture(scope="session")
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether the slow lanes run at full size."""
@@ -83,7 +87,9 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
             file.parent.mkdir(exist_ok=True)
             file.write_text(text)
         assert file.exists(), f"{file} is not there; run the test once with --bless"
-        assert text == file.read_text(), f"{file} differs; look, and run with --bless if the new text is right"
+        assert text == file.read_text(), (
+            f"{file} differs; look, and run with --bless if the new text is right"
+        )
 
     return compare
 
@@ -94,7 +100,7 @@ def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
     return _reporter(request.config)
 
 
-# --------------------------------------------------------------------------------------------- where things are
+# ---------------------------------------------------------------------------- where things are
 def shared_folder(factory: pytest.TempPathFactory) -> Path:
     """One temporary folder of the whole run, the same in all of its processes."""
     base = factory.getbasetemp()
@@ -120,13 +126,13 @@ def cold_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def riscv_tests(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def riscv_tests_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the user-mode riscv-tests."""
     return _suite("riscv-tests", request.config, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def testfloat(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def testfloat_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the testfloat_gen programs."""
     return _suite("testfloat", request.config, tmp_path_factory)
 
@@ -156,7 +162,7 @@ def _suite(name: str, config: pytest.Config, factory: pytest.TempPathFactory) ->
     return shared / inside
 
 
-# ------------------------------------------------------------------------------------------ lines for the end
+# ---------------------------------------------------------------------------- lines for the end
 def _reporter(config: pytest.Config) -> Callable[[str], None]:
     workeroutput = getattr(config, "workeroutput", None)
 

@@ -78,7 +78,9 @@ def test_an_unknown_code_is_refused() -> None:
 
 
 def test_context_keeps_what_the_innermost_layer_knew() -> None:
-    error = PolyvmError("PVM-MEMORY-FAULT", "No.", hint="map it", pc=0x1000, symbol=None, code="c", message="m")
+    error = PolyvmError(
+        "PVM-MEMORY-FAULT", "No.", hint="map it", pc=0x1000, symbol=None, code="c", message="m"
+    )
     assert error.add_context(pc=0x2000, symbol="main", guest="riscv64") is error
     assert error.context == {"pc": 0x1000, "symbol": "main", "guest": "riscv64", "code": "c", "message": "m"}
     assert error.code == "PVM-MEMORY-FAULT"
@@ -89,12 +91,23 @@ def test_context_keeps_what_the_innermost_layer_knew() -> None:
 
 def test_pickling_keeps_everything_and_never_fails() -> None:
     error = PolyvmError(
-        "PVM-ELF-INVALID", "No.", hint="look", path=Path("/x"), data=b"\x01", parts=[1, (2, Odd(1, 2))], more={1: "a"}
+        "PVM-ELF-INVALID",
+        "No.",
+        hint="look",
+        path=Path("/x"),
+        data=b"\x01",
+        parts=[1, (2, Odd(1, 2))],
+        more={1: "a"},
     )
     error.__cause__ = Odd(3, 4)
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is PolyvmError
-    assert (again.code, again.message, again.hint, again.exit_status) == ("PVM-ELF-INVALID", "No.", "look", 126)
+    assert (again.code, again.message, again.hint, again.exit_status) == (
+        "PVM-ELF-INVALID",
+        "No.",
+        "look",
+        126,
+    )
     assert again.context == {"path": "/x", "data": b"\x01", "parts": [1, [2, "1 and 2"]], "more": {"1": "a"}}
     assert repr(again.__cause__) == "RuntimeError('Odd: 3 and 4')"
 
@@ -199,7 +212,9 @@ def test_a_group_is_one_document_with_members() -> None:
 
 
 def test_rendering_is_for_a_person_and_escapes_what_the_guest_chose() -> None:
-    error = PolyvmError("PVM-ELF-INTERP", "No linker.", hint="use --sysroot", path="/a\x1b[31m\udc80\nb", pc=4096)
+    error = PolyvmError(
+        "PVM-ELF-INTERP", "No linker.", hint="use --sysroot", path="/a\x1b[31m\udc80\nb", pc=4096
+    )
     error.__cause__ = OSError("why")
     assert error.render() == (
         "PVM-ELF-INTERP: No linker.\n"
@@ -259,7 +274,10 @@ def test_anything_becomes_something_with_a_code() -> None:
     group = ExceptionGroup("g", [own])
     assert errors.from_exception(own) is own
     assert errors.from_exception(group) is group
-    made = [errors.from_exception(error) for error in (PermissionError(13, "No"), MemoryError(), ZeroDivisionError("x"))]
+    made = [
+        errors.from_exception(error)
+        for error in (PermissionError(13, "No"), MemoryError(), ZeroDivisionError("x"))
+    ]
     assert [error.code for error in made if isinstance(error, PolyvmError)] == [
         "PVM-FILE-DENIED",
         "PVM-RESOURCE",

@@ -83,7 +83,12 @@ def build(
     texts = [_text(item) for item in sources]
     options = _options(guest, static, libc, cpu, flags)
     headers = [path.read_bytes() for path in sorted(GUESTS.glob("*.h"))]
-    parts = [version().encode(), repr(options).encode(), *headers, *(suffix.encode() + text for suffix, text in texts)]
+    parts = [
+        version().encode(),
+        repr(options).encode(),
+        *headers,
+        *(suffix.encode() + text for suffix, text in texts),
+    ]
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
     stem = name or (Path(sources[0]).stem if "\n" not in str(sources[0]) else "inline")
     folder = cache() / "programs"

@@ -28,10 +28,11 @@ def run(result_file: Path) -> int:
 
 def lines(result: dict[str, Any]) -> list[str]:
     """What the document says, for a person."""
+    cpu, workers = result["cpu_s"] or 0, result["workers_cpu_s"] or 0
     said = [
         f"guest: a {result['guest']} Linux program, {PROGRAM.stat().st_size} bytes; host: {result['host']}",
-        f"time: {result['wall_s']:.2f} s wall, {result['cpu_s']:.2f} s CPU, "
-        f"{result['workers_cpu_s'] or 0:.2f} s CPU in compile workers; memory {result['max_rss'] / 2**20:.0f} MB",
+        f"time: {result['wall_s']:.2f} s, on the processor {cpu:.2f} s, in compile workers {workers:.2f} s",
+        f"memory: {(result['max_rss'] or 0) / 2**20:.0f} MB at most",
     ]
     if result["guest_insns"] is not None:
         said.append(f"guest instructions: {result['guest_insns']:,}")
@@ -54,7 +55,9 @@ def lines(result: dict[str, Any]) -> list[str]:
             parts.append(f"{tier['code_bytes']:,} bytes of code")
         said.append(f"  {name:<12} {', '.join(parts)}")
     disk = result["cache"]["disk"]
-    said.append(f"disk cache: {disk['hits']} hits, {disk['misses']} misses; run it again and nothing is compiled")
+    said.append(
+        f"disk cache: {disk['hits']} hits, {disk['misses']} misses; run it again and nothing is compiled"
+    )
     calls = sorted(result["syscalls"].items(), key=lambda item: -item[1]["count"])
     said.append("system calls: " + ", ".join(f"{name} {call['count']}" for name, call in calls[:6]))
     return said

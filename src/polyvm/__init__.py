@@ -7,16 +7,46 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from polyvm.api import CalledProcessError as CalledProcessError
+    from polyvm.api import CompletedProcess as CompletedProcess
+    from polyvm.api import RunError as RunError
+    from polyvm.api import TimeoutExpired as TimeoutExpired
+    from polyvm.api import run as run
+    from polyvm.emulator import Emulator as Emulator
+    from polyvm.emulator import Exit as Exit
+    from polyvm.emulator import GuestTrap as GuestTrap
     from polyvm.errors import PolyvmError as PolyvmError
+    from polyvm.memory.access import GuestFault as GuestFault
 
 __version__ = "0.1.0"
 
 # Public name -> module that defines it.
 _EXPORTS = {
+    "run": "polyvm.api",
+    "CompletedProcess": "polyvm.api",
+    "CalledProcessError": "polyvm.api",
+    "TimeoutExpired": "polyvm.api",
+    "RunError": "polyvm.api",
+    "Emulator": "polyvm.emulator",
+    "Exit": "polyvm.emulator",
+    "GuestTrap": "polyvm.emulator",
+    "GuestFault": "polyvm.memory.access",
     "PolyvmError": "polyvm.errors",
 }
 
-__all__ = ["PolyvmError", "__version__"]
+__all__ = [
+    "run",
+    "CompletedProcess",
+    "CalledProcessError",
+    "TimeoutExpired",
+    "RunError",
+    "Emulator",
+    "Exit",
+    "GuestTrap",
+    "GuestFault",
+    "PolyvmError",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -10,7 +10,7 @@ from polyvm.errors import PolyvmError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
 # What completion offers for a value, where it is no choice: a file, a folder, or nothing.
@@ -21,12 +21,13 @@ class Option:
     """One option of a command.
 
     metavar: what its value is called in the help; empty for a switch. convert: text to value, raising ValueError
-    with the second half of the sentence "--timeout 'x' ...". choices: the values allowed. many: may be given several
-    times, and yields a list. env: the variable that stands in for it. later: why it is refused for now.
+    with the second half of the sentence "--timeout 'x' ...". choices: the values allowed; planned: those that do not
+    exist yet, with what to do meanwhile. many: may be given several times, and yields a list. env: the variable that
+    stands in for it. later: the whole option does not exist yet, and this is what to do meanwhile.
     """
 
     __slots__ = ("choices", "complete", "convert", "default", "env", "group", "help", "key", "later", "many",
-                 "metavar", "name", "short")  # fmt: skip
+                 "metavar", "name", "planned", "short")  # fmt: skip
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Option:
         short: str = "",
         convert: Callable[[str], Any] | None = None,
         choices: Sequence[str] = (),
+        planned: Mapping[str, str] | None = None,
         default: Any = None,
         many: bool = False,
         env: str = "",
@@ -50,6 +52,7 @@ class Option:
         self.short = short
         self.convert = convert
         self.choices = choices
+        self.planned = planned or {}
         self.default = default
         self.many = many
         self.env = env
@@ -117,14 +120,20 @@ JSON = Option("--json", "", "Print one JSON document instead of text; errors too
 DEBUG = Option("--debug", "", "On an error, show Python's traceback as well.", group="Help")
 
 
-def parse(command: Command, argv: Sequence[str], environ: dict[str, str] | None = None) -> Values:
+def parse(
+    command: Command, argv: Sequence[str], environ: dict[str, str] | None = None, values: Values | None = None
+) -> Values:
     """Take arguments apart. Raises PVM-USAGE, and PVM-UNSUPPORTED for an option whose time has not come.
 
-    With --help among the options nothing else is checked: `values.help` is True.
+    With --help among the options nothing else is checked: `values.help` is True. values: where to put them, for who
+    wants to know what was understood when it fails.
     """
-    values = Values()
+    values = Values() if values is None else values
     for option in command.options:
-        setattr(values, option.key, [] if option.many else option.default if option.metavar else False)
+        default = option.default
+        if option.convert is not None and isinstance(default, str):
+            default = option.convert(default)
+        setattr(values, option.key, [] if option.many else default if option.metavar else False)
     index = 0
     while index < len(argv):
         word = argv[index]
@@ -181,7 +190,11 @@ def wants_json(command: Command, argv: Sequence[str]) -> bool:
                 break
             continue
         found = command.find(word)
-        if found is not None and found.metavar:
+        if found is None:
+            # Perhaps a misspelt option with a value: a word that follows it is no program's name then.
+            meant = nearest(word, [option.name for option in command.options])
+            found = command.find(meant) if meant is not None else None
+        if found is not None and found.metavar and "=" not in word:
             index += 1
     return False
 
@@ -207,6 +220,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 def _take(command: Command, values: Values, option: Option, origin: str, text: str) -> None:
     """Convert and keep one value; origin is where it came from, for the message."""
+    if text in option.planned:
+        raise not_yet(f"The {option.key} {text}", option.planned[text])
     if option.choices and text not in option.choices:
         meant = nearest(text, option.choices)
         hint = f"Did you mean {meant}? " if meant else ""
@@ -248,7 +263,7 @@ def _count(command: Command, values: Values) -> None:
     count = len(values.arguments)
     names = [name for name, _ in command.arguments]
     if count < least:
-        raise usage(command, f"polyvm {command.name} needs {' '.join(names)}.", f"Usage: {_usage(command)[0]}")
+        raise usage(command, f"polyvm {command.name} needs {' '.join(names[:least])}.", f"Usage: {_usage(command)[0]}")
     if most is not None and count > most:
         extra = values.arguments[most]
         raise usage(command, f"polyvm {command.name} does not take the argument {extra!r}.",
@@ -266,7 +281,7 @@ def help_text(command: Command) -> str:
     lines += ["", *_paragraphs(command.about)]
     if command.examples:
         lines += ["", "Examples:"]
-        for example, what in command.examples:
+        for what, example in command.examples:
             lines += [*wrap(what + ":", "  "), f"    {example}"]
     if command.arguments:
         lines += ["", "Arguments:"]

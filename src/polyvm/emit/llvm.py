@@ -22,6 +22,9 @@ class Emitter:
     `counter` and `leave_golden`, and may override anything else.
     """
 
+    features: frozenset[str] = llvm_float.FEATURES
+    """What the host's instruction set has of what lowerings ask for."""
+
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.values: dict[Val, str] = {}
@@ -97,9 +100,17 @@ class Emitter:
         """A data field: subclasses say where it comes from."""
         raise NotImplementedError
 
+    def op_get(self, op: Val, args: list[str]) -> str:
+        """A register slot, the floating-point environment among them: subclasses say where it lives."""
+        raise NotImplementedError
+
     def op_select(self, op: Val, args: list[str]) -> str:
         """Data choice."""
         t = f"i{op.bits}"
+        if op.attr == "likely":
+            # Weighted so, LLVM makes a branch of it where the value would have had to wait for the condition.
+            odd = self.ins(f"xor i1 {args[0]}, true")
+            return self.ins(f"select i1 {odd}, {t} {args[2]}, {t} {args[1]}, {UNLIKELY}")
         return self.ins(f"select i1 {args[0]}, {t} {args[1]}, {t} {args[2]}")
 
     def op_zext(self, op: Val, args: list[str]) -> str:
@@ -113,6 +124,11 @@ class Emitter:
     def op_trunc(self, op: Val, args: list[str]) -> str:
         """Truncation."""
         return self.ins(f"trunc i{op.args[0].bits} {args[0]} to i{op.bits}")
+
+    # -- floating point
+    def result(self, value: str, bits: int) -> str:
+        """The pattern of a floating-point result, which is a NaN as the host makes them: here canonical at once."""
+        return llvm_float.canonical(self, value, bits)
 
     # -- memory
     def address(self, value: str) -> str:
@@ -163,7 +179,8 @@ class Emitter:
 
     def op_fence(self, op: Val, args: list[str]) -> None:
         """A full fence; x86 needs an instruction only where a store is ordered before a load."""
-        before, after = op.attr  # type: ignore[misc]  # (before, after)
+        assert isinstance(op.attr, tuple)
+        before, after = op.attr
         self.do("fence seq_cst" if "w" in before and "r" in after else "fence acq_rel")
 
     # -- control

@@ -25,7 +25,9 @@ def host_module() -> ModuleType:
     """The module emit.host_* of this machine."""
     machine = platform.machine()
     if machine != "x86_64":
-        raise PolyvmError("PVM-HOST-UNSUPPORTED", f"There is no native runtime for {machine} yet.", host=machine)
+        raise PolyvmError(
+            "PVM-HOST-UNSUPPORTED", f"There is no native runtime for {machine} yet.", host=machine
+        )
     from polyvm.emit import host_x86_64
 
     return host_x86_64
@@ -68,7 +70,9 @@ def target_machine(opt: int, cpu: str | None = None, features: str | None = None
     return _machines[key]
 
 
-def compile_object(ir: str, *, opt: int = 2, cpu: str | None = None, features: str | None = None) -> bytes:
+def compile_object(
+    ir: str, *, opt: int = 2, cpu: str | None = None, features: str | None = None, vectorise: bool = True
+) -> bytes:
     """The relocatable object of LLVM text, optimised at level opt. Raises PVM-COMPILE-FAILED."""
     from llvmlite import binding as llvm
 
@@ -87,6 +91,7 @@ def compile_object(ir: str, *, opt: int = 2, cpu: str | None = None, features: s
             function.visibility = "hidden"  # else its address would come from a global offset table
     if opt:
         options = llvm.create_pipeline_tuning_options(speed_level=opt)
+        options.loop_vectorization = options.slp_vectorization = vectorise
         builder = llvm.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)
     result: bytes = machine.emit_object(module)

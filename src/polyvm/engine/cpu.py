@@ -6,6 +6,8 @@ values to their register's width.
 
 from __future__ import annotations
 
+import _thread
+
 from polyvm.engine import fault, fpcontrol, layout
 from polyvm.engine.layout import LOST, ST
 from polyvm.errors import PolyvmError
@@ -14,7 +16,7 @@ from polyvm.memory import host
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Protocol
+    from typing import Literal, Protocol
 
     from polyvm.engine.native import Native
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
         slots: int
 
 
-_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_CODES: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _PC, _REASON, _STOP = ST["pc"] >> 3, ST["reason"] >> 2, ST["stop"] >> 2
 _CAUSE, _VALUE, _ACCESS = ST["cause"] >> 3, ST["value"] >> 3, ST["access"] >> 2
 _BUDGET, _HEAD, _TAIL = ST["budget"] >> 3, ST["sig_head"] >> 2, ST["sig_tail"] >> 2
@@ -90,18 +92,20 @@ class Cpu:
         self._words[ST["slot_base"] >> 3] = space.slots
         self._halves[_MXCSR] = fpcontrol.RESET
         self._signed[_BUDGET] = FOREVER
+        self._alive = _thread.RLock()  # against stop() from one thread while another closes
         self._run = native.run
         self._syscall = native.syscall
 
     def close(self) -> None:
         """Give the state's memory back. The Cpu is not usable afterwards."""
-        if not self.st:
-            return
-        fault.leave(self.st)
-        for view in (*self._files, self._signed, self._halves, self._words, self._bytes):
-            view.release()
-        self.native.free_state(self.st)
-        self.st = 0
+        with self._alive:
+            if not self.st:
+                return
+            fault.leave(self.st)
+            for view in (*self._files, self._signed, self._halves, self._words, self._bytes):
+                view.release()
+            self.native.free_state(self.st)
+            self.st = 0
 
     # ------------------------------------------------------------------------------------------------ running
 
@@ -113,8 +117,10 @@ class Cpu:
         return reason
 
     def stop(self) -> None:
-        """Have run() return STOP soon, or at once when it is called next. From any thread, and any signal."""
-        self.native.kick(self.st)
+        """Have run() return STOP soon, or at once when it is called next. From any thread; nothing when closed."""
+        with self._alive:
+            if self.st:
+                self.native.kick(self.st)
 
     def clear_stop(self) -> None:
         """Take the stop back, before looking for why it was asked: who asks after that stops the next run."""

@@ -22,6 +22,8 @@ Fetch = Callable[[int, int], bytes]
 
 MAX_INSNS = 1500
 MAX_RETURN_SITES = 12
+Observed = dict[int, list[int]]
+"""Dynamic jump -> targets it was seen to go to, the commonest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,13 @@ class Placed:
 class Flow:
     """What an instruction does to control.
 
-    target: where it jumps when that is known. conditional: it may also go on. dynamic: it jumps somewhere only known at
+    target: where it jumps when that is known. seen: where a dynamic jump was seen to go. conditional: it may also go on. dynamic: it jumps somewhere only known at
     run time. leaves: it ends in a trap, a system call or a flush. call: it writes the address behind it to a link
     register. returns: it jumps to a link register.
     """
 
     target: int | None = None
+    seen: tuple[int, ...] = ()
     conditional: bool = False
     dynamic: bool = False
     leaves: bool = False
@@ -156,12 +159,14 @@ def _inputs(op: Val) -> Iterable[Val]:
         yield from _inputs(arg)
 
 
-def discover(isa: Isa, fetch: Fetch, entry: int, limit: int = MAX_INSNS) -> Region | None:
+def discover(
+    isa: Isa, fetch: Fetch, entry: int, observed: Observed | None = None, limit: int = MAX_INSNS
+) -> Region | None:
     """The region of a hot address, or None when not even one instruction can be decoded there."""
     placed: dict[int, Placed] = {}
     flows: dict[int, Flow] = {}
     leaders = {entry}
-    calls: dict[int, int] = {}  # pc of a call -> callee
+    calls: dict[int, tuple[int, ...]] = {}  # pc of a call -> callees
     work = [entry]
     while work:
         pc = work.pop(0)
@@ -171,19 +176,21 @@ def discover(isa: Isa, fetch: Fetch, entry: int, limit: int = MAX_INSNS) -> Regi
                 break
             placed[pc] = item
             flow = flows[pc] = flow_of(isa, item)
+            if flow.dynamic and not flow.returns and observed:
+                flow.seen = tuple(observed.get(pc, ()))
             if not flow.ends:
                 pc = item.next_pc
                 continue
             for target in _followed(item, flow):
                 leaders.add(target)
                 work.append(target)
-            if flow.call and flow.target is not None:
-                calls[pc] = flow.target
+            if flow.call:
+                calls[pc] = flow.seen if flow.target is None else (flow.target,)
             break
     if entry not in placed:
         return None
     blocks = _blocks(placed, flows, leaders)
-    returns = _returns(blocks, calls, entry)
+    returns = _returns(blocks, calls)
     entries = [entry]
     for block in blocks.values():
         last = block.insns[-1]
@@ -212,6 +219,7 @@ def _followed(item: Placed, flow: Flow) -> list[int]:
         places.append(item.next_pc)
     if flow.target is not None:
         places.append(flow.target)
+    places.extend(flow.seen)
     return places
 
 
@@ -230,13 +238,13 @@ def _blocks(placed: dict[int, Placed], flows: dict[int, Flow], leaders: set[int]
     return blocks
 
 
-def _returns(blocks: dict[int, Block], calls: dict[int, int], entry: int) -> dict[int, list[int]]:
+def _returns(blocks: dict[int, Block], calls: dict[int, tuple[int, ...]]) -> dict[int, list[int]]:
     sites: dict[int, list[int]] = {}
     for block in blocks.values():
         last = block.insns[-1]
-        callee = calls.get(last.pc)
-        if callee is not None and callee in blocks and last.next_pc in blocks:
-            sites.setdefault(callee, []).append(last.next_pc)
+        for callee in calls.get(last.pc, ()):
+            if callee in blocks and last.next_pc in blocks:
+                sites.setdefault(callee, []).append(last.next_pc)
     found: dict[int, list[int]] = {}
     for callee, places in sites.items():
         for start in _function(blocks, callee):
@@ -257,8 +265,8 @@ def _function(blocks: dict[int, Block], entry: int) -> set[int]:
         last, flow = block.insns[-1], block.flow
         if flow.call or flow.conditional or flow.leaves or not flow.ends:
             work.append(last.next_pc)
-        if flow.target is not None and not flow.call:
-            work.append(flow.target)
+        if not flow.call:
+            work.extend(flow.seen if flow.target is None else (flow.target,))
     return seen
 
 
@@ -267,7 +275,7 @@ def _successors(block: Block, blocks: dict[int, Block], returns: dict[int, list[
     if not flow.ends:
         places = [last.next_pc]
     else:
-        places = list(returns.get(block.start, ())) if flow.returns else []
+        places = list(returns.get(block.start, ())) if flow.returns else list(flow.seen)
         if flow.target is not None:
             places.append(flow.target)
         if flow.conditional:

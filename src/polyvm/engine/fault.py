@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import sys
 from _struct import Struct
 
 from polyvm.engine import layout
@@ -19,18 +20,21 @@ from polyvm.memory import host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from polyvm.engine.native import Native
 
 SIGTRAP, SIGBUS, SIGSEGV = 5, 7, 11
-FAULTS = (SIGSEGV, SIGBUS, SIGTRAP)
+WATCHED = (SIGSEGV, SIGBUS)
+ENGINE = (SIGSEGV, SIGBUS, SIGTRAP, natives.KICK_SIGNO)
 _SIG_SETMASK = 2
-_SA_SIGINFO, _SA_ONSTACK, _SA_RESTART = 4, 0x08000000, 0x10000000
+_SA_SIGINFO, _SA_RESTORER, _SA_ONSTACK, _SA_RESTART = 4, 0x04000000, 0x08000000, 0x10000000
 _SS_DISABLE = 2
 
 # glibc's and musl's struct sigaction and stack_t, on x86-64 and arm64.
 _ACTION = Struct("<Q128si4xQ")
 _STACK = Struct("<QiiQ")
-_EVERY = b"\xff" * 128
+_EVERY = b"\xff" * 8
 _PAIR = Struct("<II")
 _LOST = Struct("<QII")
 _RECORD = Struct("<QQI")
@@ -43,6 +47,7 @@ _sigmask = host.native(host.symbol("pthread_sigmask"), 3)
 _PAGE = 4096
 _lock = _thread.RLock()
 _taken: dict[int, int] = {}  # signal -> extra flags, in the order they were taken
+_masks: dict[int, bytes] = {}  # of the actions that were displaced last
 _local = _thread._local()
 _forks_watched = False
 
@@ -89,7 +94,9 @@ class _Mine:
             if st:
                 host.poke(st + ST["tid"], tid)
 
-    def __del__(self) -> None:
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if ending():
+            return
         # A thread's storage is cleared by itself; in the child of a fork, by the one that is left.
         if self.tid == _thread.get_native_id():
             if self.stack:
@@ -109,18 +116,19 @@ def _mine() -> _Mine:
     return mine
 
 
-def action(signo: int) -> tuple[int, int]:
-    """The host's present handler (0 default, 1 ignored) and flags for a signal."""
+def action(signo: int) -> tuple[int, int, bytes]:
+    """The host's present handler (0 default, 1 ignored), flags and mask for a signal."""
     at = _mine().scratch
     if _sigaction(signo, 0, at) & 0xFFFFFFFF:
         raise PolyvmError("PVM-INTERNAL", f"The host has no signal {signo}.")
-    handler, _, flags, _ = _ACTION.unpack(host.peek(at, _ACTION.size))
-    return handler, flags
+    handler, mask, flags, _ = _ACTION.unpack(host.peek(at, _ACTION.size))
+    return handler, flags & ~_SA_RESTORER & 0xFFFFFFFF, mask[:8]  # the kernel knows 64 signals
 
 
-def set_action(signo: int, handler: int, flags: int, mask: bytes = bytes(128)) -> None:
+def set_action(signo: int, handler: int, flags: int, mask: bytes = bytes(8)) -> None:
     """Set the host's handler (0 default, 1 ignored) and flags for a signal, whoever has it."""
     at = _mine().scratch
+    flags = flags - (1 << 32) if flags >> 31 else flags  # an int to C, and SA_RESETHAND is its highest bit
     host.poke(at, _ACTION.pack(handler, mask, flags, 0))
     if _sigaction(signo, at, 0) & 0xFFFFFFFF:
         raise PolyvmError("PVM-INTERNAL", f"The host refuses a handler for signal {signo}.")
@@ -130,7 +138,7 @@ def install() -> None:
     """Take the signals that the engine lives on: SIGSEGV, SIGBUS, SIGTRAP and the kick. Needs a loaded image."""
     global _forks_watched
     with _lock:
-        for signo in (*FAULTS, natives.KICK_SIGNO):
+        for signo in ENGINE:
             if signo not in _taken:
                 take(signo, POLICY_CHAIN)
         if not _forks_watched:
@@ -162,16 +170,17 @@ def _policy(first: Native, signo: int, policy: int | None = None) -> int:
 
 
 def _install(first: Native, signo: int, policy: int) -> None:
-    handler, old_flags = action(signo)
+    handler, old_flags, mask = action(signo)
     if handler != first.handler:
         at = PR["first"] + 16 * signo
         known = _ENTRY.unpack_from(first.block, at)[1] & LATER_VALID
         if known:
             at = PR["later"] + 16 * signo
         # Written before ours is installed: a signal may come at once.
-        _ENTRY.pack_into(first.block, at, handler, old_flags & 0xFFFFFFFF | LATER_VALID)
+        _ENTRY.pack_into(first.block, at, handler, old_flags | LATER_VALID)
+        _masks[signo] = mask
     else:
-        old_flags = _ENTRY.unpack_from(first.block, PR["first"] + 16 * signo)[1]
+        old_flags = _ENTRY.unpack_from(first.block, PR["first"] + 16 * signo)[1] & 0xFFFFFFFF
     restart = _SA_RESTART if policy & POLICY_QUEUE else old_flags & _SA_RESTART
     set_action(signo, first.handler, _SA_SIGINFO | _SA_ONSTACK | restart | _taken[signo], _EVERY)
 
@@ -185,7 +194,7 @@ def release(signo: int) -> None:
         entries = [_ENTRY.unpack_from(first.block, PR[name] + 16 * signo) for name in ("later", "first")]
         handler, flags = next(e for e in entries if e[1] & LATER_VALID)
         if action(signo)[0] == first.handler:
-            set_action(signo, handler, flags & 0x7FFFFFFF)
+            set_action(signo, handler, flags & 0xFFFFFFFF, _masks.pop(signo))
         for name in ("later", "first"):
             _ENTRY.pack_into(first.block, PR[name] + 16 * signo, 0, 0)
         _policy(first, signo, 0)
@@ -201,7 +210,10 @@ def uninstall() -> None:
 def _share() -> None:
     """Tell every image what pv_run must re-check: the handler, and the signals that others like to take."""
     first = natives.loaded[0]
-    watched = [s for s in _taken if s in FAULTS or not _policy(first, s) & POLICY_QUEUE][:15]
+    # Who takes SIGTRAP or the kick from us takes these as well; one system call less for each run.
+    # These two also when they were given back: the next run takes them again.
+    others = [s for s in _taken if s not in ENGINE and not _policy(first, s) & POLICY_QUEUE]
+    watched = [*WATCHED, *others][:15]
     for native in natives.loaded:
         native.set("handler", first.handler)
         native.set("watch", int.from_bytes(bytes(watched), "little"), 16)
@@ -251,7 +263,10 @@ def leave(st: int) -> None:
 
 
 def _after_fork() -> None:
-    _lock._at_fork_reinit()
+    global _lock
+    _lock = _thread.RLock()
+    for native in natives.loaded:
+        native.forked()
     mine: _Mine | None = getattr(_local, "mine", None)
     if mine is not None:
         mine.forked()

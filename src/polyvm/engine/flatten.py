@@ -39,7 +39,8 @@ _DROPPED = (".eh_frame", ".note", ".llvm_addrsig")
 
 
 def _refuse(why: str, **context: object) -> PolyvmError:
-    return PolyvmError("PVM-COMPILE-FAILED", f"An object cannot be made a flat image: {why}.", **context)
+    error = PolyvmError("PVM-COMPILE-FAILED", f"An object cannot be made a flat image: {why}.")
+    return error.add_context(**context)
 
 
 class _Section:
@@ -88,7 +89,9 @@ def _place(sections: list[_Section]) -> tuple[bytearray, dict[str, tuple[int, in
             continue
         if section.flags & SHF_TLS:
             raise _refuse("it has thread-local storage", section=section.name)
-        if section.type == SHT_NOBITS or (section.flags & SHF_WRITE and not section.name.startswith(".data.rel.ro")):
+        if section.type == SHT_NOBITS or (
+            section.flags & SHF_WRITE and not section.name.startswith(".data.rel.ro")
+        ):
             raise _refuse("it has writable data", section=section.name)
         fill = b"\xcc" if section.flags & SHF_EXECINSTR else b"\0"
         code += fill * (-len(code) % section.align)
@@ -160,7 +163,9 @@ def _relocate(
             continue
         if kind not in (_PC32, _PLT32, _GOTPCREL, _PC64, _GOTPCRELX, _REX_GOTPCRELX):
             label = RELOCATIONS.get(kind, f"relocation {kind}")
-            raise _refuse(f"{label} depends on the address or the host", symbol=name, section=section, offset=offset)
+            raise _refuse(
+                f"{label} depends on the address or the host", symbol=name, section=section, offset=offset
+            )
         if value is None:
             raise _refuse("a symbol is not defined in it", symbol=name, section=section, offset=offset)
         if kind == _PC64:
@@ -174,7 +179,9 @@ def _relocate(
 def _relax(code: bytearray, at: int, addend: int, name: str) -> None:
     """Turn a load from the global offset table into the address itself (AMD64 supplement, B.2)."""
     opcode, modrm = code[at - 2], code[at - 1]
-    if addend == -4 and opcode == 0x8B and modrm & 0xC7 == 0x05:  # mov foo@GOTPCREL(%rip), r  ->  lea foo(%rip), r
+    if (
+        addend == -4 and opcode == 0x8B and modrm & 0xC7 == 0x05
+    ):  # mov foo@GOTPCREL(%rip), r  ->  lea foo(%rip), r
         code[at - 2] = 0x8D
     elif addend == -4 and opcode == 0xFF and modrm == 0x15:  # call *foo@GOTPCREL(%rip)  ->  addr32 call foo
         code[at - 2 : at] = b"\x67\xe8"

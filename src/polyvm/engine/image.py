@@ -34,15 +34,16 @@ TABLES = {"pvf": 2, "pvp": 2, "pvx": 3}
 
 
 class Image:
-    """A loaded image: r-x at `base`, `size` bytes, and `tail` writable bytes of zero right behind it."""
+    """A loaded image: r-x at `base`, `size` bytes; behind it `tail` writable bytes of zero; `shadow`: see load()."""
 
-    __slots__ = ("base", "exports", "mapped", "meta", "sections", "size", "tail")
+    __slots__ = ("base", "exports", "mapped", "meta", "sections", "shadow", "size", "tail")
 
     def __init__(self, base: int, size: int, mapped: int, tail: int) -> None:
         self.base = base
         self.size = size
         self.mapped = mapped
         self.tail = tail
+        self.shadow = 0
         self.exports: dict[str, int] = {}
         self.sections: dict[str, tuple[int, int]] = {}
         self.meta = b""
@@ -69,9 +70,7 @@ def pack(
 ) -> bytes:
     """The file that holds a flat image."""
     offsets = b"".join(value.to_bytes(4, "little") for value in exports.values())
-    spans = b"".join(
-        o.to_bytes(4, "little") + n.to_bytes(4, "little") for o, n in sections.values()
-    )
+    spans = b"".join(o.to_bytes(4, "little") + n.to_bytes(4, "little") for o, n in sections.values())
     names = "\0".join(exports).encode()
     labels = "\0".join(sections).encode()
     parts = (names, offsets, labels, spans, meta)
@@ -85,36 +84,48 @@ def pack(
 
 def _damaged(why: str, where: str) -> PolyvmError:
     return PolyvmError(
-        "PVM-CACHE-DAMAGED", f"A native image cannot be used: {why}.", hint="It will be made again.", path=where
+        "PVM-CACHE-DAMAGED",
+        f"A native image cannot be used: {why}.",
+        hint="It will be made again.",
+        path=where,
     )
 
 
-def load(source: str | bytes | int, *, tail: int = 0) -> Image:
+def load(source: str | bytes | int, *, tail: int = 0, shadow: bool = False) -> Image:
     """Map a flat image from a path, an open descriptor, or bytes; `tail` bytes of zero follow it, writable.
 
-    Raises PVM-CACHE-DAMAGED for anything but an intact image of this version, OSError when it cannot be read.
+    With shadow, address space (but no memory) for a copy of the image is kept behind it, at base + shadow: the
+    signal handler runs a stopped unit on there, to its next safepoint. Raises PVM-CACHE-DAMAGED for anything but
+    an intact image of this version, OSError when it cannot be read.
     """
     if isinstance(source, bytes):
-        return _load(source, None, len(source), "bytes", tail)
+        return _load(source, None, len(source), "bytes", tail, shadow)
     if isinstance(source, int):
-        return _load(None, source, os.fstat(source).st_size, f"fd:{source}", tail)
+        return _load(None, source, os.fstat(source).st_size, f"fd:{source}", tail, shadow)
     fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        return _load(None, fd, os.fstat(fd).st_size, source, tail)
+        return _load(None, fd, os.fstat(fd).st_size, source, tail, shadow)
     finally:
         os.close(fd)
 
 
-def _load(data: bytes | None, fd: int | None, length: int, where: str, tail: int) -> Image:
-    if not PAGE < length < 1 << 31:
+def _load(data: bytes | None, fd: int | None, length: int, where: str, tail: int, shadow: bool) -> Image:
+    if not PAGE < length < 1 << 30:
         raise _damaged("it is too short or too long", where)
     # The file is read to here; afterwards its last pages, the image, are made executable and the rest goes.
     tail = (tail + PAGE - 1) & -PAGE
-    room = ((length + PAGE - 1) & -PAGE) + tail
-    at = host.mmap(0, room, host.PROT_READ | host.PROT_WRITE, host.MAP_PRIVATE | host.MAP_ANONYMOUS)
+    filled = ((length + PAGE - 1) & -PAGE) + tail
+    room = filled * (1 + shadow)
+    flags = host.MAP_PRIVATE | host.MAP_ANONYMOUS | host.MAP_NORESERVE
+    at = host.mmap(0, room, host.PROT_NONE, flags)
     if at < 0:
         raise PolyvmError("PVM-RESOURCE", "The host has no memory for native code.", size=room, errno=-at)
     try:
+        error = host.mprotect(at, filled, host.PROT_READ | host.PROT_WRITE)
+        if error:
+            raise PolyvmError(
+                "PVM-RESOURCE", "The host has no memory for native code.", size=room, errno=-error
+            )
         view = host.view(at, length)
         if data is not None:
             view[:] = data
@@ -125,16 +136,20 @@ def _load(data: bytes | None, fd: int | None, length: int, where: str, tail: int
                 if not n:
                     raise _damaged("it was cut while it was read", where)
                 done += n
-        image = _check(at, view, length, room, tail, where)
+        image = _check(at, view, length, filled, tail, where)
         view.release()
-        image_room = image.mapped - tail
-        error = host.mprotect(image.base, image_room, host.PROT_READ | host.PROT_EXEC)
+        code = image.mapped - tail
+        error = host.mprotect(image.base, code, host.PROT_READ | host.PROT_EXEC)
         if error:
             raise PolyvmError("PVM-RESOURCE", "The host refuses executable memory.", errno=-error)
     except BaseException:
         host.munmap(at, room)
         raise
     host.munmap(at, image.base - at)
+    if shadow:
+        image.shadow = image.mapped
+        image.mapped += code
+        host.munmap(image.base + image.mapped, at + room - image.base - image.mapped)
     return image
 
 
@@ -160,7 +175,9 @@ def _check(at: int, view: memoryview, length: int, room: int, tail: int, where: 
         image.exports = dict(zip(names.decode().split("\0"), memoryview(offsets).cast("I"), strict=True))
     if labels:
         numbers = iter(memoryview(spans).cast("I"))
-        image.sections = dict(zip(labels.decode().split("\0"), zip(numbers, numbers, strict=True), strict=True))
+        image.sections = dict(
+            zip(labels.decode().split("\0"), zip(numbers, numbers, strict=True), strict=True)
+        )
     return image
 
 

@@ -248,6 +248,7 @@ class Handler(Emitter):
             base = self.ins(f"load ptr, ptr {self.st('slot_base')}")
             slot = self.ins(f"getelementptr i8, ptr {base}, i64 {self.ins(f'shl i64 {args[0]}, {layout.SLOT_SHIFT}')}")
             cell = self.ins(f"and i64 {self.ins(f'lshr i64 {args[0]}, 1')}, {COUNTERS - 1}")
+            log_target(self, self.guest_pc("%ip"), args[0])
         counters = self.ins(f"load ptr, ptr {self.st('counters')}")
         counter = self.ins(f"getelementptr i32, ptr {counters}, i64 {cell}")
         left = self.ins(f"sub i32 {self.ins(f'load i32, ptr {counter}')}, 1")
@@ -294,6 +295,18 @@ class Handler(Emitter):
         self.leave("GOLDEN", "%ip", "%budget")
 
 
+def log_target(e: Emitter, pc: str, target: str) -> None:
+    """Note where a dynamic jump goes, for whoever compiles the region around it."""
+    next_at = e.ins(f"getelementptr i8, ptr %st, i64 {ST['log_next']}")
+    number = e.ins(f"load i32, ptr {next_at}")
+    e.do(f"store i32 {e.ins(f'add i32 {number}, 1')}, ptr {next_at}")
+    row = e.ins(f"zext i32 {e.ins(f'and i32 {number}, {layout.LOG_ENTRIES - 1}')} to i64")
+    log = e.ins(f"getelementptr i8, ptr %st, i64 {layout.LOG}")
+    entry = e.ins(f"getelementptr {{i64, i64}}, ptr {log}, i64 {row}")
+    e.do(f"store i64 {pc}, ptr {entry}")
+    e.do(f"store i64 {target}, ptr {e.ins(f'getelementptr i8, ptr {entry}, i64 8')}")
+
+
 def _pc_relative(target: Val) -> Val | None:
     """The distance, when a jump target is the program counter plus something."""
     if target.op == "add" and target.args[0].op == "pc":
@@ -334,7 +347,7 @@ def module(isa: Isa) -> str:
     functions.extend(_leave(reason) for reason in ("SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL"))
     functions.append(_leave("FETCH", keep_pc=True))
     functions.append(_enter_unit())
-    own = {"pv_read_flags", "pv_write_flags", "pv_write_round"}
+    own = {"pv_read_flags", "pv_write_flags", "pv_write_round", "pv_set_round"}
     return "\n".join(
         [*(d for d in sorted(declarations) if not any(f"@{n}(" in d for n in own)), *functions,
          "attributes #0 = { nounwind strictfp \"no-builtins\" }", METADATA, "!1 = !{}"]
@@ -348,6 +361,8 @@ def _leave(reason: str, *, keep_pc: bool = False) -> str:
     e.start("entry")
     if not keep_pc:
         e.do(f"store i64 {e.guest_pc('%ip')}, ptr {e.st('pc')}")
+    if number == layout.HOT:
+        e.do(f"store i64 {e.guest_pc('%ip')}, ptr {e.st('hot_pc')}")
     if number == layout.FAULT:
         e.do(f"store i64 11, ptr {e.st('cause')}")
     e.do(f"store i32 {number}, ptr {e.st('reason')}")
@@ -369,7 +384,7 @@ def _enter_unit() -> str:
     unit = e.ins(f"load ptr, ptr {cell}")
     e.do(f"musttail call preserve_nonecc void {unit}(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)")
     e.do("ret void")
-    return f"define preserve_nonecc void @enter_unit{SIGNATURE} #0 {{\n" + "\n".join(e.lines) + "\n}\n"
+    return f'define preserve_nonecc void @enter_unit{SIGNATURE} #0 section "pvg" {{\n' + "\n".join(e.lines) + "\n}\n"
 
 
 class Decoder(Handler):
@@ -401,7 +416,8 @@ class Decoder(Handler):
             self._format(word, largest * 8, *item)
         self.start("illegal")
         self.leave("ILLEGAL", "%ip", "%budget")
-        return f"define preserve_nonecc void @decode{SIGNATURE} #0 {{\n" + "\n".join(self.lines) + "\n}\n"
+        # A table of handler addresses would be absolute; without jump tables LLVM makes none.
+        return f'define preserve_nonecc void @decode{SIGNATURE} #0 "no-jump-tables"="true" section "pvdecode" {{\n' + "\n".join(self.lines) + "\n}\n"
 
     def _check_fetch(self, address: str, pc: str) -> None:
         limit = self.ins(f"load i64, ptr {self.st('limit')}")

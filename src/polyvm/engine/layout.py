@@ -51,8 +51,10 @@ STATE: Table = (
     ("sig_held", 196, 4, "non-zero: the queue is nearly full and the kernel keeps what comes (see sigmask)"),
     ("steps", 200, 8, "single steps taken towards safepoints, ever"),
     ("faults", 208, 8, "guest faults recovered, ever"),
+    ("log_next", 216, 4, "dynamic jumps logged, ever"),
 )
 REGISTERS = 256  # the Isa's register files and special registers start here
+LOG, LOG_ENTRIES = 4096, 256  # where dynamic jumps went: {u64 jump, u64 target}, the newest over the oldest
 QUEUE, QUEUE_ENTRIES, QUEUE_ENTRY = 8192, 32, 256  # {u32 signo, pad, u8 siginfo[128] at +16}
 QUEUE_INFO, SIGINFO_SIZE = 16, 128
 BIG_STATE = 16384  # vector state and the like
@@ -61,7 +63,7 @@ PROCESS_SIZE = 8192
 PROCESS: Table = (
     ("image_start", 0, 8, "the native image this block belongs to"),
     ("image_end", 8, 8, ""),
-    ("ranges", 16, 8, "host ranges of compiled units: address of {u64 count, 0, RANGE entries sorted by start}"),
+    ("ranges", 16, 8, "host ranges of compiled units: address of {u64 count, 0, RANGE entries by start}"),
     ("next", 32, 8, "process block of the image loaded before this one"),
     ("handler", 40, 8, "the installed signal handler"),
     ("gate_start", 48, 8, "code in which a stop must not be lost: section pvg of the image"),
@@ -92,15 +94,19 @@ PROCESS: Table = (
 )
 PROCESS_FREE = 4096  # from here on the block is at the disposal of the layers above
 
-RANGE_SIZE = 48
+RANGE_SIZE = 64
 RANGE: Table = (
     ("start", 0, 8, "host address of the unit image; the tables are relative to it"),
-    ("end", 8, 8, ""),
+    ("end", 8, 8, "the end of its shadow, or its own"),
     ("faults", 16, 8, "address of u32 pairs (host PC, recovery), sorted"),
     ("points", 24, 8, "address of u32 pairs (safepoint, recovery), sorted"),
     ("fault_count", 32, 4, ""),
     ("point_count", 36, 4, ""),
+    ("size", 40, 8, "bytes of the image"),
+    ("shadow", 48, 8, "distance from the image to its shadow, 0 for none"),
+    ("cell", 56, 8, "address of a u32: one of SHADOW_*"),
 )
+SHADOW_NONE, SHADOW_BUSY, SHADOW_READY, SHADOW_REFUSED = range(4)
 
 SLOT_SIZE = 16  # of a code slot: u32 handler offset, u32 unit, u64 decoded fields
 SLOT_SHIFT = 3  # slot address = slot_base + (pc << 3): one slot per two bytes of guest code
@@ -115,8 +121,10 @@ POLICY_QUEUE, POLICY_STOP, POLICY_CHAIN, POLICY_FORWARD = 1, 2, 4, 8
 LATER_VALID = 1 << 32
 
 # pv_syscall: the kernel's own names for what it never returns to a program.
-RESTART_SYSCALL = -512  # ERESTARTSYS: entered and interrupted; restart it if the guest's handler says SA_RESTART
-RESTART_ALWAYS = -513  # ERESTARTNOINTR: never entered; run the same instruction again after the signal
+# ERESTARTSYS: entered and interrupted; restart it if the guest's handler says SA_RESTART.
+RESTART_SYSCALL = -512
+# ERESTARTNOINTR: never entered; run the same instruction again after the signal.
+RESTART_ALWAYS = -513
 
 ALT_SIZE = 17 * 4096  # an unusual size: the handler looks at a stack's base only when the size is this
 ALT_MAGIC = 0x6B63617473766D70

@@ -26,45 +26,66 @@ KICK_SIGNO = 64  # SIGRTMAX: shared with the guest, ours carry the address of a 
 loaded: list[Native] = []
 """Every image of this process; the handler inside the first is the one that gets installed."""
 
-_RANGE = Struct("<QQQQIIQ")
+_RANGE = Struct("<QQQQIIQQQ")
+_CELLS = 4096  # bytes taken at a time for the shadows' states
 
 
 class Range:
-    """Compiled code that the signal handler must know: addresses, and tables of u32 pairs relative to start."""
+    """Compiled code that the signal handler must know: its addresses, and tables of u32 pairs relative to start.
 
-    __slots__ = ("end", "fault_count", "faults", "point_count", "points", "start")
+    faults and points are (address, rows). With `shadow` (image.load) a stop costs two signals; without, it
+    single-steps to the next safepoint. Whatever leaves the code for other code that does not look at the stop flag
+    must itself be a safepoint.
+    """
+
+    __slots__ = ("cell", "fault_count", "faults", "point_count", "points", "shadow", "size", "start")
 
     def __init__(
-        self, start: int, end: int, faults: tuple[int, int] = (0, 0), points: tuple[int, int] = (0, 0)
+        self,
+        start: int,
+        size: int,
+        faults: tuple[int, int] = (0, 0),
+        points: tuple[int, int] = (0, 0),
+        shadow: int = 0,
     ) -> None:
         self.start = start
-        self.end = end
+        self.size = size
         self.faults, self.fault_count = faults
         self.points, self.point_count = points
+        self.shadow = shadow
+        self.cell = 0
+
+    @property
+    def end(self) -> int:
+        """Past the last address that belongs to it, its shadow's among them."""
+        return self.start + self.shadow + self.size
 
     @classmethod
     def of(cls, image: Image) -> Range:
         """The range of a unit image: its sections pvf (faults) and pvp (safepoints) are the tables."""
-        return cls(image.base, image.base + image.size, image.table("pvf"), image.table("pvp"))
+        return cls(image.base, image.size, image.table("pvf"), image.table("pvp"), image.shadow)
 
 
 class Native:
     """An image's entry points. All take and return ints; the GIL is released while they run."""
 
     __slots__ = (
-        "block", "cas32", "copy", "decode", "enter", "handler", "image", "kick", "load32", "lock", "process", "ranges",
-        "retired", "run", "strnlen", "swap32", "syscall",
+        "block", "cas32", "cells", "copy", "decode", "enter", "handler", "image", "kick", "load32", "lock", "process",
+        "ranges", "retired", "run", "strnlen", "swap32", "syscall",
     )  # fmt: skip
 
     def __init__(self, image: Image, decode: str = "decode") -> None:
         if image.tail < layout.PROCESS_SIZE:
-            raise PolyvmError("PVM-INTERNAL", "The native image was mapped without room for its process block.")
+            raise PolyvmError(
+                "PVM-INTERNAL", "The native image was mapped without room for its process block."
+            )
         self.image = image
         self.decode = image.address(decode)
         self.handler = image.address("pv_signal")
-        self.process = image.base + image.mapped - image.tail
+        self.process = image.base + ((image.size + images.PAGE - 1) & -images.PAGE)
         self.block = host.view(self.process, layout.PROCESS_SIZE)
         self.ranges: list[Range] = []
+        self.cells: list[int] = []
         self.retired: list[tuple[int, int]] = []
         self.lock = _thread.allocate_lock()
         self._bind()
@@ -117,10 +138,7 @@ class Native:
 
     def new_state(self) -> int:
         """A fresh thread state, zero but for what belongs to this image; its address."""
-        prot, flags = host.PROT_READ | host.PROT_WRITE, host.MAP_PRIVATE | host.MAP_ANONYMOUS
-        st = host.mmap(0, layout.STATE_SIZE, prot, flags)
-        if st < 0:
-            raise PolyvmError("PVM-RESOURCE", "The host has no memory for a guest thread.", errno=-st)
+        st = _map(layout.STATE_SIZE)
         words = host.view(st, layout.STATE_SIZE).cast("Q")
         words[ST["process"] >> 3] = self.process
         words[ST["hbase"] >> 3] = self.decode
@@ -140,32 +158,66 @@ class Native:
         with self.lock:
             gone = set(ranges)
             self._publish([r for r in self.ranges if r not in gone])
+            for r in gone:
+                if r.cell:
+                    host.poke(r.cell, bytes(8))
+                    self.cells.append(r.cell)
+                    r.cell = 0
 
     def _publish(self, ranges: list[Range]) -> None:
         ranges.sort(key=_start)
         end = 0
         for r in ranges:
             if r.start < end or r.end <= r.start:
-                raise PolyvmError("PVM-INTERNAL", "Ranges of compiled code overlap.", start=r.start, end=r.end)
+                raise PolyvmError(
+                    "PVM-INTERNAL", "Ranges of compiled code overlap.", start=r.start, end=r.end
+                )
             end = r.end
         pack = _RANGE.pack
-        rows = [pack(r.start, r.end, r.faults, r.points, r.fault_count, r.point_count, 0) for r in ranges]
+        rows = []
+        for r in ranges:
+            if r.shadow and not r.cell:
+                r.cell = self._new_cell()
+            row = (r.start, r.end, r.faults, r.points, r.fault_count, r.point_count, r.size, r.shadow, r.cell)
+            rows.append(pack(*row))
         table = len(ranges).to_bytes(16, "little") + b"".join(rows)
-        prot, flags = host.PROT_READ | host.PROT_WRITE, host.MAP_PRIVATE | host.MAP_ANONYMOUS
-        at = host.mmap(0, len(table), prot, flags)
-        if at < 0:
-            raise PolyvmError("PVM-RESOURCE", "The host has no memory for the table of units.", errno=-at)
+        at = _map(len(table))
         host.poke(at, table)
         old = self.get("ranges")
         host.poke(self.process + PR["ranges"], at.to_bytes(8, "little"))  # one store: memcpy of eight bytes
         self.ranges = ranges
         if old:
             self.retired.append((old, 16 + int.from_bytes(host.peek(old, 8), "little") * layout.RANGE_SIZE))
-        # A handler that began after the store finds the new table; when none is running, nobody has an old one.
-        if not self.get("readers", 4):
+        # A handler that looks after the store finds the new table; when none is looking, nobody has an old one. A
+        # locked instruction reads the count, so that the store is not still on its way.
+        if not self.cas32(self.process + PR["readers"], 0, 0):
             for table_at, size in self.retired:
                 host.munmap(table_at, size)
             self.retired.clear()
+
+    def _new_cell(self) -> int:
+        if not self.cells:
+            at = _map(_CELLS)
+            self.cells = list(range(at, at + _CELLS, 8))
+        return self.cells.pop()
+
+    def forked(self) -> None:
+        """In the child: what another thread was doing when it vanished is undone."""
+        self.lock = _thread.allocate_lock()
+        self.set("readers", 0, 4)
+        self.set("chain_tid", 0, 4)
+        for r in self.ranges:
+            if r.cell and host.peek(r.cell, 4)[0] == layout.SHADOW_BUSY:
+                host.poke(r.cell, bytes(4))
+
+
+def _map(size: int) -> int:
+    at = host.mmap(0, size, host.PROT_READ | host.PROT_WRITE, host.MAP_PRIVATE | host.MAP_ANONYMOUS)
+    if at < 0:
+        raise PolyvmError(
+            "PVM-RESOURCE", "The host has no memory for the engine's tables.", size=size, errno=-at
+        )
+    return at
 
 
 def _start(r: Range) -> int:

@@ -12,6 +12,7 @@ from polyvm.emit import llvm_float
 from polyvm.emit.llvm import METADATA, UNLIKELY, Emitter
 from polyvm.engine import layout
 from polyvm.engine.discover import Block, Placed, Region, Slot, slot_of
+from polyvm.engine.interpreter import COUNTERS, log_target
 from polyvm.engine.layout import ST
 from polyvm.engine.liveness import Checked, Knowledge, analyse, base_of, is_zero
 from polyvm.ir.golden import fold_numbers
@@ -365,7 +366,8 @@ class RegionEmitter(Emitter):
         if known is not None:
             self.go(known & MASK)
             return
-        sites = self.region.returns.get(self.block.start, []) if self.block.flow.returns else []
+        flow = self.block.flow
+        sites = self.region.returns.get(self.block.start, []) if flow.returns else flow.seen
         sites = [site for site in sites if site in self.region.blocks]
         if sites:
             self.flush()
@@ -373,7 +375,27 @@ class RegionEmitter(Emitter):
             cases = " ".join(f"i64 {site}, label %{_label(site)}" for site in sites)
             self.do(f"switch i64 {args[0]}, label %{away} [ {cases} ]")
             self.start(away)
+        if not flow.returns:
+            self._note_target(args[0])
         self.exit(args[0])
+
+    def _note_target(self, target: str) -> None:
+        """Log where a dynamic jump went that the region did not know, and ask for a better region when it goes on."""
+        assert self.placed is not None
+        log_target(self, str(self.placed.pc), target)
+        counters = self.ins(f"load ptr, ptr {self.st('counters')}")
+        counter = self.ins(f"getelementptr i32, ptr {counters}, i64 {(self.placed.pc >> 1) % COUNTERS}")
+        left = self.ins(f"sub i32 {self.ins(f'load i32, ptr {counter}')}, 1")
+        self.do(f"store i32 {left}, ptr {counter}")
+
+        def hot() -> None:
+            self.sync()
+            self.do(f"store i64 {target}, ptr {self.st('pc')}")
+            self.do(f"store i64 {self.region.entry}, ptr {self.st('hot_pc')}")
+            self.do(f"store i32 {layout.HOT}, ptr {self.st('reason')}")
+            self.do("ret void")
+
+        self.unlikely(self.ins(f"icmp eq i32 {left}, 0"), hot)
 
     def op_trap(self, op: Val, args: list[str]) -> None:
         """Leave with an exception."""

@@ -193,9 +193,10 @@ class Tracer:
         return self.emit("counter", 64, (), kind)
 
     # -- choosing
-    def select(self, condition: Val, then: Val, otherwise: Val | int) -> Val:
-        """`then` where the condition bit is 1, else `otherwise`; both are computed."""
-        return self.emit("select", then.bits, (condition, then, then._same(otherwise)))
+    def select(self, condition: Val, then: Val, otherwise: Val | int, *, likely: bool = False) -> Val:
+        """`then` where the condition bit is 1, which may be said to be likely, else `otherwise`; both are computed."""
+        hint = "likely" if likely else None
+        return self.emit("select", then.bits, (condition, then, then._same(otherwise)), hint)
 
     @contextmanager
     def when(self, condition: Val) -> Iterator[None]:

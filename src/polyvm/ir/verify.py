@@ -6,7 +6,7 @@ op that may leave the instruction. It checks form, never meaning.
 
 from __future__ import annotations
 
-from polyvm.ir.ops import COMPARISONS, FLOAT_BITS, OPS
+from polyvm.ir.ops import COMPARISONS, FLOAT_BITS, MEMORY_BITS, OPS
 from polyvm.ir.trace import Trace
 from polyvm.ir.values import SpecError, Val
 
@@ -75,6 +75,7 @@ class _Verifier:
         self.block(body, set(known))
         if leaves_always(body):
             self.written, self.stored, self.probed, self.jumps = before
+        self.probed = before[2]  # a probe that may not happen covers nothing behind the `when`
 
 
 def _check_widths(op: Val) -> None:
@@ -93,9 +94,25 @@ def _check_widths(op: Val) -> None:
         raise SpecError(f"bswap of {op.bits} bits")
     if name in ("load", "store", "amo", "cas", "probe", "jump") and widths[0] != 64:
         raise SpecError(f"{name} takes an address of 64 bits, not {widths[0]}")
-    if name in ("load", "amo", "cas") and op.bits not in (8, 16, 32, 64, 128):
+    if name in ("load", "amo", "cas") and op.bits not in MEMORY_BITS:
         raise SpecError(f"{name} of {op.bits} bits")
     if name in ("fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fmin", "fmax", "fcvt", "itof") and op.bits not in FLOAT_BITS:
+        raise SpecError(f"{name} of {op.bits} bits")
+    if name in ("clz", "ctz", "popcount", "bswap", "bitrev", "fsqrt") and widths != [op.bits]:
+        raise SpecError(f"{name} of {op.bits} bits takes {widths}")
+    if name == "clmul" and (widths[0] != widths[1] or op.bits != 2 * widths[0] or widths[0] > 64):
+        raise SpecError(f"clmul of {op.bits} bits takes {widths}")
+    if name == "permute" and (not isinstance(op.attr, int) or op.attr < 1 or op.bits % op.attr):
+        raise SpecError(f"permute of {op.bits} bits in lanes of {op.attr}")
+    if name in ("feq", "flt", "fle", "fcvt", "ftoi") and widths[0] not in FLOAT_BITS:
+        raise SpecError(f"{name} takes {widths}")
+    if name == "store" and widths[1] not in MEMORY_BITS:
+        raise SpecError(f"store of {widths[1]} bits")
+    if name in ("amo", "cas") and set(widths[1:]) != {op.bits}:
+        raise SpecError(f"{name} of {op.bits} bits takes {widths}")
+    if name == "trap" and widths != [64]:
+        raise SpecError(f"trap takes a value of 64 bits, not {widths}")
+    if name in ("pc", "counter") and op.bits != 64:
         raise SpecError(f"{name} of {op.bits} bits")
     if name == "if" and widths != [1]:
         raise SpecError(f"if takes one bit, not {widths}")

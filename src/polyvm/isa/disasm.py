@@ -232,14 +232,15 @@ class _Writer:
                 suffix = "".join(name for name, bit in values.items() if bit)
                 name = f"{insn.name}.{suffix}" if suffix else insn.name
                 self._names.setdefault(name, []).append((template, values))
-        self._aliases = [_Alias(isa, short, long) for short, long in isa.aliases]
+        self._printed = [_Alias(isa, short, long) for short, long in isa.aliases]
+        self._aliases = [*self._printed, *(_Alias(isa, short, long) for short, long in isa.spellings)]
 
     def template(self, insn: Insn) -> _Template:
         return self._templates[insn]
 
     def pseudo(self, text: str) -> str:
         """The first pseudo-instruction for an instruction's text, or the text itself."""
-        for alias in self._aliases:
+        for alias in self._printed:
             if (short := alias.shorten(text)) is not None:
                 return short
         return text

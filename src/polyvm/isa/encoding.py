@@ -97,7 +97,10 @@ def parse(text: str, widths: dict[str, int]) -> Encoding:
             continue
         for high, low in _ranges(token, widths, text):
             position -= high - low + 1
-            fields.setdefault(token["name"], []).append(Piece(position, high - low + 1, low))
+            pieces = fields.setdefault(token["name"], [])
+            if any(low < piece.field_low + piece.length and piece.field_low <= high for piece in pieces):
+                raise EncodingError(f"bits {high}:{low} of {token['name']!r} in {text!r} stand there twice")
+            pieces.append(Piece(position, high - low + 1, low))
         if token["not"]:
             excluded[token["name"]] = frozenset(int(value) for value in token["not"].strip("{}").split(","))
     return Encoding(text, total // 8, mask, match, {n: tuple(p) for n, p in fields.items()}, excluded)
@@ -112,6 +115,8 @@ def _ranges(token: re.Match[str], widths: dict[str, int], text: str) -> list[tup
     for part in token["ranges"].split("|"):
         high, _, low = part.partition(":")
         pairs.append((int(high), int(low or high)))
+        if pairs[-1][0] < pairs[-1][1]:
+            raise EncodingError(f"bits {part} in {text!r} are written low to high")
     return pairs
 
 

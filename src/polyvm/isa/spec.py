@@ -154,7 +154,8 @@ class Isa:
     specials: registers outside files, name to width. causes: names of its exceptions, numbered by position; native
     code passes the number. fields: the meaning of each field name. sizes: bytes an instruction may have.
     links: registers that calls put the return address in. syntax: how kinds of fields are written.
-    aliases: pairs (pseudo-instruction, instruction), for the disassembler's and the assembler's texts only.
+    aliases: pairs (pseudo-instruction, instruction), for the disassembler's and the assembler's texts only;
+    spellings: likewise, but never printed.
     length: how many bytes an instruction has that starts like this word, known or not.
     """
 
@@ -167,6 +168,7 @@ class Isa:
     links: tuple[tuple[str, int], ...]
     syntax: dict[str, Syntax] = field(default_factory=dict, repr=False)
     aliases: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    spellings: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     length: Callable[[int], int] = field(default=lambda word: 4, repr=False)
     insns: list[Insn] = field(default_factory=list)
     extensions: list[Extension] = field(default_factory=list)

@@ -195,7 +195,7 @@ class GuestBytes:
         return False
 
     def _check(self, address: int, end: int, need: int, kind: str) -> None:
-        """Raise GuestFault unless every byte of a range has one of the needed rights."""
+        """Raise GuestFault unless every byte of a range is mapped, with one of the needed rights if any."""
         at = address
         while at < end:
             region = self.regions.lookup(at)
@@ -203,7 +203,7 @@ class GuestBytes:
                 if not self.grow(at):
                     raise GuestFault(at, kind, "unmapped")
                 continue
-            if not region.prot & need:
+            if need and not region.prot & need:
                 raise GuestFault(at, kind, "protected")
             at = region.end
 

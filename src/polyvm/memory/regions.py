@@ -124,12 +124,14 @@ class Region:
 class Regions:
     """The table: regions in order of address. Iterating walks a snapshot."""
 
-    __slots__ = ("_items", "_starts", "mapped")
+    __slots__ = ("_ceiling", "_items", "_largest", "_searched", "_starts", "mapped")
 
     def __init__(self) -> None:
         self._starts: list[int] = []
         self._items: list[Region] = []
         self.mapped = 0  # bytes in all
+        # What the last search for a gap learnt: no gap between _searched and _ceiling is larger than _largest.
+        self._ceiling = self._searched = self._largest = 0
 
     def __iter__(self) -> Iterator[Region]:
         return iter(self._items.copy())
@@ -205,26 +207,43 @@ class Regions:
         self._starts[first:last] = [region.start for region in kept]
         for region in removed:
             self.mapped -= region.end - region.start
+        if end > self._searched:
+            self._note_gap(end)
         return removed
 
     def clear(self) -> None:
         """Take everything out."""
         self._starts.clear()
         self._items.clear()
-        self.mapped = 0
+        self.mapped = self._ceiling = self._searched = self._largest = 0
 
     def gap_below(self, ceiling: int, floor: int, size: int) -> int | None:
         """The highest address in [floor, ceiling - size] where size bytes are free."""
+        if ceiling != self._ceiling or size <= self._largest:
+            self._ceiling = self._searched = ceiling
+            self._largest = 0
         items = self._items
-        index = bisect_left(self._starts, ceiling) - 1
-        top = ceiling
+        top = self._searched
+        index = bisect_left(self._starts, top) - 1
         while index >= 0 and items[index].end > floor:
             region = items[index]
             if top - region.end >= size:
-                return top - size
+                break
+            self._largest = max(self._largest, top - region.end)
             top = min(top, region.start)
             index -= 1
+        self._searched = top
         return top - size if top - floor >= size else None
+
+    def _note_gap(self, end: int) -> None:
+        """What lies before `end` became free, above where the last search ended."""
+        index = bisect_left(self._starts, end)
+        low = self._items[index - 1].end if index else 0
+        high = min(self._items[index].start, self._ceiling) if index < len(self._items) else self._ceiling
+        if low < self._searched:
+            self._searched = max(self._searched, high)
+        else:
+            self._largest = max(self._largest, high - low)
 
     def _span(self, start: int, end: int) -> tuple[int, int]:
         """Indices of the first region with a byte in a range, and of the one after the last."""

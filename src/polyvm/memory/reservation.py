@@ -7,6 +7,8 @@ than the guest's.
 
 from __future__ import annotations
 
+import sys
+
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
 from polyvm.memory.codemap import SLOT_MARGIN, SLOT_SCALE, XMAP_MARGIN
@@ -24,6 +26,7 @@ class Reservation:
     __slots__ = ("_ranges", "base", "bits", "limit", "slots", "xmap")
 
     def __init__(self, bits: int, page_size: int) -> None:
+        self._ranges: list[tuple[int, int]] = []
         host.check_host()
         if page_size < host.PAGE_SIZE:
             raise PolyvmError(
@@ -33,7 +36,6 @@ class Reservation:
                 host_page_size=host.PAGE_SIZE,
                 guest_page_size=page_size,
             )
-        self._ranges: list[tuple[int, int]] = []
         for given in range(bits, min(bits, MIN_BITS) - 1, -1):
             number = self._reserve(given, page_size)
             if number == 0:
@@ -91,6 +93,11 @@ class Reservation:
         """Give everything back to the host."""
         while self._ranges:
             host.munmap(*self._ranges.pop())
+
+    def __del__(self) -> None:
+        # Not when the interpreter ends: threads may still be in guest code then, and the room is going anyway.
+        if not sys.is_finalizing():
+            self.close()
 
 
 def _no_room(bits: int, number: int) -> PolyvmError:

@@ -45,13 +45,6 @@ _TO_HOST = MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE
 # Flags of remap().
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 
-# Advice that changes what the guest sees, and so more than the host must know of it.
-_DONTNEED, _REMOVE, _DONTFORK, _DOFORK, _WIPEONFORK, _KEEPONFORK, _DONTNEED_LOCKED = 4, 9, 10, 11, 18, 19, 24
-# Advice that the host may simply be given: normal, random, sequential, willneed, free, mergeable, huge
-# pages, dump, cold, pageout, populate. Guard pages (102, 103) are not: a reader in this process would die
-# of one.
-_ADVICE = frozenset((0, 1, 2, 3, 8, 12, 13, 14, 15, 16, 17, 20, 21, 22, 23))
-
 LOWEST = 0x10000  # the lowest address that is chosen for a mapping; Linux's default mmap_min_addr
 STACK_GAP = 256 * 4096  # what stays free below a mapping that grows down
 
@@ -118,7 +111,7 @@ class AddressSpace(GuestBytes):
         """Have callback(start, end) called whenever code made from these addresses must not run any more."""
         self.code.callbacks.append(callback)
 
-    # ------------------------------------------------------------------------------------------ mapping
+    # -------------------------------------------------------------------------------------- mapping
 
     def map(
         self,
@@ -154,6 +147,7 @@ class AddressSpace(GuestBytes):
                 return addr
         # A mapping is replaced: stop the others first, then look again, for they may have changed the table.
         with self.pause(), self.lock:
+            replaced = self.regions.overlapping(addr, end)
             self._charge(size - sum(min(r.end, end) - max(r.start, addr) for r in replaced))
             self._map(addr, end, prot, flags, fd, offset, shared, name)
         return addr
@@ -188,37 +182,26 @@ class AddressSpace(GuestBytes):
 
     def madvise(self, addr: int, size: int, advice: int) -> None:
         """madvise(2). Advice that is unknown, or that we could not survive, is EINVAL. Raises MapError."""
+        from polyvm.memory.advice import advise
+
         end = addr + self._check_range(addr, size, errno.EINVAL)
         with self.pause(), self.lock:
-            regions = self.regions.overlapping(addr, end)
-            whole = self.regions.covered(addr, end)
-            for region in regions:
-                self._advise(max(addr, region.start), min(end, region.end), region, advice)
-            if not regions and advice not in _ADVICE and not _DONTNEED <= advice <= _DONTNEED_LOCKED:
-                raise MapError(errno.EINVAL, "The host does not know this advice.", advice=advice)
-        if not whole:
-            raise MapError(errno.ENOMEM, "Not all of the range is mapped.", addr=addr, size=size)
+            advise(self, addr, end, advice)
 
     def set_brk(self, wanted: int) -> int:
         """Move the end of the heap, which starts at `brk_start`; the end, moved or not, as brk(2) answers."""
-        page = self.page_size
-        old, new = -(-self.brk_end // page) * page, -(-wanted // page) * page
-        if wanted < self.brk_start or wanted > self.limit:
+        if not self.brk_start <= wanted <= self.limit:
             return self.brk_end
         try:
-            if new < old:
-                self.unmap(new, old - new)
-            elif new > old:
-                if self.brk_limit is not None and wanted - self.brk_start > self.brk_limit:
-                    return self.brk_end
-                above = self.regions.above(old)
-                if above is not None and above.flags & GROWSDOWN and above.start - STACK_GAP < new:
-                    return self.brk_end
-                self.map(old, new - old, READ | WRITE, name="[heap]")
+            if wanted < self.brk_end:
+                with self.pause(), self.lock:
+                    self._shrink_heap(wanted)
+            else:
+                with self.lock:
+                    self._grow_heap(wanted)
         except MapError:
-            return self.brk_end
-        self.brk_end = wanted
-        return wanted
+            pass  # brk reports no errors: the end that is returned has not moved
+        return self.brk_end
 
     def find_free(self, size: int, hint: int = 0) -> int:
         """A free range of whole pages: at the hint, else the highest below mmap_top. Raises MapError."""
@@ -259,7 +242,29 @@ class AddressSpace(GuestBytes):
             self._insert(Region(page, above.start, above.prot, above.flags, None, 0, above.name))
             return True
 
-    # ------------------------------------------------------------------------------------------ code
+    def poke(self, address: int, data: bytes) -> None:
+        """Write whatever the protection, as a loader or a debugger does; code made from there is dropped.
+
+        Raises GuestFault where nothing is mapped, MapError for what is shared and cannot be written.
+        """
+        page = self.page_size
+        end = address + len(data)
+        with self.pause(), self.lock:
+            self._check(address, end, 0, "write")
+            for region in self.regions.overlapping(address, end):
+                start, stop = max(address, region.start), min(end, region.end)
+                low, high = start // page * page, -(-stop // page) * page
+                if not region.prot & WRITE:
+                    self._protect_host(low, high, READ | WRITE)
+                done = self.safe_write(self.base + start, data[start - address : stop - address])
+                if not region.prot & WRITE:
+                    self._protect_host(low, high, region.prot)
+                if region.prot & EXEC:
+                    self.code.drop(low, high)
+                if done < stop - start:
+                    raise GuestFault(start + done, "write", "beyond the file's end")
+
+    # -------------------------------------------------------------------------------------- code
 
     def drop_code(self, start: int | None = None, end: int | None = None) -> None:
         """Forget code made from a range, or, without one, from all that the guest may have written."""
@@ -275,7 +280,7 @@ class AddressSpace(GuestBytes):
                     continue
                 self.code.drop(max(low, region.start), min(high, region.end))
 
-    # ------------------------------------------------------------------------------------------ whole life
+    # -------------------------------------------------------------------------------------- whole life
 
     def fork_child(self) -> None:
         """Put a forked child's copy in order. Call it in the child, when only its own thread is left."""
@@ -301,8 +306,24 @@ class AddressSpace(GuestBytes):
             self._view.release()
             self._host.close()
 
-    # ------------------------------------------------------------------------------------------ within the
-    # lock
+    # -------------------------------------------------------------------------------------- within the lock
+
+    def _shrink_heap(self, wanted: int) -> None:
+        page = self.page_size
+        self._unmap(-(-wanted // page) * page, -(-self.brk_end // page) * page)
+        self.brk_end = wanted
+
+    def _grow_heap(self, wanted: int) -> None:
+        page = self.page_size
+        old, new = -(-self.brk_end // page) * page, -(-wanted // page) * page
+        if self.brk_limit is not None and wanted - self.brk_start > self.brk_limit:
+            return
+        if new > old:
+            above = self.regions.above(old)
+            if above is not None and above.flags & GROWSDOWN and above.start - STACK_GAP < new:
+                return
+            self.map(old, new - old, READ | WRITE, name="[heap]")
+        self.brk_end = wanted
 
     def _check_range(self, addr: int, size: int, beyond: int) -> int:
         """The size in whole pages; raises MapError for a range that no guest can have."""
@@ -401,12 +422,7 @@ class AddressSpace(GuestBytes):
         if old == prot:
             return
         if _HOST_PROT[old] != _HOST_PROT[prot]:
-            result = host.mprotect(self.base + start, end - start, _HOST_PROT[prot])
-            if result:
-                reason = os.strerror(-result)
-                raise MapError(
-                    -result, f"The host cannot protect this: {reason}.", addr=start, size=end - start
-                )
+            self._protect_host(start, end, prot)
         (piece,) = self.regions.remove(start, end)
         flags = piece.flags | (EVER_WRITABLE if prot & WRITE else 0)
         self.regions.insert(piece.changed(prot=prot, flags=flags))
@@ -415,28 +431,8 @@ class AddressSpace(GuestBytes):
         elif old & EXEC and not prot & EXEC:
             self.code.forbid(start, end)
 
-    def _advise(self, start: int, end: int, region: Region, advice: int) -> None:
-        """Carry out advice for a part of one region."""
-        if advice in (_DONTFORK, _DOFORK):
-            # Not the host's business: its child must never have a hole in the reservation.
-            flags = region.flags | DONTFORK if advice == _DONTFORK else region.flags & ~DONTFORK
-        elif advice in (_WIPEONFORK, _KEEPONFORK):
-            if advice == _WIPEONFORK and region.backing is not None:
-                raise MapError(errno.EINVAL, "Only private memory can be wiped.", addr=start)
-            self._advise_host(start, end, advice)
-            flags = region.flags | WIPEONFORK if advice == _WIPEONFORK else region.flags & ~WIPEONFORK
-        elif advice in (_DONTNEED, _REMOVE, _DONTNEED_LOCKED) or advice in _ADVICE:
-            self._advise_host(start, end, advice)
-            if advice not in _ADVICE and region.prot & EXEC:
-                self.code.drop(start, end)
-            return
-        else:
-            raise MapError(errno.EINVAL, "This advice is not supported.", addr=start, advice=advice)
-        for piece in self.regions.remove(start, end):
-            self.regions.insert(piece.changed(flags=flags))
-
-    def _advise_host(self, start: int, end: int, advice: int) -> None:
-        result = host.madvise(self.base + start, end - start, advice)
+    def _protect_host(self, start: int, end: int, prot: int) -> None:
+        result = host.mprotect(self.base + start, end - start, _HOST_PROT[prot])
         if result:
             reason = os.strerror(-result)
-            raise MapError(-result, f"The host refuses the advice: {reason}.", addr=start, advice=advice)
+            raise MapError(-result, f"The host cannot protect this: {reason}.", addr=start, size=end - start)

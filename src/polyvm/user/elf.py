@@ -1,7 +1,8 @@
 """ELF64 programs: the headers that loading needs, read from a descriptor and checked against the file's size.
 
-Every number in a file is hostile until it was checked: what is refused is refused by a PVM-ELF code that says which
-field. No more is read than the headers and names that are used. It refuses to map anything: that is the loader's.
+Every number in a file is hostile until it was checked: what is refused is refused by a PVM-ELF code that
+says which field. No more is read than the headers and names that are used. It refuses to map anything: that
+is the loader's.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class Elf:
         self.interp: bytes | None = None  # the dynamic linker's name
         self.phdr = 0  # where the program headers are in memory, 0 if nowhere
         self.phnum = 0
-        self.stack_flags = PF_R | PF_W | PF_X  # as Linux assumes where a program does not say
+        self.stack_flags = PF_R | PF_W  # as Linux assumes on 64-bit machines where a program does not say
         self.align = 1  # of the load address
 
     @property
@@ -114,7 +115,7 @@ def machine_name(machine: int) -> str:
 
 
 def open_program(path: bytes | str) -> int:
-    """A descriptor for a file that may be executed; raises PVM-FILE-MISSING, -DENIED or -DIRECTORY otherwise."""
+    """A descriptor for a file that may be executed; else PVM-FILE-MISSING, -DENIED or -DIRECTORY."""
     name = os.fsencode(path)
     if b"\0" in name:
         raise PolyvmError("PVM-FILE-MISSING", "A file name holds no zero byte.", path=os.fsdecode(name))
@@ -155,7 +156,7 @@ def check_program(fd: int, path: bytes) -> None:
 
 
 def parse_script(head: bytes) -> tuple[bytes, bytes | None] | None:
-    """The interpreter and its one argument of a `#!` file, from its first 256 bytes; None for any other file."""
+    """The interpreter and its one argument of a `#!` file, from its first 256 bytes; None for others."""
     if not head.startswith(b"#!"):
         return None
     head = head[:_SCRIPT_BYTES]
@@ -171,7 +172,7 @@ def parse_script(head: bytes) -> tuple[bytes, bytes | None] | None:
 
 
 def parse(fd: int, path: bytes, machine: int | None = None) -> Elf:
-    """The headers of an ELF program. Raises a PVM-ELF error; PVM-ELF-MACHINE unless it is for that machine."""
+    """The headers of an ELF program. Raises a PVM-ELF error; -MACHINE unless it is for that one."""
     size = os.fstat(fd).st_size
     head = _pread(fd, _HEADER_BYTES, 0, path)
     _check_ident(head, path, size)
@@ -308,9 +309,10 @@ def _truncated(path: bytes, what: str, needed: int, size: int) -> NoReturn:
     )
 
 
-# ------------------------------------------------------------------------------------------------------ symbols
+# ------------------------------------------------------------------------------------------------------
+# symbols
 
-_SYMBOL_BYTES_MAX = 64 << 20  # of symbols and names together; a larger table is left alone
+_SYMBOL_BYTES_MAX = 16 << 20  # of symbols and names together; a larger table is left alone
 _SECTION = Struct("<IIQQQQIIQQ")
 _SYMBOL = Struct("<IBBHQQ")
 SHT_SYMTAB, SHT_DYNSYM = 2, 11

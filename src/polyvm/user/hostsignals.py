@@ -1,6 +1,7 @@
-"""The host's side of signals: dispositions and masks by raw calls, and kicks that get a thread out of a wait.
+"""The host's side of signals: dispositions by the engine's native handler or raw calls, masks, and what was inherited.
 
-Catching goes through the engine's native handler, which only records. It refuses Python's own signal handling.
+Catching goes through the engine's handler, which only records. It refuses Python's own signal handling, and never
+takes a signal from the engine that the engine lives on.
 """
 
 from __future__ import annotations
@@ -9,62 +10,87 @@ import _thread
 import os
 from _struct import Struct
 
+from polyvm.engine import fault, native
+from polyvm.engine.layout import POLICY_CHAIN, POLICY_FORWARD, POLICY_QUEUE, POLICY_STOP, PR
 from polyvm.memory import host
 from polyvm.user.hostabi import numbers
-from polyvm.user.signals import ENGINE, KICK, NSIG, SIGKILL, SIGSTOP, info_code, info_kill
+from polyvm.user.signals import ENGINE, KICK, NSIG, SA_ONSTACK, SA_RESTART, SA_SIGINFO, SIGKILL, SIGSTOP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from polyvm.user.process import Process
 
-_ACTION = Struct("<QQQQ")  # the kernel's: handler, flags, restorer, mask
-_KICK_VALUE = 0x6B636B6D76796C70  # a kick is a queued signal with this value
-SI_QUEUE = -1
-SIGXFSZ, SIGPIPE = 25, 13
+_ACTION = Struct("<QQQQ")  # the kernel's on x86-64 and arm64: handler, flags, restorer, mask
+_LIBC_OWN = (32, 33)  # glibc keeps them from programs; the guest's libc wants them too
+SIGPIPE, SIGXFSZ = 13, 25
 _DEFAULT, _IGNORE, _CATCH = 0, 1, 2
+_RECORD = POLICY_QUEUE | POLICY_STOP | POLICY_FORWARD
+_EVERY = (1 << 64) - 1
 
 
 class HostSignals:
     """Dispositions as they stand on the host."""
 
-    __slots__ = ("_memory", "_state", "first_mask", "ignored", "process")
+    __slots__ = ("_memory", "_number", "_state", "first_mask", "ignored", "process")
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self._memory = host.mmap(0, 4096, 3, 0x22)
+        self._number = numbers()["rt_sigaction"]
         self._state: dict[int, tuple[int, int]] = {}
         self.first_mask = 0
         self.ignored = 0
 
     def begin(self) -> None:
         """Learn what whoever started us left ignored and blocked, and undo what Python changed."""
-        number = numbers()["rt_sigaction"]
-        memory = self._memory
         for signo in range(1, NSIG + 1):
             if signo in (SIGKILL, SIGSTOP) or signo in ENGINE:
                 continue
-            if host.syscall(number, signo, 0, memory, 8) < 0:
-                continue
-            handler = _ACTION.unpack(host.peek(memory, 32))[0]
+            handler = self._read(signo)[0]
             if handler == 1 and signo not in (SIGPIPE, SIGXFSZ):  # Python ignores these two by itself
                 self.ignored |= 1 << signo - 1
                 self._state[signo] = (_IGNORE, 0)
             elif handler == 0:
                 self._state[signo] = (_DEFAULT, 0)
+        fault.install()
         self.first_mask = self.mask()
         self.process.actions.start(self.ignored)
-        self.process.engine_signals.catch(KICK, 0)
+
+    def _read(self, signo: int) -> tuple[int, ...]:
+        host.syscall(self._number, signo, 0, self._memory, 8)
+        return _ACTION.unpack(host.peek(self._memory, 32))
+
+    def _write(self, signo: int, handler: int, flags: int, restorer: int, mask: int) -> None:
+        host.poke(self._memory, _ACTION.pack(handler, flags, restorer, mask))
+        host.syscall(self._number, signo, self._memory, 0, 8)
 
     def _set(self, signo: int, kind: int, flags: int) -> None:
-        if self._state.get(signo) == (kind, flags):
+        before = self._state.get(signo)
+        if before == (kind, flags):
             return
         self._state[signo] = (kind, flags)
-        if kind == _CATCH:
-            self.process.engine_signals.catch(signo, flags)
+        if signo in ENGINE:
+            fault.take(signo, POLICY_CHAIN if kind == _DEFAULT else _RECORD)
+        elif signo in _LIBC_OWN:
+            self._set_libc_own(signo, kind, flags)
+        elif kind == _CATCH:
+            fault.take(signo, _RECORD, flags)
+        else:
+            if before is not None and before[0] == _CATCH:
+                fault.release(signo)
+            self._write(signo, kind, flags, 0, 0)
+
+    def _set_libc_own(self, signo: int, kind: int, flags: int) -> None:
+        """By the kernel's call, with the trampoline that libc gave to another signal."""
+        if kind != _CATCH:
+            self._write(signo, kind, flags, 0, 0)
             return
-        self.process.engine_signals.release(signo)
-        host.poke(self._memory, _ACTION.pack(kind, flags, 0, 0))
-        host.syscall(numbers()["rt_sigaction"], signo, self._memory, 0, 8)
+        first = native.loaded[0]
+        first.block[PR["policy"] + signo] = _RECORD
+        _, ours, restorer, _ = self._read(KICK)
+        self._write(
+            signo, first.handler, ours | flags | SA_SIGINFO | SA_ONSTACK | SA_RESTART, restorer, _EVERY
+        )
 
     def ignore(self, signo: int) -> None:
         """SIG_IGN."""
@@ -75,7 +101,7 @@ class HostSignals:
         self._set(signo, _DEFAULT, flags)
 
     def catch(self, signo: int, flags: int) -> None:
-        """The engine's handler, which queues it for the thread it meets."""
+        """The engine's handler, which queues it for the thread it meets. flags: SA_NOCLDSTOP, SA_NOCLDWAIT."""
         self._set(signo, _CATCH, flags)
 
     def mask(self) -> int:
@@ -90,16 +116,6 @@ class HostSignals:
         host.poke(memory, mask.to_bytes(8, "little"))
         host.syscall(numbers()["rt_sigprocmask"], 2, memory, 0, 8)
 
-    def kick(self, tid: int) -> None:
-        """Interrupt a thread's blocking host call."""
-        memory = self._memory + 2560
-        host.poke(memory, info_kill(KICK, SI_QUEUE, os.getpid(), 0, _KICK_VALUE))
-        host.syscall(numbers()["rt_tgsigqueueinfo"], os.getpid(), tid, KICK, memory)
-
-    def is_kick(self, info: bytes) -> bool:
-        """Whether a KICK is ours and not the guest's."""
-        return info_code(info) == SI_QUEUE and info[24:32] == _KICK_VALUE.to_bytes(8, "little")
-
 
 def reset_and_unblock(signo: int) -> None:
     """SIG_DFL and unblocked, for dying of it."""
@@ -108,3 +124,8 @@ def reset_and_unblock(signo: int) -> None:
     host.syscall(numbers()["rt_sigaction"], signo, memory, 0, 8)
     host.poke(memory, (1 << signo - 1).to_bytes(8, "little"))
     host.syscall(numbers()["rt_sigprocmask"], 1, memory, 0, 8)
+
+
+def forked() -> None:
+    """In a forked child: its one thread is the main one."""
+    fault.set_main(os.getpid())

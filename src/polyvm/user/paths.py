@@ -21,6 +21,7 @@ AT_EMPTY_PATH = 0x1000
 PATH_MAX = 4096
 ENOENT, EBADF, EFAULT, ENAMETOOLONG, EROFS = 2, 9, 14, 36, 30
 O_PATH, O_NOFOLLOW, O_DIRECTORY, O_CLOEXEC = os.O_PATH, os.O_NOFOLLOW, os.O_DIRECTORY, os.O_CLOEXEC
+MERGED = (b"bin", b"sbin", b"lib", b"lib64")
 HOST_ONLY = (b"proc", b"sys", b"dev")  # never taken from a sysroot
 
 
@@ -112,7 +113,10 @@ class Paths:
         first, *_ = path.lstrip(b"/").split(b"/", 1)
         if not first or first in HOST_ONLY:
             return None
-        fd = self.process.open_in_root(self.sysroot_fd, path, O_PATH | O_CLOEXEC | (0 if follow else O_NOFOLLOW))
+        flags = O_PATH | O_CLOEXEC | (0 if follow else O_NOFOLLOW)
+        fd = self.process.open_in_root(self.sysroot_fd, path, flags)
+        if fd == -ENOENT and first in MERGED:  # unpacked packages lack the links from /lib to /usr/lib
+            fd = self.process.open_in_root(self.sysroot_fd, b"/usr/" + path.lstrip(b"/"), flags)
         if fd < 0:
             return None
         try:

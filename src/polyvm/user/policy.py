@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 EPERM = 1
 
 # Below --root only files that were handed over exist, so calls that reach others by some other name are refused.
-OUTSIDE_ROOT = frozenset(("mq_open", "mq_unlink", "name_to_handle_at", "syslog", "settimeofday", "clock_settime"))
+OUTSIDE_ROOT = frozenset(
+    ("mq_open", "mq_unlink", "name_to_handle_at", "syslog", "settimeofday", "clock_settime")
+)
 
 
 class Policy:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import _thread
 import os
+from _struct import pack, unpack
 from time import monotonic, sleep
 
 from polyvm.memory import host
+from polyvm.memory.access import GuestFault
 from polyvm.memory.space import AddressSpace
 from polyvm.user import signals
 from polyvm.user.dispatch import Dispatch
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from polyvm.user.fork import Borrowed
     from polyvm.user.strace import Strace
 
     Bind = tuple[bytes, bytes, bool]
 
 F_DUPFD_CLOEXEC = 1030
+RLIMIT_CORE = 4
 O_PATH = os.O_PATH
 RESOLVE_IN_ROOT = 0x10
 ENOSYS, EINTR = 38, 4
@@ -43,24 +47,22 @@ class Process:
 
     def __init__(
         self,
-        isa: Any,
-        make_cpu: Callable[[AddressSpace], Any],
+        engine: Any,
         *,
         sysroot: bytes | None = None,
         root: bytes | None = None,
         binds: Sequence[Bind] = (),
         strace: bool = False,
     ) -> None:
-        self.isa = isa
-        self.abi: Any = isa.abi
-        self.isa_causes = isa.causes
+        self.engine = engine  # engine.executor.Engine: the guest's abi and causes, and its threads
+        self.abi: Any = engine.abi
         self.pid = os.getpid()
         self.hidden: set[int] = set()
         self.numbers = numbers()
         self.space = AddressSpace()
+        engine.hide, engine.block = self.hide, self.block_all
         self.world = World()
         self.space.pause = self.pause
-        self.make_cpu = make_cpu
         self.host_signals = HostSignals(self)
         self.actions = Actions(self)
         self.policy = Policy(confined=root is not None)
@@ -80,9 +82,10 @@ class Process:
         self.on_exit_reason: Callable[[Thread, int], None] | None = None
         self.child = False  # forked from a guest: nobody above waits for a Result
         self.pending_exec: Callable[[Thread], None] | None = None  # for the main thread, from one that is not
-        self.release_parent = -1  # a vfork parent waits for this descriptor to close
+        self.borrowed: Borrowed | None = None  # a vfork child's hold on its waiting parent
         self.faults: dict[int, int] = {}
         self.past_counts: dict[str, list[int]] = {}
+        self.first_status = 0  # of exit() in the first thread
         self.changed = _thread.allocate_lock()
         self.changed.acquire()
         self.error: BaseException | None = None
@@ -93,6 +96,8 @@ class Process:
         self.auxv: list[tuple[int, int]] = []
         self.brk_start = self.brk = 0
         self.sigreturn = 0
+        self.image: Any = None  # the loader's LoadedImage
+        self.exec_in_progress = False
         self.personality = 0
         self.limits: dict[int, tuple[int, int]] = {}
         self.dumpable = 1
@@ -134,6 +139,18 @@ class Process:
         self.hidden.add(fd)
         return fd
 
+    def core_limit(self, *, restore: bool = False) -> None:
+        """No core files of ours; a program of the host gets the guest's limit back before it starts."""
+        at = host.mmap(0, 4096, 3, 0x22)
+        if RLIMIT_CORE not in self.limits:
+            self.plain_syscall("prlimit64", 0, RLIMIT_CORE, 0, at)
+            soft, hard = unpack("<QQ", host.peek(at, 16))
+            self.limits[RLIMIT_CORE] = soft, hard
+        soft, hard = self.limits[RLIMIT_CORE]
+        host.poke(at, pack("<QQ", soft if restore else 0, hard))
+        self.plain_syscall("prlimit64", 0, RLIMIT_CORE, at, 0)
+        host.munmap(at, 4096)
+
     def unhide(self, fd: int) -> None:
         """Close a descriptor of ours."""
         self.hidden.discard(fd)
@@ -154,29 +171,38 @@ class Process:
 
     def new_thread(self) -> Thread:
         """A thread that has not started."""
-        return Thread(self, self.make_cpu(self.space))
+        return Thread(self, self.engine.thread(self.space))
 
-    def start_thread(self, thread: Thread) -> None:
-        """Run a thread on a new host thread, with the same mask as ours; returns when its tid is known."""
+    def start_thread(self, thread: Thread, born: Callable[[], None]) -> bool:
+        """Run a thread on a new host thread, with the same mask as ours. Returns once born() has run there.
+
+        False when the host gives no more threads.
+        """
         me = self.current_mask()
-        self.block_all()
+        self.block_all()  # the new one begins so
+        thread.started.acquire()
         try:
-            self.world.threads.append(thread)
-            _thread.start_new_thread(self._run_thread, (thread, me))
+            _thread.start_new_thread(self._run_thread, (thread, me, born))
+        except RuntimeError:
+            thread.release()
+            return False
+        else:
             thread.started.acquire()
-            thread.started.acquire()
-        except BaseException:
-            self.world.threads.remove(thread)
-            raise
         finally:
             self.set_mask(me)
+        return True
 
-    def _run_thread(self, thread: Thread, mask: int) -> None:
+    def _run_thread(self, thread: Thread, mask: int, born: Callable[[], None]) -> None:
         """The body of a host thread that is not the first."""
         try:
             self.adopt(thread)
-            thread.set_host_mask(mask)
+            born()
+            with self.world.lock:
+                self.world.threads.append(thread)
+            if self.exit is not None or self.pending_exec is not None:
+                thread.ending = True
             thread.started.release()
+            self.set_mask(mask)
             thread.loop()
         except BaseException as error:
             self.fail(error)
@@ -189,13 +215,11 @@ class Process:
         """Make the calling host thread the one of a guest thread."""
         thread.ident = _thread.get_ident()
         thread.tid = _thread.get_native_id()
-        if not thread.started.locked():
-            thread.started.acquire()
         thread.cpu.attach()
 
     def thread_over(self, thread: Thread) -> None:
         """What the kernel does when a thread ends: wake robust futexes and whoever joins it."""
-        if self.exit is None and self.pending_exec is None:
+        if self.exit is None and self.pending_exec is None and not self.exec_in_progress:
             from polyvm.user.syscalls import futex
 
             futex.thread_ends(thread)
@@ -234,11 +258,6 @@ class Process:
     def kick(self, thread: Thread) -> None:
         """Get a thread out of native code or a blocking host call."""
         thread.cpu.stop()
-        self.host_signals.kick(thread.tid)
-
-    def is_kick(self, info: bytes) -> bool:
-        """Whether a signal is our own KICK."""
-        return self.host_signals.is_kick(info)
 
     def hand_over(self, thread: Thread, signo: int, info: bytes) -> bool:
         """Give a signal sent to the process to another thread that does not block it."""
@@ -248,6 +267,13 @@ class Process:
                 self.kick(other)
                 return True
         return False
+
+    def compare_and_swap(self, thread: Thread, address: int, old: int, new: int) -> int:
+        """Atomically replace a guest's 32-bit word; what was there before. Raises GuestFault."""
+        seen: int = thread.cpu.native.cas32(self.space.base + address, old, new)
+        if seen >> 32:
+            raise GuestFault(address, 1)
+        return seen
 
     # The end ---------------------------------------------------------------------------------------------------
 
@@ -297,7 +323,9 @@ class Process:
         if self.on_exit_reason is None:
             from polyvm.errors import PolyvmError
 
-            raise PolyvmError("PVM-INTERNAL", f"Native code was left for reason {reason}, which nobody handles here.")
+            raise PolyvmError(
+                "PVM-INTERNAL", f"Native code was left for reason {reason}, which nobody handles here."
+            )
         self.on_exit_reason(thread, reason)
 
     # The first thread ------------------------------------------------------------------------------------------
@@ -353,9 +381,11 @@ class Process:
         """Everything after the last guest instruction. In a forked child this does not return."""
         self.wait_others(thread, 2.0)
         if self.exit is None:
-            self.exit = ("exited", 0, None)
+            self.exit = ("exited", self.first_status, None)
         kind, status, signo = self.exit
         if self.child:
+            if self.borrowed is not None:
+                self.borrowed.give_back()
             if kind == "signaled":
                 die(signo or 0)
             if kind == "failed":
@@ -376,13 +406,11 @@ def die(signo: int) -> None:
     """End this process by a signal, without a core file; 128+N where the signal does not kill."""
     import resource
 
-    numbers_ = numbers()
-    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     from polyvm.user.hostsignals import reset_and_unblock
 
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     reset_and_unblock(signo)
-    host.syscall(numbers_["tgkill"], os.getpid(), _thread.get_native_id(), signo)
+    host.syscall(numbers()["tgkill"], os.getpid(), _thread.get_native_id(), signo)
     os._exit(128 + signo)
 
 
@@ -391,8 +419,7 @@ def run(
     argv: Sequence[bytes],
     env: Sequence[bytes],
     *,
-    isa: Any,
-    make_cpu: Callable[[AddressSpace], Any],
+    engine: Any,
     sysroot: bytes | None = None,
     root: bytes | None = None,
     binds: Sequence[Bind] = (),
@@ -411,9 +438,12 @@ def run(
     from polyvm.user import execute
 
     started = monotonic()
-    process = Process(isa, make_cpu, sysroot=sysroot, root=root, binds=binds, strace=strace)
+    process = Process(engine, sysroot=sysroot, root=root, binds=binds, strace=strace)
     process.actions.catch_fatal = report
+    process.core_limit()
     process.host_signals.begin()
+    if process.paths.root is not None:
+        process.paths.root.enter()
     if cwd is not None:
         execute.change_directory(process, cwd)
     if prepare is not None:

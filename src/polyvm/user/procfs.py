@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from polyvm.user.thread import Thread
 
 AT_FDCWD = -100
-EACCES, ENOTDIR, ELOOP = 13, 20, 40
+ENOENT, EACCES, ENOTDIR, ELOOP = 2, 13, 20, 40
+F_GETFL, O_RDWR, O_TRUNC = 3, 2, 0o1000
 MFD_CLOEXEC = 1
 O_ACCMODE, O_CLOEXEC, O_NOFOLLOW, O_DIRECTORY, O_PATH = 3, 0o2000000, 0x20000, 0x10000, 0o10000000
 
@@ -85,6 +86,8 @@ def open_special(thread: Thread, special: tuple[bytes, ...], flags: int) -> int 
             return None if flags & O_PATH else -ELOOP
         name = thread.place(process.exe_host + b"\0")
         return thread.host(process.numbers["openat"], AT_FDCWD, name, open_flags_to_host(flags), 0)
+    if special[0] == b"fd" and len(special) == 2 and process.paths.root is not None:
+        return _reopen(thread, special[1], flags)
     if len(special) != 1 or special[0] == b"fd":
         return None
     if special == (b"mem",):
@@ -113,6 +116,20 @@ def open_special(thread: Thread, special: tuple[bytes, ...], flags: int) -> int 
     return result
 
 
+def _reopen(thread: Thread, name: bytes, flags: int) -> int:
+    """/proc/self/fd/N below --root: never with more rights than the descriptor has."""
+    process = thread.process
+    fd = int(name) if name.isdigit() else -1
+    had = process.plain_syscall("fcntl", fd, F_GETFL)
+    if had < 0 or fd in process.hidden:
+        return -ENOENT
+    wants = flags & O_ACCMODE
+    if (wants or flags & O_TRUNC) and (had & O_ACCMODE != O_RDWR and had & O_ACCMODE != wants):
+        return -EACCES
+    where = thread.place(b"/proc/self/fd/%d\0" % fd)
+    return thread.host(process.numbers["openat"], AT_FDCWD, where, open_flags_to_host(flags), 0)
+
+
 def contents(process: Process, name: bytes) -> bytes | None:
     """The content of one of our files."""
     if name == b"maps":
@@ -134,7 +151,10 @@ def maps(process: Process) -> bytes:
     lines = []
     for region in process.space:
         backing = region.backing
-        device, inode, name = (0, 0, region.name) if backing is None else (backing.device, backing.inode, backing.path)
+        device, inode, name = 0, 0, region.name
+        if backing is not None:
+            device, inode = backing.device, backing.inode
+            name = os.fsdecode(process.paths.to_guest(os.fsencode(backing.path))) if device else backing.path
         line = (
             f"{region.start:08x}-{region.end:08x} {region.permissions} {region.offset:08x} "
             f"{os.major(device):02x}:{os.minor(device):02x} {inode} "

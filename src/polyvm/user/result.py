@@ -14,7 +14,17 @@ if TYPE_CHECKING:
 class Result:
     """The end of a run. kind: "exited", "signaled", "timeout"; status or signal is None where it does not apply."""
 
-    __slots__ = ("cpu_s", "faults", "kind", "max_rss", "signal", "status", "syscalls", "unknown_syscalls", "wall_s")
+    __slots__ = (
+        "cpu_s",
+        "faults",
+        "kind",
+        "max_rss",
+        "signal",
+        "status",
+        "syscalls",
+        "unknown_syscalls",
+        "wall_s",
+    )
 
     def __init__(self, kind: str, status: int | None, signal: int | None) -> None:
         self.kind = kind
@@ -56,9 +66,9 @@ def collect(process: Process, result: Result) -> Result:
     for name, (count, errors, native) in sorted(totals.items()):
         result.syscalls[name] = {"count": count, "errors": errors, "native": native}
     result.unknown_syscalls = dict(process.dispatch.unknown)
-    from polyvm.user.signals import name
+    from polyvm.user import signals
 
-    result.faults = {name(signo): count for signo, count in process.faults.items()}
+    result.faults = {signals.name(signo): count for signo, count in process.faults.items()}
     return result
 
 

@@ -36,7 +36,9 @@ class Mount:
             fd = os.open(self.host, os.O_PATH | os.O_CLOEXEC)
         except OSError as error:
             raise PolyvmError(
-                "PVM-USAGE", f"{os.fsdecode(host)} cannot be shown to the guest: {error.strerror}.", path=os.fsdecode(host)
+                "PVM-USAGE",
+                f"{os.fsdecode(host)} cannot be shown to the guest: {error.strerror}.",
+                path=os.fsdecode(host),
             ) from error
         self.is_directory = os.stat(fd).st_mode & 0o170000 == 0o040000
         self.fd = process.hide(fd)
@@ -62,12 +64,22 @@ class Root:
     def __init__(self, process: Process, root: bytes, binds: tuple[tuple[bytes, bytes, bool], ...]) -> None:
         self.top = Mount(process, (), root, False)
         if not self.top.is_directory:
-            raise PolyvmError("PVM-USAGE", f"--root {os.fsdecode(root)} is not a directory.", path=os.fsdecode(root))
+            raise PolyvmError(
+                "PVM-USAGE", f"--root {os.fsdecode(root)} is not a directory.", path=os.fsdecode(root)
+            )
         self.binds: dict[tuple[bytes, ...], Mount] = {}
         for host, guest, readonly in binds:
             parts = tuple(p for p in os.path.normpath(b"/" + guest).split(b"/") if p)
             self.binds[parts] = Mount(process, parts, host, readonly)
         self.cwd: tuple[bytes, ...] = ()
+
+    def enter(self) -> None:
+        """Make sure that the host's working directory is inside, too."""
+        here = os.getcwdb()
+        if not self._inside(here):
+            os.chdir(self.top.host)
+            here = self.top.host
+        self.moved(here)
 
     def mounts(self) -> list[Mount]:
         """All mounts, the longest host path first."""
@@ -119,7 +131,9 @@ class Root:
         """The host's working directory is now this one, which lies inside."""
         self.cwd = tuple(p for p in self.to_guest(host_path).split(b"/") if p)
 
-    def lookup(self, at: int, path: bytes, follow: bool, taken: list[int], *, writes: bool = False) -> tuple[int, bytes]:
+    def lookup(
+        self, at: int, path: bytes, follow: bool, taken: list[int], *, writes: bool = False
+    ) -> tuple[int, bytes]:
         """(directory, name) for the host. Followed names are magic links to the object itself, which exists."""
         place, last, fd = self.walk(at, path, follow, taken)
         if writes and (self.binds_readonly(fd) if fd >= 0 else place.mount.readonly):
@@ -127,8 +141,9 @@ class Root:
         if not follow and not last.endswith(b"/"):
             return place.fd, last
         if fd < 0:
+            flags = _OBJECT | os.O_DIRECTORY if last.endswith(b"/") else _OBJECT
             try:
-                fd = os.open(last.rstrip(b"/") or b".", _OBJECT, dir_fd=place.fd)
+                fd = os.open(last.rstrip(b"/") or b".", flags, dir_fd=place.fd)
             except OSError as error:
                 if not follow and error.errno == ENOENT:
                     return place.fd, last  # mkdir("new/")

@@ -43,9 +43,10 @@ ENGINE = frozenset((SIGSEGV, SIGBUS, SIGTRAP, KICK))
 UNBLOCKABLE = UNCATCHABLE | sum(1 << signo - 1 for signo in ENGINE)
 
 NAMES = (
-    "0 HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG "
-    "XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
-).split()
+    "0", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV",
+    "USR2", "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN",
+    "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+)  # fmt: skip
 
 _INFO = Struct("<iii4xQ104x")
 _INFO_KILL = Struct("<iii4xiIQ96x")
@@ -97,18 +98,23 @@ class Actions:
         """Install an action and mirror it."""
         self.table[signo] = action
         self.mirror(signo)
+        if signo in (SIGSEGV, SIGBUS) and action.handler > SIG_IGN:
+            self.process.engine.set_precise(self.process.space)  # from now on the guest can look at its registers
 
     def mirror(self, signo: int) -> None:
         """Give the host the disposition that fits the guest's."""
         host = self.process.host_signals
         action = self.table[signo]
-        if signo in ENGINE:
-            return
         if action.handler == SIG_IGN:
             host.ignore(signo)
         elif action.handler != SIG_DFL:
             host.catch(signo, action.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT))
-        elif self.catch_fatal and signo not in IGNORED_BY_DEFAULT and signo not in STOPPING and signo != SIGKILL:
+        elif (
+            self.catch_fatal
+            and signo not in IGNORED_BY_DEFAULT
+            and signo not in STOPPING
+            and signo != SIGKILL
+        ):
             host.catch(signo, 0)
         else:
             host.default(signo, action.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT))
@@ -147,11 +153,31 @@ def set_mask(thread: Thread, mask: int) -> None:
 
 
 def collect(thread: Thread) -> None:
-    """Move what the native handler queued to the thread's pending list; our own kicks are dropped."""
-    for signo, info in thread.cpu.take_signals():
-        if signo == KICK and thread.process.is_kick(info):
+    """Move what the native handler queued to the thread's pending list."""
+    thread.pending.extend(thread.cpu.take_signals())
+
+
+def deliverable(thread: Thread, mask: int) -> bool:
+    """Whether something pending and not in the mask has a handler, or ends or stops the process."""
+    table = thread.process.actions.table
+    for signo, _ in thread.pending:
+        if mask >> signo - 1 & 1:
             continue
-        thread.pending.append((signo, info))
+        handler = table[signo].handler
+        if handler != SIG_IGN and (handler != SIG_DFL or signo not in IGNORED_BY_DEFAULT):
+            return True
+    return False
+
+
+def must_return(thread: Thread) -> bool:
+    """For calls that wait in steps: whether an interruption is the guest's business. If not, waits at the gate."""
+    thread.cpu.clear_stop()
+    collect(thread)
+    if thread.ending or deliverable(thread, thread.mask):
+        return True
+    if thread.process.world.closed:
+        thread.process.world.wait()
+    return False
 
 
 def deliver(thread: Thread, restart: int = 0, argument: int = 0) -> None:
@@ -189,7 +215,9 @@ def deliver(thread: Thread, restart: int = 0, argument: int = 0) -> None:
     _give_back(thread)
 
 
-def _finish_interrupted(thread: Thread, restart: int, sa_restart: bool, argument: int, handled: bool = True) -> None:
+def _finish_interrupted(
+    thread: Thread, restart: int, sa_restart: bool, argument: int, handled: bool = True
+) -> None:
     """Either leave PC at the call, to make it again, or step over it with EINTR (kernel: handle_signal, do_signal)."""
     again = not handled or restart == ERESTARTNOINTR or (restart == ERESTARTSYS and sa_restart)
     abi = thread.process.abi

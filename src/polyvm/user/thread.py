@@ -143,9 +143,11 @@ class Thread:
             self.fault(int(cpu.cause), cpu.value)
         elif reason in (TRAP, ILLEGAL):
             abi = self.process.abi
-            cause = "illegal" if reason == ILLEGAL else self.process.isa_causes[cpu.cause]
+            cause = "illegal" if reason == ILLEGAL else self.process.engine.causes[cpu.cause]
             signo, code = abi.TRAPS[cause]
-            signals.force(self, signo, signals.info_fault(signo, code, abi.trap_address(cause, cpu.pc, cpu.value)))
+            signals.force(
+                self, signo, signals.info_fault(signo, code, abi.trap_address(cause, cpu.pc, cpu.value))
+            )
         elif reason != BUDGET:
             self.process.unhandled_exit(self, reason)
 
@@ -195,14 +197,11 @@ class Thread:
         if self.ending:
             return
         if result == -EINTR:
-            # The engine's stub tells ERESTARTSYS apart; what is EINTR for the host is one of these, or truly EINTR.
-            result = -restart if restart > 512 else -EINTR
-        if result == -EINTR:
-            self.process.abi.set_result(self.cpu, -EINTR)
-            self.cpu.pc += self.process.abi.SYSCALL_BYTES
-            signals.deliver(self)
-        else:
-            signals.deliver(self, result, argument)
+            # The engine's stub tells ERESTARTSYS apart. What is EINTR for the host may have been our own kick, of
+            # which the guest must not learn: where no handler runs, the call is made again.
+            result = -restart if restart > 512 else signals.ERESTARTNOHAND
+        self.cpu.clear_stop()
+        signals.deliver(self, result, argument)
 
     def lend_mask(self, mask: int) -> None:
         """Replace the guest's mask for the length of one call; deliver() puts the old one back."""

@@ -25,13 +25,12 @@ class World:
         self.threads: list[Thread] = []
         self._depth = 0
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> None:
         self.lock.acquire()
         self._depth += 1
         if self._depth == 1 and len(self.threads) > 1:
             self.closed = True
             self._wait_out(_thread.get_ident())
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self._depth -= 1

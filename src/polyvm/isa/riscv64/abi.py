@@ -46,6 +46,7 @@ MINSIGSTKSZ = 2048  # asm-generic; AT_MINSIGSTKSZ tells FRAME_BYTES
 SIGACTION_RESTORER = False  # struct sigaction is {handler, flags, mask}
 SYSCALL_BYTES = 4  # ecall
 STACK_POINTER = "x2"
+SIGRETURN = "__vdso_rt_sigreturn"  # in the vDSO
 
 # The calls that asm-generic leaves to the architecture: number -> name.
 SYSCALLS = {258: "riscv_hwprobe", 259: "riscv_flush_icache"}
@@ -142,12 +143,11 @@ def trap_address(name: str, pc: int, value: int) -> int:
 _INFO = 128
 _UC = Struct("<QQQi4xQQ120x8x")
 _REGS = Struct("<32Q")
-_FP = Struct("<32QI252xII4x")
-_FP_READ = Struct("<32QI252xIII")
+_FP = Struct("<32QI256xIII")
 UC_OFFSET = _INFO
 MCONTEXT_OFFSET = _INFO + _UC.size
 FRAME_BYTES = MCONTEXT_OFFSET + _REGS.size + 528
-assert _UC.size == 176 and _FP.size == 528 and FRAME_BYTES == 1088
+assert (_UC.size, _FP.size, FRAME_BYTES) == (176, 528, 1088)
 
 
 def setup_frame(
@@ -173,7 +173,7 @@ def setup_frame(
             info,
             _UC.pack(0, 0, sp, flags, size, mask),
             _REGS.pack(cpu.pc, *[x[i] for i in range(1, 32)]),
-            _FP.pack(*[f[i] for i in range(32)], cpu.read("fcsr"), 0, 0),
+            _FP.pack(*[f[i] for i in range(32)], cpu.read("fcsr"), 0, 0, 0),
         )
     )
     memory.write(frame, data)
@@ -190,7 +190,7 @@ def restore_frame(cpu: Registers, memory: Memory) -> tuple[int, tuple[int, int, 
     data = memory.read(cpu.x[2], FRAME_BYTES)
     _, _, sp, flags, size, mask = _UC.unpack_from(data, UC_OFFSET)
     pc, *xs = _REGS.unpack_from(data, MCONTEXT_OFFSET)
-    *fs, fcsr, reserved, magic, length = _FP_READ.unpack_from(data, MCONTEXT_OFFSET + _REGS.size)
+    *fs, fcsr, reserved, magic, length = _FP.unpack_from(data, MCONTEXT_OFFSET + _REGS.size)
     if reserved or magic or length:  # no extension is saved, so only END_MAGIC may be here
         raise ValueError("signal frame with reserved fields set")
     x, f = cpu.x, cpu.f
@@ -271,4 +271,5 @@ def vdso() -> tuple[bytes, dict[str, int]]:
 def cpuinfo(count: int) -> str:
     """/proc/cpuinfo for a number of harts (arch/riscv/kernel/cpu.c)."""
     isa = "rv64imafdc_zicond_zicsr_zifencei_zfh_zba_zbb_zbc_zbs_zbkb_zbkx"
-    return "".join(f"processor\t: {i}\nhart\t\t: {i}\nisa\t\t: {isa}\nmmu\t\t: sv39\nuarch\t\t: polyvm\n\n" for i in range(count))
+    text = "processor\t: {0}\nhart\t\t: {0}\nisa\t\t: {1}\nmmu\t\t: sv39\nuarch\t\t: polyvm\n\n"
+    return "".join(text.format(i, isa) for i in range(count))

@@ -62,7 +62,7 @@ def read(m: Tracer, fs: Val, fmt: Format) -> Val:
     if fmt.bits == 64:
         return value
     boxed = value[63 : fmt.bits] == (1 << (64 - fmt.bits)) - 1
-    return m.select(boxed, value.trunc(fmt.bits), fmt.nan)
+    return m.select(boxed, value.trunc(fmt.bits), fmt.nan, likely=True)
 
 
 def write(m: Tracer, fd: Val, value: Val) -> None:
@@ -105,7 +105,12 @@ def convert(m: Tracer, fd: Val, fs1: Val, rm: int, to: Format, source: Format) -
     write(m, fd, m.fcvt(read(m, fs1, source), to.bits, rm))
 
 
-INTEGERS: Final = (("w", "00000", 32, True), ("wu", "00001", 32, False), ("l", "00010", 64, True), ("lu", "00011", 64, False))
+INTEGERS: Final = (
+    ("w", "00000", 32, True),
+    ("wu", "00001", 32, False),
+    ("l", "00010", 64, True),
+    ("lu", "00011", 64, False),
+)
 """Mnemonic, rs2 field, width and signedness of the integers that conversions know."""
 
 
@@ -156,7 +161,9 @@ def _arithmetic(insn: Declare, fmt: Format) -> None:
 def _fused(insn: Declare, fmt: Format) -> None:
     letter, code = fmt.letter, fmt.code
 
-    def fused(m: Tracer, operands: tuple[Val, Val, Val, Val], rm: int, *, product: bool, addend: bool) -> None:
+    def fused(
+        m: Tracer, operands: tuple[Val, Val, Val, Val], rm: int, *, product: bool, addend: bool
+    ) -> None:
         # Changing the sign of an operand is exact, and what it does to a NaN is lost in the canonical one.
         fd, fs1, fs2, fs3 = operands
         check_rounding(m, rm)

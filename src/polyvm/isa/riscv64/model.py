@@ -8,29 +8,17 @@ from __future__ import annotations
 from typing import Final
 
 from polyvm.isa.riscv64 import syntax
+from polyvm.isa.riscv64.registers import CAUSES, FILES, NAME, SPECIALS
 from polyvm.isa.spec import Field, Isa, RegisterFile
-
-X_NAMES: Final = (
-    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5",
-    "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
-)  # fmt: skip
-F_NAMES: Final = (
-    "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "fs0", "fs1", "fa0", "fa1", "fa2", "fa3", "fa4", "fa5",
-    "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
-)  # fmt: skip
 
 # The control and status registers that a user program may touch.
 CSR: Final = {0x001: "fflags", 0x002: "frm", 0x003: "fcsr", 0xC00: "cycle", 0xC01: "time", 0xC02: "instret"}
 
 riscv64: Final = Isa(
-    name="riscv64",
-    files={
-        "x": RegisterFile("x", 64, 32, X_NAMES, zero=0),
-        "f": RegisterFile("f", 64, 32, F_NAMES),
-    },
-    # The reservation of lr: its address, its value, and whether it stands.
-    specials={"reserved_address": 64, "reserved_value": 64, "reserved": 64},
-    causes=("illegal", "breakpoint", "load_misaligned", "store_misaligned", "fetch_misaligned"),
+    name=NAME,
+    files={name: RegisterFile(name, bits, len(names), names, zero) for name, bits, names, zero in FILES},
+    specials=dict(SPECIALS),
+    causes=CAUSES,
     fields={
         "rd": Field("register", 5, "x"),
         "rs1": Field("register", 5, "x"),
@@ -68,5 +56,6 @@ riscv64: Final = Isa(
     links=(("x", 1), ("x", 5)),
     syntax=syntax.table(CSR),
     aliases=syntax.ALIASES,
+    spellings=syntax.SPELLINGS,
     length=lambda word: 4 if word & 0b11 == 0b11 else 2,
 )

@@ -133,3 +133,13 @@ ALIASES: Final = (
     ("fabs.d fd, fs1", "fsgnjx.d fd, fs1, fs1"),
     ("fneg.d fd, fs1", "fsgnjn.d fd, fs1, fs1"),
 )
+
+# Accepted, never printed.
+SPELLINGS: Final = (
+    ("bgt rs2, rs1, offset", "blt rs1, rs2, offset"),
+    ("ble rs2, rs1, offset", "bge rs1, rs2, offset"),
+    ("bgtu rs2, rs1, offset", "bltu rs1, rs2, offset"),
+    ("bleu rs2, rs1, offset", "bgeu rs1, rs2, offset"),
+    ("jalr rd, rs1, imm", "jalr rd, imm(rs1)"),
+    ("jalr rd, rs1", "jalr rd, 0(rs1)"),
+)

@@ -95,7 +95,9 @@ def vectors(t: Thread, address: int, count: int) -> int:
         if size >> 63:
             raise Refusal(EINVAL)
         # An empty piece never faults; one that starts inside and ends outside ends in the guard and does.
-        _IOV.pack_into(out, at, base + start if start < limit else t.bad, size if start < limit else min(size, 1 << 30))
+        _IOV.pack_into(
+            out, at, base + start if start < limit else t.bad, size if start < limit else min(size, 1 << 30)
+        )
     return t.place(bytes(out))
 
 

@@ -6,17 +6,35 @@ import os
 from _struct import Struct
 
 from polyvm.user.hostabi import STAT_BYTES, open_flags_to_host, stat_to_generic
-from polyvm.user.paths import AT_FDCWD, AT_EMPTY_PATH, signed
+from polyvm.user.paths import AT_EMPTY_PATH, AT_FDCWD, signed
 from polyvm.user.thread import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from polyvm.user.thread import Thread
 
-EPERM, ENOENT, EBADF, EACCES, EFAULT, ENOTDIR, EINVAL, ERANGE, EXDEV, EROFS = 1, 2, 9, 13, 14, 20, 22, 34, 18, 30
+EPERM, ENOENT, EBADF, EACCES, EFAULT, ENOTDIR, EINVAL, ERANGE, EXDEV, EROFS = (
+    1,
+    2,
+    9,
+    13,
+    14,
+    20,
+    22,
+    34,
+    18,
+    30,
+)
 E2BIG, ELOOP = 7, 40
 AT_SYMLINK_NOFOLLOW = 0x100
-O_ACCMODE, O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW_GENERIC, O_CLOEXEC = 3, 0o100, 0o200, 0o1000, 0x20000, 0o2000000
+O_ACCMODE, O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW_GENERIC, O_CLOEXEC = (
+    3,
+    0o100,
+    0o200,
+    0o1000,
+    0x20000,
+    0o2000000,
+)
 O_PATH_GENERIC, O_TMPFILE_BIT = 0o10000000, 0o20000000
 _U64 = Struct("<Q")
 _HOW = Struct("<QQQ")

@@ -37,7 +37,9 @@ def sys_mmap(t: Thread, address: int, size: int, prot: int, flags: int, fd: int,
         return -ENOMEM
     if prot & PROT_GROWS or prot & ~(PROT_KNOWN | PROT_SEM):
         return -EINVAL
-    if prot & 4 and t.process.personality & 0x0400000:  # READ_IMPLIES_EXEC has no say on what is executable already
+    if (
+        prot & 4 and t.process.personality & 0x0400000
+    ):  # READ_IMPLIES_EXEC has no say on what is executable already
         prot |= 1
     host_fd, name = -1, ""
     if not flags & MAP_ANONYMOUS:
@@ -89,7 +91,9 @@ def sys_mprotect(t: Thread, address: int, size: int, prot: int, *_: int) -> int:
     return 0
 
 
-def sys_mremap(t: Thread, address: int, size: int, new_size: int, flags: int, new_address: int, *_: int) -> int:
+def sys_mremap(
+    t: Thread, address: int, size: int, new_size: int, flags: int, new_address: int, *_: int
+) -> int:
     """mremap."""
     try:
         return t.space.remap(address, size, new_size, flags=flags, to=new_address)
@@ -142,7 +146,9 @@ def sys_mlock2(t: Thread, address: int, size: int, flags: int, *_: int) -> int:
 def sys_munlock(t: Thread, address: int, size: int, *_: int) -> int:
     """munlock."""
     start = address & ~4095
-    return t.process.plain_syscall("munlock", _mapped(t, start, size + address - start), size + address - start)
+    return t.process.plain_syscall(
+        "munlock", _mapped(t, start, size + address - start), size + address - start
+    )
 
 
 def sys_mlockall(t: Thread, flags: int, *_: int) -> int:

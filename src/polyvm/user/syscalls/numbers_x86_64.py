@@ -1,4 +1,4 @@
-"""System call numbers of an x86-64 host (arch/x86/entry/syscalls/syscall_64.tbl), for the calls that asm-generic has."""
+"""System call numbers of an x86-64 host (arch/x86/entry/syscalls/syscall_64.tbl): those that asm-generic has too."""
 
 # fmt: off
 NUMBERS = {

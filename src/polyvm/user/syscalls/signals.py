@@ -100,31 +100,13 @@ def sys_rt_sigsuspend(t: Thread, mask: int, size: int, *_: int) -> int:
         return -EINVAL
     value = t.space.read_u64(mask) & ~UNCATCHABLE
     t.lend_mask(value)
-    if any(not value >> signo - 1 & 1 for signo, _ in t.pending):
+    if signals.deliverable(t, value):
         return -EINTR
     here = t.place((value & ~UNBLOCKABLE).to_bytes(8, "little"))
     while True:
-        result = t.host(t.process.numbers["rt_sigsuspend"], here, 8)
-        signals.collect(t)
-        t.cpu.clear_stop()
-        if t.ending or _deliverable(t, value):
+        t.host(t.process.numbers["rt_sigsuspend"], here, 8)
+        if signals.must_return(t):
             return -EINTR
-        if result == -signals.EINTR or result == signals.ERESTARTNOINTR or result == signals.ERESTARTSYS:
-            if t.process.world.closed:
-                t.process.world.wait()
-
-
-def _deliverable(t: Thread, mask: int) -> bool:
-    """Whether something pending has a handler, or ends or stops the process."""
-    table = t.process.actions.table
-    for signo, _ in t.pending:
-        if mask >> signo - 1 & 1:
-            continue
-        handler = table[signo].handler
-        if handler == signals.SIG_IGN or (handler == signals.SIG_DFL and signo in signals.IGNORED_BY_DEFAULT):
-            continue
-        return True
-    return False
 
 
 def sys_rt_sigtimedwait(t: Thread, mask: int, info: int, timeout: int, size: int, *_: int) -> int:
@@ -196,29 +178,36 @@ def sys_tgkill(t: Thread, pid: int, tid: int, signo: int, *_: int) -> int:
     return t.host(t.process.numbers["tgkill"], pid, tid, signo)
 
 
-def _kick_in_disguise(t: Thread, info: int) -> bool:
-    """Whether a guest forges our own kick, which would be lost."""
-    return t.process.is_kick(t.space.read(info, 128)[:128])
+KICK, SI_QUEUE = signals.KICK, signals.SI_QUEUE
+
+
+def _kick_in_disguise(t: Thread, signo: int, info: int) -> bool:
+    """Whether a guest sends what the engine would take for its own kick: this signal with a thread state's address."""
+    if signed(signo) != KICK:
+        return False
+    data = t.space.read(info, 128)
+    value = int.from_bytes(data[24:32], "little")
+    return signals.info_code(data) == SI_QUEUE and any(
+        value == other.cpu.st for other in t.process.world.threads
+    )
 
 
 def sys_rt_sigqueueinfo(t: Thread, pid: int, signo: int, info: int, *_: int) -> int:
     """rt_sigqueueinfo."""
-    if _kick_in_disguise(t, info):
+    if _kick_in_disguise(t, signo, info):
         return -EPERM
     return t.host(t.process.numbers["rt_sigqueueinfo"], pid, signo, t.pointer(info))
 
 
 def sys_rt_tgsigqueueinfo(t: Thread, pid: int, tid: int, signo: int, info: int, *_: int) -> int:
     """rt_tgsigqueueinfo."""
-    if _kick_in_disguise(t, info):
+    if _kick_in_disguise(t, signo, info):
         return -EPERM
     return t.host(t.process.numbers["rt_tgsigqueueinfo"], pid, tid, signo, t.pointer(info))
 
 
 def sys_pidfd_send_signal(t: Thread, pidfd: int, signo: int, info: int, flags: int, *_: int) -> int:
     """pidfd_send_signal."""
-    if info and _kick_in_disguise(t, info):
+    if info and _kick_in_disguise(t, signo, info):
         return -EPERM
     return t.host(t.process.numbers["pidfd_send_signal"], pidfd, signo, t.pointer(info), flags)
-
-

@@ -16,10 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Types of arguments. Pointers: in, out, inout and str (memory of the guest), path and lpath (a file name; lpath does
-# not follow a last symbolic link; `at` before it is the directory; at_flags and at_follow have AT_SYMLINK_NOFOLLOW and
-# AT_SYMLINK_FOLLOW), ptr (of no one meaning: the Python function knows). Descriptors: fd, at. The rest are numbers,
-# printed in their own way: int uint long size off hex mode sig clock pid open_flags prot map_flags.
+# Types of arguments. Pointers: in, out, inout and str (memory of the guest); path and lpath are names of files (lpath
+# does not follow a last symbolic link, name is resolved by the Python function; `at` before it is the directory;
+# at_flags and at_follow carry AT_SYMLINK_NOFOLLOW and AT_SYMLINK_FOLLOW); ptr means what the Python function makes of
+# it. Descriptors: fd, at. The rest are numbers, each printed in its own way.
 DECLARATIONS = """
 io_setup !ENOSYS nr:uint ctx:ptr
 io_destroy !ENOSYS ctx:hex
@@ -82,8 +82,8 @@ fchmodat pass dirfd:at path:path mode:mode
 fchmodat2 pass dirfd:at path:path mode:mode flags:at_flags
 fchownat pass dirfd:at path:path uid:int gid:int flags:at_flags
 fchown pass fd:fd uid:int gid:int
-openat files/s dirfd:at path:ptr flags:open_flags mode:mode
-openat2 files/s dirfd:at path:ptr how:ptr size:size
+openat files/s dirfd:at path:name flags:open_flags mode:mode
+openat2 files/s dirfd:at path:name how:ptr size:size
 close descriptors fd:fd
 close_range descriptors first:uint last:uint flags:hex
 vhangup !EPERM
@@ -109,10 +109,10 @@ signalfd4 poll fd:int mask:ptr size:size flags:hex
 vmsplice descriptors/s fd:fd iov:ptr count:size flags:hex
 splice pass/s in:fd in_offset:inout out:fd out_offset:inout size:size flags:hex
 tee pass/s in:fd out:fd size:size flags:hex
-readlinkat files dirfd:at path:ptr buf:out size:size
-newfstatat files dirfd:at path:ptr buf:out flags:at_flags
+readlinkat files dirfd:at path:name buf:out size:size
+newfstatat files dirfd:at path:name buf:out flags:at_flags
 fstat files fd:fd buf:out
-statx files dirfd:at path:ptr flags:at_flags mask:hex buf:out
+statx files dirfd:at path:name flags:at_flags mask:hex buf:out
 sync pass
 fsync pass fd:fd
 fdatasync pass fd:fd
@@ -121,7 +121,7 @@ syncfs pass fd:fd
 timerfd_create pass clock:clock flags:hex
 timerfd_settime pass fd:fd flags:hex new:in old:out
 timerfd_gettime pass fd:fd value:out
-utimensat files dirfd:at path:ptr times:in flags:at_flags
+utimensat files dirfd:at path:name times:in flags:at_flags
 acct !EPERM path:str
 capget pass header:inout data:out
 capset pass header:inout data:in
@@ -138,8 +138,8 @@ futex_wait !ENOSYS
 futex_requeue !ENOSYS
 set_robust_list futex head:hex size:size
 get_robust_list futex pid:pid head:out size:out
-nanosleep time/b request:in remaining:out
-clock_nanosleep time/b clock:clock flags:hex request:in remaining:out
+nanosleep time request:in remaining:out
+clock_nanosleep time clock:clock flags:hex request:in remaining:out
 getitimer pass which:int value:out
 setitimer pass which:int new:in old:out
 kexec_load !EPERM
@@ -268,8 +268,8 @@ request_key !ENOSYS
 keyctl !ENOSYS
 clone process flags:hex stack:hex a:hex b:hex c:hex
 clone3 process args:ptr size:size
-execve process path:ptr argv:ptr envp:ptr
-execveat process dirfd:at path:ptr argv:ptr envp:ptr flags:hex
+execve process path:name argv:ptr envp:ptr
+execveat process dirfd:at path:name argv:ptr envp:ptr flags:hex
 mmap memory address:hex size:size prot:prot flags:map_flags fd:int offset:off
 fadvise64 pass fd:fd offset:off size:off advice:int
 swapon !EPERM path:str flags:hex

@@ -1,0 +1,179 @@
+"""Fills the site with what the sources know, so that nothing is written twice: instructions, options, error codes.
+
+A line "<!-- generated: NAME -->" of a page is replaced by the text of the function NAME. A navigation entry
+that is a folder gets its pages. It writes no file.
+"""
+
+from __future__ import annotations
+
+import html
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent
+MARK = re.compile(r"<!-- generated: (\w+)(?: (\S+))? -->")
+
+
+def on_config(config: Any) -> Any:
+    """Replace folders in the navigation by their pages, the index first."""
+    config.nav = [_expand(entry) for entry in config.nav]
+    return config
+
+
+def _expand(entry: Any) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    ((title, target),) = entry.items()
+    if isinstance(target, list):
+        return {title: [_expand(item) for item in target]}
+    if target.endswith("/"):
+        pages = sorted(path for path in (DOCS / target).glob("*.md") if path.name != "index.md")
+        return {title: [f"{target}index.md", *({_title(path): f"{target}{path.name}"} for path in pages)]}
+    return entry
+
+
+def _title(page: Path) -> str:
+    return page.read_text().split("\n", 1)[0].removeprefix("# ")
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put generated text where a page asks for it."""
+    return MARK.sub(lambda found: GENERATORS[found[1]](*filter(None, [found[2]])), markdown)
+
+
+def _cell(text: str) -> str:
+    return html.escape(text, quote=False).replace("|", "&#124;")
+
+
+def _code(text: str) -> str:
+    return f"<code>{_cell(text)}</code>" if text else ""
+
+
+# ---------------------------------------------------------------------------- errors
+def errors() -> str:
+    """The table of error codes."""
+    from polyvm.errors import CODES
+
+    rows = ["| code | exit status | meaning |", "|---|---|---|"]
+    rows += [f"| [{code}]({code}.md) | {info.exit_status} | {info.summary} |" for code, info in CODES.items()]
+    return "\n".join(rows)
+
+
+def decisions() -> str:
+    """The list of decisions."""
+    pages = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.name != "index.md")
+    return "\n".join(f"- [{_title(page)}]({page.name})" for page in pages)
+
+
+# ---------------------------------------------------------------------------- instructions
+def riscv64() -> str:
+    """Every instruction of the riscv64 specification, by extension."""
+    from polyvm.isa.riscv64 import load
+
+    isa = load()
+    text = []
+    for extension in isa.extensions:
+        insns = [insn for insn in isa.insns if insn.extension is extension]
+        text += ["", f"## {extension.name} {extension.version}: {extension.title}", ""]
+        text += [f"{len(insns)} instructions.", "", "| instruction | encoding | meaning |", "|---|---|---|"]
+        for insn in insns:
+            meaning = " ".join(insn.doc.split())
+            text.append(f"| {_code(insn.text)} | {_code(insn.encoding.text)} | {_cell(meaning)} |")
+    text += ["", "## Registers", "", "| file | bits | registers |", "|---|---|---|"]
+    for file in isa.files.values():
+        names = ", ".join(f"{file.name}{number} = {name}" for number, name in enumerate(file.names))
+        text.append(f"| {_code(file.name)} | {file.bits} | {_cell(names)} |")
+    text += ["", "## Pseudo-instructions", "", "| written | stands for |", "|---|---|"]
+    text += [f"| {_code(short)} | {_code(long)} |" for short, long in isa.aliases]
+    return "\n".join(text)
+
+
+def ops(name: str) -> str:
+    """The trace of a riscv64 instruction that has one shape."""
+    from polyvm.debug import optext
+    from polyvm.isa.riscv64 import load
+
+    isa = load()
+    (insn,) = (insn for insn in isa.insns if insn.name == name)
+    (shape,) = insn.shapes()
+    return "\n".join(optext.lines(isa.trace(insn, shape)))
+
+
+# ---------------------------------------------------------------------------- command line
+def cli() -> str:
+    """Every command, as its --help says it."""
+    from polyvm.cli import main, options
+
+    text = ["```text", main.help_text().rstrip(), "```"]
+    for name in main.COMMANDS:
+        text += [
+            "",
+            f"## polyvm {name}",
+            "",
+            "```text",
+            options.help_text(main.load(name).COMMAND).rstrip(),
+            "```",
+        ]
+    later = ", ".join(f"`polyvm {name}`" for name in main.LATER)
+    text += [
+        "",
+        "## Not there yet",
+        "",
+        f"{later} are part of the design and are refused by name until they exist.",
+    ]
+    return "\n".join(text)
+
+
+# ---------------------------------------------------------------------------- Python
+def python() -> str:
+    """Every public name of polyvm: signature, docstring, and the public members of its classes."""
+    import polyvm
+
+    text: list[str] = []
+    for name in polyvm.__all__:
+        if name != "__version__":
+            text += _document(f"polyvm.{name}", getattr(polyvm, name), "##")
+    return "\n".join(text)
+
+
+def _document(name: str, value: Any, heading: str) -> list[str]:
+    text = ["", f"{heading} `{name}`", ""]
+    doc = inspect.getdoc(value) or ""
+    if isinstance(value, property):
+        return [*text, "*property*", "", doc]
+    if callable(value):
+        text += ["```python", _signature(name.rpartition(".")[2], value), "```", ""]
+    text.append(doc)
+    if isinstance(value, type):
+        for member, inner in vars(value).items():
+            public = not member.startswith("_") and (isinstance(inner, property) or inspect.isfunction(inner))
+            if public and inspect.getdoc(inner):
+                text += _document(f"{name.rpartition('.')[2]}.{member}", inner, heading + "#")
+    return text
+
+
+def _signature(name: str, value: Any) -> str:
+    try:
+        signature = inspect.signature(value)
+    except ValueError:
+        return f"{name}(...)"
+    shown = str(signature).replace("'", "")
+    if len(name + shown) <= 100:
+        return name + shown
+    parts = [str(parameter).replace("'", "") for parameter in signature.parameters.values()]
+    for position, parameter in enumerate(signature.parameters.values()):
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            parts.insert(position, "*")
+            break
+    result = (
+        "" if signature.return_annotation is inspect.Signature.empty else f" -> {signature.return_annotation}"
+    )
+    return f"{name}(\n    " + ",\n    ".join(parts) + f",\n){result.replace(chr(39), '')}"
+
+
+GENERATORS: dict[str, Callable[..., str]] = {
+    generator.__name__: generator for generator in (errors, decisions, riscv64, ops, cli, python)
+}

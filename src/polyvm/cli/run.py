@@ -1,0 +1,268 @@
+"""`polyvm run`: a foreign program in this process, from its options to our exit status.
+
+On the warm path, so heavy things are imported where they are needed. Standard input, output and error belong to the
+guest; what is told about it goes to standard error only as long as that is still the one we were given.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from polyvm.cli import options
+from polyvm.cli.runoptions import COMMAND, check
+from polyvm.errors import PolyvmError, from_oserror
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from polyvm.cli.options import Values
+    from polyvm.user.process import Process
+    from polyvm.user.result import Result
+    from polyvm.user.thread import Thread
+
+TIMEOUT_STATUS = 124
+GUEST = "riscv64"  # the only one so far; the loader refuses programs of others by name
+
+
+def main(words: Sequence[str], *, leave: bool) -> int:
+    """Run one command line; the exit status. With `leave`, this process is ours to end: at once, or by a signal."""
+    try:
+        status, signal = _main(words)
+    except KeyboardInterrupt:
+        if not leave:
+            raise
+        status, signal = 130, 2
+    if not leave:
+        return status
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if signal is not None:
+        from polyvm.user.process import die
+
+        die(signal)
+    # Not sys.exit: there is nothing to tear down that the kernel does not take back faster.
+    os._exit(status)
+
+
+def _main(words: Sequence[str]) -> tuple[int, int | None]:
+    """The exit status, and the signal that ended the guest where one did."""
+    values = options.Values()
+    run = None
+    try:
+        options.parse(COMMAND, words, dict(os.environ), values)
+        if values.help:
+            sys.stdout.write(options.help_text(COMMAND))
+            return 0, None
+        run = Run(values)
+        run.start()
+    except PolyvmError as error:
+        if run is None:
+            values.json = options.wants_json(COMMAND, words)
+            run = Run(values)
+            run.argv = list(words)
+        return run.finish(None, error)
+    return run.go()
+
+
+def _tell(error: BaseException, json: bool, debug: bool) -> int:
+    from polyvm.cli.failure import report
+
+    return report(error, json=json, debug=debug, run=True)
+
+
+class Run:
+    """One run: what was asked for, and what is to be told about it."""
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+        self.argv = list(values.arguments)
+        self.program: str = self.argv[0] if self.argv else ""
+        self.result_fd = -1
+        self.environment: list[bytes] = []
+        self.pid = os.getpid()
+        self.errors_at = _identity(2)
+        self.engine: Any = None
+
+    def start(self) -> None:
+        """Check and open what the options name, the result file first. Raises PVM-USAGE."""
+        values = self.values
+        if values.result_file is not None:
+            self.result_fd = _open_result(values.result_file)
+        check(values)
+        self.environment = _environment(values)
+        if values.argv0 is not None:
+            self.argv[0] = values.argv0
+
+    def go(self) -> tuple[int, int | None]:
+        """Run; the exit status and the signal that ended the guest, where one did."""
+        result: Result | None = None
+        error: BaseException | None = None
+        try:
+            result = self._run()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as raised:
+            error = raised
+        return self.finish(result, error)
+
+    def finish(self, result: Result | None, error: BaseException | None) -> tuple[int, int | None]:
+        """Tell what is to be told; the exit status and the signal."""
+        values = self.values
+        status, signal = 0, None
+        if error is not None:
+            from polyvm import errors
+
+            error = errors.from_exception(error)
+            status = errors.exit_status(error)
+        elif result is not None and result.kind == "signaled":
+            signal = result.signal or 0
+            status = 128 + signal
+        elif result is not None:
+            status = TIMEOUT_STATUS if result.kind == "timeout" else (result.status or 0) & 0xFF
+        if values.result_file is not None and self.result_fd < 0 and error is not None:
+            try:  # the options could not be taken apart: the document says so as well
+                self.result_fd = _open_result(values.result_file)
+            except PolyvmError:
+                pass  # that it cannot be written may be the very error
+        if self.result_fd >= 0 or values.stats:
+            self._report(result, error)
+        if error is not None and values.errors == "stderr":
+            _tell(error, values.json, values.debug)
+        return status, signal
+
+    def _run(self) -> Result:
+        from polyvm.engine.executor import Engine
+        from polyvm.user import process
+
+        values = self.values
+        self.engine = engine = Engine(GUEST, tier=values.tier, progress=self._progress())
+        return process.run(
+            os.fsencode(self.program),
+            [os.fsencode(word) for word in self.argv],
+            self.environment,
+            engine=engine,
+            sysroot=_bytes(values.sysroot),
+            root=_bytes(values.root),
+            binds=[(os.fsencode(host), os.fsencode(inside), readonly) for host, inside, readonly in values.bind],
+            cwd=_bytes(values.cwd),
+            timeout=values.timeout,
+            strace=values.strace,
+            report=self.result_fd >= 0 or values.stats,
+            prepare=self._prepare,
+        )
+
+    def _progress(self) -> Callable[[str], None] | None:
+        """What is told when the user has to wait. It is not kept from logs: a pause of seconds wants its reason."""
+        if self.values.quiet or self.errors_at is None:
+            return None
+
+        def say(text: str) -> None:
+            os.write(2, text.encode() + b"\n")
+
+        return say
+
+    def _prepare(self, process: Process) -> None:
+        """Called before the program starts."""
+        if self.result_fd >= 0:
+            self.result_fd = process.hide(self.result_fd)
+        if self.values.memory is not None:
+            process.space.memory_limit = self.values.memory
+        process.on_crash = self._crashed
+
+    def _crashed(self, thread: Thread, signo: int, info: bytes) -> None:
+        """The guest is about to die of a signal; only its first process tells how it was."""
+        if os.getpid() != self.pid or _identity(2) != self.errors_at:
+            return
+        from polyvm.debug import crash
+
+        if signo in crash.FATAL:
+            from polyvm.cli.rundocument import tell
+
+            tell(crash.report(thread, signo, info, GUEST))
+
+    def _report(self, result: Result | None, error: BaseException | None) -> None:
+        """The result file and --stats."""
+        from polyvm.cli import rundocument
+
+        document = rundocument.empty(self.program, self.argv)
+        document["guest"] = GUEST
+        document["tier"] = self.values.tier
+        document["backend"], document["accel"] = self.values.backend, self.values.accel
+        if self.engine is not None:
+            rundocument.merge_engine(document, self.engine.stats())
+        if result is not None:
+            rundocument.merge(document, result.to_json())
+        if error is not None:
+            rundocument.failed(document, error)
+        if self.result_fd >= 0:
+            try:
+                rundocument.write(self.result_fd, document)
+            except OSError as trouble:
+                _tell(from_oserror(trouble, "Cannot write the result file"), self.values.json, False)
+        if self.values.stats and _identity(2) == self.errors_at:
+            rundocument.tell(rundocument.stats(document))
+
+
+def _bytes(path: str | None) -> bytes | None:
+    return None if path is None else os.fsencode(path)
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    """Which file a descriptor is, to notice when a guest has put another in its place."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _open_result(where: int | str) -> int:
+    """A descriptor for the result file, now: a path that cannot be written is better known before than after."""
+    try:
+        if isinstance(where, int):
+            os.fstat(where)
+            if where <= 2:
+                return os.dup(where)
+            os.set_inheritable(where, False)
+            return where
+        return os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        name = f"fd:{where}" if isinstance(where, int) else where
+        raise _usage(error, f"Cannot write the result file {name}") from error
+
+
+def _environment(values: Values) -> list[bytes]:
+    """The guest's environment, as NAME=VALUE."""
+    if values.environ is not None:
+        return _read_environment(values.environ)
+    removed = [os.fsencode(name) for name in values.unset_env]
+    changed = {os.fsencode(name): os.fsencode(value) for name, value in values.env}
+    kept = {name: value for name, value in os.environb.items() if name not in removed}
+    kept.update(changed)
+    return [name + b"=" + value for name, value in kept.items()]
+
+
+def _read_environment(where: int | str) -> list[bytes]:
+    """The variables of --environ: each ended by a zero byte, as in /proc/PID/environ."""
+    name = f"fd:{where}" if isinstance(where, int) else where
+    try:
+        with open(where, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise _usage(error, f"Cannot read the environment from {name}") from error
+    found = [entry for entry in data.split(b"\0") if entry]
+    for entry in found:
+        if b"=" not in entry:
+            raise options.usage(COMMAND, f"--environ {name} has an entry without '=': {os.fsdecode(entry[:40])!r}.")
+    return found
+
+
+def _usage(error: OSError, what: str) -> PolyvmError:
+    """A file that polyvm's own options name: that it cannot be used is no statement about the program (126, 127)."""
+    found = from_oserror(error, what)
+    made = PolyvmError("PVM-USAGE", found.message, **found.context)
+    made.__cause__ = error
+    return made

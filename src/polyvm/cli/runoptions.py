@@ -1,0 +1,166 @@
+"""The options of `polyvm run`, and how their values are read. What cannot be done yet is refused by name, here."""
+
+from __future__ import annotations
+
+from polyvm.cli.options import DEBUG, FILE, FOLDER, Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from polyvm.cli.options import Values
+
+TIERS = ("auto", "golden", "interpreter", "region")
+_BASELINE = "--tier interpreter runs cold code and --tier region hot code; auto chooses."
+_ACCEL = "--accel jit runs every guest on every host; see polyvm doctor."
+
+
+def seconds(text: str) -> float:
+    """A length of time: 1.5, 30s, 500ms, 2m, 1h."""
+    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)):
+        if text.endswith(unit):
+            break
+    try:
+        value = float(text.removesuffix(unit)) * factor
+    except ValueError:
+        raise ValueError("is no length of time; times look like 30, 1.5, 500ms or 2m") from None
+    if not 0 < value < 1e9:
+        raise ValueError("is no length of time that can be waited for")
+    return value
+
+
+def size(text: str) -> int:
+    """A number of bytes: 4096, 512K, 256M, 2G; powers of 1024."""
+    number = text.upper().removesuffix("B").removesuffix("I")
+    shift = {"K": 10, "M": 20, "G": 30, "T": 40}.get(number[-1:], 0)
+    try:
+        value = int(number[:-1] if shift else number) << shift
+    except ValueError:
+        raise ValueError("is no size; sizes look like 4096, 512K, 256M or 2G") from None
+    if not 0 < value < 1 << 63:
+        raise ValueError("is no size that memory can have")
+    return value
+
+
+def variable(text: str) -> tuple[str, str]:
+    """NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not name or not equals or "\0" in text:
+        raise ValueError("is not NAME=VALUE")
+    return name, value
+
+
+def bind(text: str) -> tuple[str, str, bool]:
+    """HOST[:GUEST][:ro] as (host, guest, read-only)."""
+    parts = text.split(":")
+    readonly = parts[-1] == "ro" and len(parts) > 1
+    if readonly:
+        parts.pop()
+    if len(parts) > 2 or not parts[0]:
+        raise ValueError("is not HOST, HOST:GUEST or HOST:GUEST:ro")
+    guest = parts[1] if len(parts) == 2 else parts[0]
+    if not guest.startswith("/"):
+        raise ValueError(f"names the guest's path {guest!r}, which must begin with /")
+    return parts[0], guest, readonly
+
+
+def destination(text: str) -> int | str:
+    """A file's path, or fd:N for an open descriptor."""
+    if not text.startswith("fd:"):
+        if not text:
+            raise ValueError("is neither a path nor fd:N")
+        return text
+    number = text[3:]
+    if not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise ValueError("is no descriptor; one looks like fd:3")
+    return int(number)
+
+
+_PLACE = "Where the program finds files"
+_WORLD = "What the program is given"
+_HOW = "How it is run"
+_TELL = "What is told about it"
+_CALLER = "For programs that start polyvm"
+
+COMMAND = Command(
+    "run",
+    usage=("[OPTIONS] PROGRAM [ARGS...]",),
+    about="""
+Runs a Linux program built for another processor, in this process: it has this terminal, these files and this user, and
+its exit status is that of polyvm. Options of polyvm stand before PROGRAM; everything behind it belongs to the program.
+
+The first run ever compiles the interpreter, which takes some seconds. What a program's hot loops are compiled to is
+kept as well, so a second run compiles nothing.
+""",
+    arguments=(
+        ("PROGRAM", "The program's file: static, static-PIE, or dynamic with --sysroot or --root."),
+        ("ARGS", "The program's own arguments."),
+    ),
+    examples=(
+        ("A static program", "polyvm run ./hello-riscv64 its arguments"),
+        ("A dynamic one, with libraries from a cross toolchain", "polyvm run --sysroot /usr/riscv64-linux-gnu ./program"),
+        ("One from another system's files, which sees nothing else", "polyvm run --root ./rootfs --bind /tmp /bin/sh"),
+        ("See what was executed and how long it took", "polyvm run --stats ./program"),
+        ("At most ten seconds and 256 MiB", "polyvm run --timeout 10 --memory 256M ./program"),
+    ),
+    options=(
+        Option("--sysroot", "DIR", "Take the dynamic linker and libraries from DIR, all other files from this system.",
+               env="POLYVM_SYSROOT", group=_PLACE, complete=FOLDER),
+        Option("--root", "DIR", "Show the program nothing but DIR; PROGRAM is a path in it.", group=_PLACE,
+               complete=FOLDER),
+        Option("--bind", "HOST[:GUEST][:ro]", "With --root: show HOST as well, at GUEST, read-only with :ro.",
+               convert=bind, many=True, group=_PLACE, complete=FOLDER),
+        Option("--cwd", "DIR", "Start the program in DIR.", group=_PLACE, complete=FOLDER),
+        Option("--argv0", "NAME", "What the program is told as its own name, instead of PROGRAM.", group=_WORLD),
+        Option("--env", "NAME=VALUE", "Set an environment variable.", convert=variable, many=True, group=_WORLD),
+        Option("--unset-env", "NAME", "Remove an environment variable.", many=True, group=_WORLD),
+        Option("--memory", "SIZE", "At most SIZE bytes of memory; more is ENOMEM.", convert=size, group=_WORLD),
+        Option("--timeout", "TIME", "End the program after TIME (1.5, 500ms, 2m), with exit status 124.",
+               convert=seconds, group=_WORLD),
+        Option("--tier", "TIER", "How code is executed: by the golden evaluator, the interpreter, the optimising "
+               "compiler, or whatever pays.", choices=TIERS, planned={"baseline": _BASELINE}, default="auto",
+               group=_HOW),
+        Option("--backend", "BACKEND", "Which compiler is used.", choices=("llvm",), default="llvm", group=_HOW,
+               planned={"cranelift": "--backend llvm is the default."}),
+        Option("--accel", "ACCEL", "Who executes.", choices=("jit",), default="jit", group=_HOW,
+               planned=dict.fromkeys(("kvm", "hvf", "whp"), _ACCEL)),
+        Option("--stats", "", "Print a summary on standard error at the end.", group=_TELL),
+        Option("--strace", "", "Print each system call on standard error.", group=_TELL),
+        Option("--quiet", "", "Say nothing about what is being compiled.", group=_TELL),
+        Option("--result-file", "FILE", "Write a polyvm.run/1 document to FILE, or to a descriptor as fd:N; also when "
+               "the program fails or dies.", convert=destination, group=_CALLER, complete=FILE),
+        Option("--json", "", "Print an error of polyvm itself as JSON, alone on standard error.", group=_CALLER),
+        Option("--environ", "FILE", "Take the whole environment from FILE or fd:N, as NAME=VALUE, each ended by a zero "
+               "byte.", convert=destination, group=_CALLER, complete=FILE),
+        Option("--errors", "WHERE", "Where an error of polyvm itself is told.", choices=("stderr", "result-file"),
+               default="stderr", group=_CALLER),
+        DEBUG,
+        Option("--core", "FILE", later="On a crash, registers, backtrace, mapping and code go to standard error."),
+        Option("--gdb", "PORT", later="polyvm.Emulator stops at any address and steps from Python."),
+        Option("--profile-out", "FILE", later="Compiled code is kept in the cache without it."),
+        Option("--profile-in", "FILE", later="Compiled code is kept in the cache without it."),
+        Option("--aslr", later="Addresses are the same in every run."),
+        Option("--exact-exclusives", later="LR/SC compare values, as documented in docs/decisions."),
+    ),
+    stops=True,
+    takes=(1, None),
+    complete=FILE,
+)  # fmt: skip
+
+
+def check(values: Values) -> None:
+    """Refuse options that contradict each other. Raises PVM-USAGE."""
+    from polyvm.cli.options import usage
+
+    if values.bind and values.root is None:
+        raise usage(
+            COMMAND,
+            "--bind adds to what --root shows, and there is no --root.",
+            "Without --root the program sees all files of this system.",
+        )
+    if values.root is not None and values.sysroot is not None:
+        if "sysroot" in values.given:
+            raise usage(COMMAND, "--sysroot and --root are two ways to find files; use one.")
+        values.sysroot = None  # only a default, from the environment
+    if values.errors == "result-file" and values.result_file is None:
+        raise usage(COMMAND, "--errors result-file needs a --result-file.")
+    if values.environ is not None and (values.env or values.unset_env):
+        raise usage(COMMAND, "--environ gives the whole environment; --env and --unset-env change the caller's.")

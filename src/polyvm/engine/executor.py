@@ -1,0 +1,263 @@
+"""The engine as the layers above see it: threads of a guest that run until something outside must be done.
+
+Joins the tiers. What leaves native code for the engine's own sake (a hot loop, an instruction only the golden
+evaluator does, a flush) is dealt with here and never seen above. It refuses tiers that do not exist, by name.
+"""
+
+from __future__ import annotations
+
+from polyvm.engine import cachedir, fault, interpreter_image, layout
+from polyvm.engine.cpu import Cpu
+from polyvm.engine.guest import Guest
+from polyvm.engine.layout import FLUSH, GOLDEN, HOT, ST
+from polyvm.engine.native import Native
+from polyvm.errors import PolyvmError
+from polyvm.memory import host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from polyvm.engine.goldenstep import Stepper
+    from polyvm.engine.units import Units
+    from polyvm.engine.workers import Compilers, Job
+    from polyvm.memory.space import AddressSpace
+
+TIERS = ("auto", "golden", "interpreter", "region")
+PLANNED = ("baseline",)
+COUNTERS = 4096 + 1
+NEVER = 0xFFFF_FFFF
+HOT_AFTER = 4096
+"""Backward or dynamic jumps to a place before its region is compiled: some 0.1 ms of tier 0."""
+MAX_TRIES = 4
+MAX_TARGETS = 64
+_HOT_PC, _UNITS, _LOG_NEXT = ST["hot_pc"] >> 3, ST["units"] >> 3, ST["log_next"] >> 2
+
+_natives: dict[str, tuple[Native, str, bool]] = {}
+
+
+class GuestCpu(Cpu):
+    """A guest thread whose run() comes back only for what its caller must do."""
+
+    def __init__(self, engine: Engine, space: AddressSpace) -> None:
+        super().__init__(engine.native, space, engine.guest.places)
+        self.engine = engine
+        self.space = space
+        self._stepper: Stepper | None = None
+        self.counter_block = host.mmap(0, 4 * 8192, host.PROT_READ | host.PROT_WRITE, host.MAP_PRIVATE | host.MAP_ANONYMOUS)
+        self.hot_cells = host.view(self.counter_block, 4 * 8192).cast("I")
+        self.counters = self.counter_block
+        self.hot_cells[:] = _pattern(engine.threshold)
+        self.golden = engine.tier == "golden"
+
+    def close(self) -> None:
+        """Give the state's memory back."""
+        if self.st:
+            self.hot_cells.release()
+            host.munmap(self.counter_block, 4 * 8192)
+        super().close()
+
+    def stepper(self) -> Stepper:
+        """The golden evaluator on this thread."""
+        if self._stepper is None:
+            from polyvm.engine.goldenstep import Stepper
+
+            self._stepper = Stepper(self, self.engine.guest.isa, self.space)
+        return self._stepper
+
+    def run(self) -> int:
+        """Run until a system call, a trap, a fault, a stop, or the end of the budget; the reason."""
+        exits = self.engine.exits
+        while True:
+            reason = self.stepper().run() if self.golden else super().run()
+            exits[reason] += 1
+            if reason == HOT:
+                self.engine.hot(self)
+            elif reason == GOLDEN:
+                self.engine.golden_steps += 1
+                reason = self.stepper().step()
+                if reason:
+                    return reason
+            elif reason == FLUSH:
+                self.space.drop_code()
+            else:
+                return reason
+
+
+class Engine:
+    """Everything that threads of one guest process share.
+
+    guest: its name. tier: one of TIERS. folder: the code cache; None for the usual one, "" for none at all.
+    progress: told a line when something takes longer than a moment. counted: keep instruction counts exact.
+    """
+
+    def __init__(
+        self,
+        guest: str,
+        *,
+        tier: str = "auto",
+        folder: str | None = None,
+        progress: Callable[[str], None] | None = None,
+        counted: bool = False,
+    ) -> None:
+        if tier not in TIERS:
+            later = " yet" if tier in PLANNED else ""
+            raise PolyvmError("PVM-USAGE", f"There is no tier {tier!r}{later}.", hint=f"Tiers: {', '.join(TIERS)}.", tier=tier)
+        self.guest = Guest(guest)
+        self.causes = self.guest.causes
+        self.tier = tier
+        self.counted = counted
+        self.folder = None if folder == "" else cachedir.prepare(folder)
+        self.native, self.key, self.made = _native(guest, self.folder, progress)
+        self.exits = [0] * len(layout.REASONS)
+        self.golden_steps = 0
+        self.precise = False
+        self.space: AddressSpace | None = None
+        self.units: Units | None = None
+        self.compilers: Compilers | None = None
+        self.pending: set[int] = set()
+        self.tries: dict[int, int] = {}
+        self.seen: dict[int, dict[int, int]] = {}
+        self.hide: Callable[[int], int] = _same
+        self.block: Callable[[], None] = _nothing
+        self.threshold = NEVER
+        if tier in ("auto", "region") and self.folder is not None and not counted:
+            from polyvm.engine.units import Units
+
+            self.units = Units(self.native, self.folder, self.key)
+            self.threshold = HOT_AFTER
+        self.cpus: list[GuestCpu] = []
+
+    @property
+    def abi(self) -> Any:
+        """The guest's Linux ABI."""
+        return self.guest.abi
+
+    @property
+    def name(self) -> str:
+        """The guest's name."""
+        return self.guest.name
+
+    def thread(self, space: AddressSpace) -> GuestCpu:
+        """A new guest thread in an address space."""
+        self.use_space(space)
+        cpu = GuestCpu(self, space)
+        if self.units is not None:
+            cpu._words[_UNITS] = self.units.table
+        self.cpus.append(cpu)
+        return cpu
+
+    # -- compiled regions
+    def use_space(self, space: AddressSpace) -> None:
+        """The address space whose code is run; units die with the code they were made from."""
+        if space is not self.space:
+            self.space = space
+            if self.units is not None:
+                units = self.units
+                space.on_code_drop(lambda start, end: units.drop(space, start, end))
+
+    def hot(self, cpu: GuestCpu) -> None:
+        """A loop or a callee became hot, or a unit met too many jumps that it did not know."""
+        pc = cpu._words[_HOT_PC]
+        cells = cpu.hot_cells
+        for cell in range(COUNTERS):
+            if not cells[cell]:
+                cells[cell] = self.threshold
+        units = self.units
+        if units is None or self.precise:
+            return
+        self._read_log(cpu)
+        again = pc in units.by_pc
+        if pc in self.pending or self.tries.get(pc, 0) >= MAX_TRIES:
+            return
+        if not again and units.fetch(cpu.space, pc) is not None:
+            return
+        if self.compilers is None:
+            from polyvm.engine.workers import Compilers
+
+            assert self.folder is not None
+            self.compilers = Compilers(self.guest.name, self.folder, self.hide, self.block)
+        from polyvm.engine.workers import Job
+
+        self.pending.add(pc)
+        self.tries[pc] = self.tries.get(pc, 0) + 1
+        space = cpu.space
+        observed = {site: sorted(seen, key=seen.__getitem__, reverse=True)[:MAX_TARGETS] for site, seen in self.seen.items()}
+        self.compilers.submit(Job(pc, observed, lambda address: _page(space, address), self._compiled))
+
+    def _read_log(self, cpu: GuestCpu) -> None:
+        words = cpu._words
+        count = min(cpu._halves[_LOG_NEXT], layout.LOG_ENTRIES)
+        cpu._halves[_LOG_NEXT] = 0
+        at = layout.LOG >> 3
+        for entry in range(count):
+            site, target = words[at + 2 * entry], words[at + 2 * entry + 1]
+            seen = self.seen.setdefault(site, {})
+            seen[target] = seen.get(target, 0) + 1
+
+    def _compiled(self, job: Job, data: bytes | None, cpu_s: float) -> None:
+        """On the compilers' thread: install what came back."""
+        units, space = self.units, self.space
+        self.pending.discard(job.pc)
+        if data is None or units is None or space is None or self.precise:
+            return
+        unit = units.install(space, data)
+        if unit is not None:
+            units.compiled += 1
+            units.compile_s += unit.compile_s
+            units.store(space, job.pc, data)
+
+    def set_precise(self, space: AddressSpace) -> None:
+        """From now on a guest can see its registers at a fault: only code that is exact about them may run."""
+        if self.precise:
+            return
+        self.precise = True
+        if self.units is not None:
+            with space.pause(), space.lock:
+                self.units.drop_all(space)
+
+    def stats(self) -> dict[str, Any]:
+        """Counts so far, as the parts of a polyvm.run/1 document that are the engine's."""
+        units, compilers = self.units, self.compilers
+        return {
+            "units": units.compiled if units else 0,
+            "disk": {"hits": units.hits, "misses": units.misses, "rejected": units.rejected} if units else {},
+            "compile_s": units.compile_s if units else 0.0,
+            "workers_cpu_s": compilers.cpu_s if compilers else 0.0,
+            "compiler": compilers.failed if compilers else "",
+            "exits": {name: n for name, n in zip(layout.REASONS, self.exits, strict=True) if n},
+            "golden_steps": self.golden_steps,
+        }
+
+
+def _same(fd: int) -> int:
+    return fd
+
+
+def _nothing() -> None:
+    """The calling thread's signals are of no concern."""
+
+
+def _page(space: AddressSpace, address: int) -> bytes:
+    """What the guest may execute of a page, up to the first byte that it may not."""
+    region = space.lookup(address)
+    if region is None or not region.prot & 4:
+        return b""
+    try:
+        return space.read(address, min(4096, region.end - address))
+    except PolyvmError:
+        return b""
+
+
+def _pattern(value: int) -> memoryview:
+    return memoryview(value.to_bytes(4, "little") * 8192).cast("I")
+
+
+def _native(guest: str, folder: str | None, progress: Callable[[str], None] | None) -> tuple[Native, str, bool]:
+    found = _natives.get(guest)
+    if found is None:
+        image, key, made = interpreter_image.load(guest, folder, progress, tail=layout.PROCESS_SIZE)
+        found = _natives[guest] = (Native(image), key, made)
+        fault.install()
+    return found

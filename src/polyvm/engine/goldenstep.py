@@ -1,0 +1,176 @@
+"""The golden evaluator at work on a live thread: for `--tier golden`, and for what native code leaves to it.
+
+Slow, and imported only when it is needed. It runs single instructions; system calls and signals are its caller's.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from polyvm.engine import layout
+from polyvm.engine.layout import ST
+from polyvm.ir import golden
+from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.memory import host
+
+if TYPE_CHECKING:
+    from polyvm.engine.cpu import Cpu
+    from polyvm.isa.spec import Isa
+    from polyvm.memory.space import AddressSpace
+
+SIGBUS, SIGSEGV = 7, 11
+
+
+def _signo(reason: str) -> int:
+    return SIGBUS if reason == "beyond the file's end" else SIGSEGV
+
+
+class Fault(Exception):
+    """An access that the guest may not make."""
+
+    def __init__(self, address: int, access: int, signo: int = SIGSEGV) -> None:
+        super().__init__(address, access, signo)
+        self.address = address
+        self.access = access
+        self.signo = signo
+
+
+class CpuState:
+    """A thread's registers as the evaluator wants them: slots, unsigned."""
+
+    def __init__(self, cpu: Cpu, isa: Isa) -> None:
+        self.cpu = cpu
+        self.isa = isa
+        self.layout = isa.state_layout(layout.REGISTERS)
+        self.bytes = host.view(cpu.st, layout.QUEUE)
+
+    def read(self, slot: tuple[str, int]) -> int:
+        """A register."""
+        if slot == FP_FLAGS:
+            return self.cpu.fp_flags
+        if slot == FP_ROUND:
+            return self.cpu.fp_round
+        offset, size = self.layout[slot]
+        return int.from_bytes(self.bytes[offset : offset + size], "little")
+
+    def write(self, slot: tuple[str, int], value: int) -> None:
+        """Set a register."""
+        if slot == FP_FLAGS:
+            self.cpu.fp_flags = value
+        elif slot == FP_ROUND:
+            self.cpu.fp_round = value
+        else:
+            offset, size = self.layout[slot]
+            self.bytes[offset : offset + size] = value.to_bytes(size, "little")
+
+    def hardwired(self, file: str) -> int | None:
+        """The register of a file that is always zero."""
+        return self.isa.files[file].zero
+
+    def counter(self, kind: str) -> int:
+        """Cycles and time in nanoseconds; instructions as far as they are counted."""
+        if kind == "instret":
+            return -self.cpu.budget & 0xFFFF_FFFF_FFFF_FFFF
+        return time.monotonic_ns()
+
+
+class SpaceMemory:
+    """Guest memory as the evaluator wants it."""
+
+    def __init__(self, space: AddressSpace) -> None:
+        self.space = space
+
+    def load(self, address: int, size: int) -> int:
+        """Read, little-endian."""
+        from polyvm.memory.space import GuestFault
+
+        try:
+            return int.from_bytes(self.space.read(address, size), "little")
+        except GuestFault as fault:
+            raise Fault(fault.address, layout.READ, _signo(fault.reason)) from None
+
+    def store(self, address: int, size: int, value: int) -> None:
+        """Write, little-endian."""
+        from polyvm.memory.space import GuestFault
+
+        try:
+            self.space.write(address, value.to_bytes(size, "little"))
+        except GuestFault as fault:
+            raise Fault(fault.address, layout.WRITE, _signo(fault.reason)) from None
+
+    def probe(self, address: int, size: int, write: bool) -> None:
+        """Fault as an access would."""
+        value = self.load(address, size)
+        if write:
+            self.store(address, size, value)
+
+
+class Stepper:
+    """Single instructions of one thread through the evaluator."""
+
+    def __init__(self, cpu: Cpu, isa: Isa, space: AddressSpace) -> None:
+        self.cpu = cpu
+        self.isa = isa
+        self.space = space
+        self.state = CpuState(cpu, isa)
+        self.memory = SpaceMemory(space)
+        self.words = host.view(cpu.st, 256).cast("Q")
+        self.halves = host.view(cpu.st, 256).cast("I")
+
+    def fetch(self, pc: int) -> int:
+        """The instruction word at pc, as far as it is executable. Raises Fault."""
+        raw = b""
+        step = min(self.isa.sizes)
+        for offset in range(0, max(self.isa.sizes), step):
+            region = self.space.lookup(pc + offset) if pc + offset < self.space.limit else None
+            if region is None or not region.prot & 4:
+                if offset == 0:
+                    raise Fault(pc, layout.FETCH)
+                break
+            raw += self.memory.load(pc + offset, step).to_bytes(step, "little")
+        return int.from_bytes(raw, "little")
+
+    def step(self) -> int:
+        """Do one instruction; 0 when it completed, else the reason, with the thread's state as native code leaves it."""
+        cpu = self.cpu
+        pc = cpu.pc
+        try:
+            word = self.fetch(pc)
+            decoded = self.isa.decode(word)
+            if decoded is None:
+                return self._leave(layout.ILLEGAL)
+            trace = self.isa.trace(decoded.insn, decoded.shape)
+            cpu.pc = golden.execute(trace, decoded.fields, pc, self.state, self.memory)
+        except golden.Trap as trap:
+            return self._leave(layout.TRAP, self.isa.causes.index(trap.cause), trap.value)
+        except golden.Syscall:
+            cpu.budget -= 1
+            return self._leave(layout.SYSCALL)
+        except golden.Flush as flush:
+            cpu.pc = flush.args[0]
+            cpu.budget -= 1
+            return self._leave(layout.FLUSH)
+        except Fault as fault:
+            self.halves[ST["access"] >> 2] = fault.access
+            return self._leave(layout.FAULT, fault.signo, fault.address)
+        cpu.budget -= 1
+        return 0
+
+    def _leave(self, reason: int, cause: int = 0, value: int = 0) -> int:
+        self.halves[ST["reason"] >> 2] = reason
+        self.words[ST["cause"] >> 3] = cause
+        self.words[ST["value"] >> 3] = value
+        return reason
+
+    def run(self) -> int:
+        """Run until something must be done outside: `--tier golden`."""
+        stop = ST["stop"] >> 2
+        while True:
+            if self.halves[stop]:
+                return self._leave(layout.STOP)
+            if self.cpu.budget < 0:
+                return self._leave(layout.BUDGET)
+            reason = self.step()
+            if reason:
+                return reason

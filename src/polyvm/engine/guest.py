@@ -1,0 +1,64 @@
+"""What the engine and the layers above must know of a guest before anything of its specification is needed.
+
+Light on purpose: a program that runs from the cache never imports the specification itself. It refuses guests that
+polyvm does not have, by name.
+"""
+
+from __future__ import annotations
+
+from polyvm.engine import layout
+from polyvm.engine.cpu import Places
+from polyvm.errors import PolyvmError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from polyvm.isa.spec import Isa
+
+GUESTS = ("riscv64",)
+PLANNED = ("aarch64", "x86_64")
+
+
+class Guest:
+    """A guest by name: its ABI, its exceptions, where its registers are; the specification on demand."""
+
+    __slots__ = ("_abi", "_isa", "causes", "name", "places")
+
+    def __init__(self, name: str) -> None:
+        if name not in GUESTS:
+            raise PolyvmError(
+                "PVM-UNSUPPORTED",
+                f"There is no guest {name!r}{' yet' if name in PLANNED else ''}.",
+                hint=f"Guests that exist: {', '.join(GUESTS)}.",
+                guest=name,
+            )
+        registers = _module(name, "registers")
+        names, files = registers.places(layout.REGISTERS)
+        self.name = name
+        self.causes: tuple[str, ...] = registers.CAUSES
+        self.places = Places(names, files, registers.COMPOSED)
+        self._abi: ModuleType | None = None
+        self._isa: Isa | None = None
+
+    @property
+    def abi(self) -> ModuleType:
+        """The guest's Linux ABI."""
+        if self._abi is None:
+            self._abi = _module(self.name, "abi")
+        return self._abi
+
+    @property
+    def isa(self) -> Isa:
+        """The complete specification; importing it takes tens of milliseconds."""
+        if self._isa is None:
+            self._isa = _module(self.name).load()
+        return self._isa
+
+
+def _module(*path: str) -> ModuleType:
+    name = ".".join(("polyvm.isa", *path))
+    __import__(name)
+    import sys
+
+    return sys.modules[name]

@@ -1,0 +1,162 @@
+"""Compiled regions in a running process: installed in the code slots, found by the fault handler, dropped with their code.
+
+One object per guest process. A unit that came from the disk or from a worker is used only if the guest's code is,
+byte for byte, what it was made from. Compiling is `engine.workers`' business.
+"""
+
+from __future__ import annotations
+
+import marshal
+
+from polyvm.engine import cachedir, layout
+from polyvm.engine import image as images
+from polyvm.engine.native import Range
+from polyvm.errors import PolyvmError
+from polyvm.memory import host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from polyvm.engine.image import Image
+    from polyvm.engine.native import Native
+    from polyvm.memory.space import AddressSpace
+
+TABLE_ENTRIES = 1 << 16
+EXEC = 4
+
+
+class Unit:
+    """A compiled region: its image, where it may be entered, and the guest code that it stands for."""
+
+    __slots__ = ("code", "compile_s", "entries", "image", "index", "insns", "pc", "range")
+
+    def __init__(self, image: Image, index: int) -> None:
+        meta = marshal.loads(image.meta)
+        self.image = image
+        self.index = index
+        self.pc: int = meta["pc"]
+        self.entries: list[int] = meta["entries"]
+        self.code: list[tuple[int, bytes]] = meta["code"]
+        self.insns: int = meta["insns"]
+        self.compile_s: float = meta["compile_s"]
+        self.range = Range.of(image)
+
+    def overlaps(self, start: int, end: int) -> bool:
+        """Whether it was made from code in a range."""
+        return any(at < end and at + len(code) > start for at, code in self.code)
+
+
+class Units:
+    """Every unit of a process."""
+
+    def __init__(self, native: Native, folder: str | None, key: str) -> None:
+        self.native = native
+        self.folder = folder
+        self.prefix = f"units/{key}"
+        size = 8 * TABLE_ENTRIES
+        flags = host.MAP_PRIVATE | host.MAP_ANONYMOUS | host.MAP_NORESERVE
+        self.table = host.mmap(0, size, host.PROT_READ | host.PROT_WRITE, flags)
+        if self.table < 0:
+            raise PolyvmError("PVM-RESOURCE", "The host has no memory for the table of units.", errno=-self.table)
+        self.cells = host.view(self.table, size).cast("Q")
+        self.free = list(range(TABLE_ENTRIES - 1, 0, -1))
+        self.by_pc: dict[int, Unit] = {}
+        self.word = native.image.address("enter_unit") - native.decode & 0xFFFF_FFFF
+        self.hits = self.misses = self.rejected = self.written = 0
+        self.compiled = 0
+        self.compile_s = 0.0
+        self.dropped = 0
+
+    # -- names on disk
+    def name(self, space: AddressSpace, pc: int) -> str | None:
+        """The file of the unit of an address: its address and a digest of the code around it."""
+        import _imp
+
+        page = pc & -4096
+        region = space.lookup(pc)
+        if region is None or not region.prot & EXEC:
+            return None
+        data = space.read(max(page, region.start), min(page + 4096, region.end) - max(page, region.start))
+        return f"{self.prefix}/{pc:x}-{_imp.source_hash(1, data).hex()}.pvu"
+
+    def fetch(self, space: AddressSpace, pc: int) -> Unit | None:
+        """Install the unit of an address from the disk, if there is one that fits."""
+        if self.folder is None:
+            return None
+        name = self.name(space, pc)
+        data = cachedir.read(self.folder, name) if name else None
+        if data is None:
+            self.misses += 1
+            return None
+        try:
+            unit = self.install(space, data)
+        except PolyvmError:
+            unit = None
+        if unit is None:
+            self.rejected += 1
+        else:
+            self.hits += 1
+        return unit
+
+    def store(self, space: AddressSpace, pc: int, data: bytes) -> None:
+        """Keep a unit for the next process."""
+        name = self.name(space, pc) if self.folder is not None else None
+        if name and self.folder is not None and cachedir.write(self.folder, name, data):
+            self.written += len(data)
+
+    # -- in memory
+    def install(self, space: AddressSpace, data: bytes) -> Unit | None:
+        """Map a unit and lead its entries to it; None when the guest's code is not what it was made from.
+
+        Raises PVM-CACHE-DAMAGED for what is no image.
+        """
+        image = images.load(data, shadow=True)
+        try:
+            with space.lock:
+                unit = Unit(image, self.free.pop())
+                if not all(self._same(space, at, code) for at, code in unit.code):
+                    self.free.append(unit.index)
+                    image.unload()
+                    return None
+                self._replace(space, unit)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            image.unload()
+            raise PolyvmError("PVM-CACHE-DAMAGED", "A unit's description cannot be read.", unit="memory") from error
+        return unit
+
+    def _same(self, space: AddressSpace, at: int, code: bytes) -> bool:
+        for region in space.regions.overlapping(at, at + len(code)):
+            if not region.prot & EXEC:
+                return False
+        try:
+            return space.read(at, len(code)) == code
+        except PolyvmError:
+            return False
+
+    def _replace(self, space: AddressSpace, unit: Unit) -> None:
+        self.native.add_ranges([unit.range])
+        self.cells[unit.index] = unit.image.address("unit")
+        for pc in unit.entries:
+            slot = host.view(space.slots + pc * (layout.SLOT_SIZE >> 1), 8).cast("Q")
+            slot[0] = self.word | unit.index << 32
+            # An older unit stays mapped: a thread may be inside, and other entries may still lead to it.
+            self.by_pc[pc] = unit
+
+    def drop(self, space: AddressSpace, start: int, end: int) -> None:
+        """Forget units made from code in a range. No guest thread is in native code now."""
+        gone = {unit for unit in self.by_pc.values() if unit.overlaps(start, end)}
+        if not gone:
+            return
+        self.dropped += len(gone)
+        for pc, unit in list(self.by_pc.items()):
+            if unit in gone:
+                host.view(space.slots + pc * (layout.SLOT_SIZE >> 1), 8).cast("Q")[0] = 0
+                del self.by_pc[pc]
+        self.native.remove_ranges([unit.range for unit in gone])
+        for unit in gone:
+            self.cells[unit.index] = 0
+            self.free.append(unit.index)
+            unit.image.unload()
+
+    def drop_all(self, space: AddressSpace) -> None:
+        """Forget every unit. No guest thread is in native code now."""
+        self.drop(space, 0, space.limit)

@@ -1,0 +1,188 @@
+"""The compiler's side: a process that turns specifications and guest code into native images.
+
+Started as `python -I` with nothing of the user's, by the engine alone. It is the only place where a specification
+and LLVM meet in one process, and it never runs guest code.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from polyvm.ir.values import SpecError
+
+if TYPE_CHECKING:
+    import _socket
+    from collections.abc import Callable
+
+    from polyvm.engine.discover import Region
+
+PAGE = 4096
+IDLE_S = 60.0
+
+
+def interpreter(guest: str) -> bytes:
+    """The image of a guest's interpreter, host runtime included."""
+    from polyvm.emit import llvm_float
+    from polyvm.engine import compile as compiler
+    from polyvm.engine import interpreter as tier0
+    from polyvm.engine.guest import Guest
+    from polyvm.engine.layout import ST
+
+    isa = Guest(guest).isa
+    text = llvm_float.RUNTIME.replace("FP_ROUND", str(ST["fp_round"])) + tier0.module(isa)
+    return compiler.build(text, ["decode", "enter_unit"])
+
+
+def compile_unit(guest: str, pc: int, observed: dict[int, list[int]], page: Callable[[int], bytes]) -> bytes | None:
+    """The image of the region around a hot address, or None when there is no code.
+
+    page: the guest's executable bytes of the 4096-byte page at an address, shorter or empty where there are none.
+    """
+    import marshal
+
+    from polyvm.engine import compile as compiler
+    from polyvm.engine import discover, region
+    from polyvm.engine.guest import Guest
+
+    started = time.process_time()
+    pages: dict[int, bytes] = {}
+
+    def fetch(address: int, length: int) -> bytes:
+        code = b""
+        while length > 0:
+            base = address & -PAGE
+            if base not in pages:
+                pages[base] = page(base)
+            part = pages[base][address - base : address - base + length]
+            code += part
+            if len(part) < min(length, base + PAGE - address):
+                break
+            address += len(part)
+            length -= len(part)
+        return code
+
+    isa = Guest(guest).isa
+    found = discover.discover(isa, fetch, pc, observed)
+    if found is None:
+        return None
+    text = region.module(isa, found)
+    meta = {
+        "pc": pc,
+        "entries": found.entries,
+        "code": _spans(found, fetch),
+        "insns": found.insn_count,
+        "compile_s": 0.0,
+    }
+    image = compiler.compile_object(text, vectorise=False)
+    meta["compile_s"] = time.process_time() - started
+    from polyvm.engine import flatten
+
+    return flatten.flatten(image, ["unit"], marshal.dumps(meta))
+
+
+def _spans(found: Region, fetch: Callable[[int, int], bytes]) -> list[tuple[int, bytes]]:
+    """The guest code of a region, adjoining blocks together."""
+    spans: list[list[int]] = []
+    for start in sorted(found.blocks):
+        end = found.blocks[start].insns[-1].next_pc
+        if spans and spans[-1][1] >= start:
+            spans[-1][1] = max(end, spans[-1][1])
+        else:
+            spans.append([start, end])
+    return [(start, fetch(start, end - start)) for start, end in spans]
+
+
+def pool(guest: str, path: str) -> None:
+    """Serve compilations over a socket until nobody has asked for a while."""
+    import _socket
+
+    from polyvm.engine import compile as compiler
+    from polyvm.engine import discover, flatten, region
+    from polyvm.engine.guest import Guest
+    from polyvm.engine.workers import _short
+
+    if os.fork():
+        os._exit(0)
+    temporary = f"{path}.{os.getpid()}"
+    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    listener.bind(_short(temporary))
+    os.chmod(temporary, 0o600)
+    listener.listen(64)
+    os.rename(temporary, path)
+    mine = os.stat(path).st_ino
+    # What every compilation needs is made once and shared by the forked servers.
+    isa = Guest(guest).isa
+    _ = isa.tree, discover, flatten, region
+    compiler.target_machine(2)
+    os.chdir("/")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listener.settimeout(IDLE_S)
+    while True:
+        try:
+            fd, _address = listener._accept()
+        except TimeoutError:
+            try:
+                if os.stat(path).st_ino == mine:
+                    os.unlink(path)
+            except FileNotFoundError:
+                pass
+            return
+        if os.fork():
+            os.close(fd)
+            continue
+        listener.close()
+        try:
+            _serve(_socket.socket(fileno=fd))
+        finally:
+            os._exit(0)
+
+
+def _serve(sock: _socket.socket) -> None:
+    """One guest process's compilations, in a process of its own, below the guest's own priority."""
+    from polyvm.engine.workers import receive, send
+    from polyvm.errors import PolyvmError
+
+    os.nice(5)
+    sock.settimeout(None)
+    while True:
+        request = receive(sock)
+        if request is None:
+            return
+        _, guest, pc, observed = request
+        started = time.process_time()
+
+        def page(address: int) -> bytes:
+            send(sock, ("page", address))
+            data = receive(sock)
+            return b"" if data is None else data
+
+        try:
+            unit = compile_unit(guest, pc, observed, page)
+            why = "no code"
+        except (PolyvmError, SpecError, RecursionError) as error:
+            unit, why = None, str(error)
+        cpu = time.process_time() - started
+        send(sock, ("unit", unit, cpu) if unit is not None else ("refused", why, cpu))
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def main() -> None:
+    """What a worker process runs: `interpreter GUEST` writes an image to standard output, `pool GUEST SOCKET` serves."""
+    arguments = sys.argv[1:]
+    if len(arguments) == 2 and arguments[0] == "interpreter":
+        _write(1, interpreter(arguments[1]))
+        return
+    if len(arguments) == 3 and arguments[0] == "pool":
+        pool(arguments[1], arguments[2])
+        return
+    sys.stderr.write(f"polyvm worker: not a request: {arguments}\n")
+    raise SystemExit(2)

@@ -1,0 +1,197 @@
+"""The way to the compilers: one pool per user and cache folder, shared by every guest process over a private socket.
+
+A thread of ours hands requests over and installs what comes back, so the guest never waits. The pool is started only
+when there is something to compile and ends when it is idle. Losing it costs speed, never the guest.
+"""
+
+from __future__ import annotations
+
+import _socket
+import _thread
+import marshal
+import os
+
+from polyvm.engine import interpreter_image
+from polyvm.errors import PolyvmError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+SOCKET = "compiler.sock"
+PAGE = 4096
+START_TRIES, START_WAIT = 200, 0.025
+
+
+def send(sock: _socket.socket, message: object) -> None:
+    """One message: four bytes of length, then marshal."""
+    data = marshal.dumps(message)
+    sock.sendall(len(data).to_bytes(4, "little") + data)
+
+
+def receive(sock: _socket.socket) -> Any:
+    """The next message, or None at the end."""
+    head = _exactly(sock, 4)
+    if head is None:
+        return None
+    data = _exactly(sock, int.from_bytes(head, "little"))
+    return None if data is None else marshal.loads(data)
+
+
+def _exactly(sock: _socket.socket, count: int) -> bytes | None:
+    parts = b""
+    while len(parts) < count:
+        part = sock.recv(min(count - len(parts), 1 << 20))
+        if not part:
+            return None
+        parts += part
+    return parts
+
+
+class Job:
+    """A region to compile: its hot address, what was seen of dynamic jumps, and a reader of guest code."""
+
+    __slots__ = ("done", "observed", "pc", "read")
+
+    def __init__(
+        self,
+        pc: int,
+        observed: dict[int, list[int]],
+        read: Callable[[int], bytes],
+        done: Callable[[Job, bytes | None, float], None],
+    ) -> None:
+        self.pc = pc
+        self.observed = observed
+        self.read = read
+        self.done = done
+
+
+class Compilers:
+    """This process's connection to the pool, and the thread that uses it."""
+
+    def __init__(self, guest: str, folder: str, hide: Callable[[int], int], block: Callable[[], None]) -> None:
+        self.guest = guest
+        self.folder = folder
+        self.hide = hide
+        self.block = block
+        self.jobs: list[Job] = []
+        self.ready = _thread.allocate_lock()
+        self.running = False
+        self.lock = _thread.allocate_lock()
+        self.sock: _socket.socket | None = None
+        self.failed = ""
+        self.cpu_s = 0.0
+        self.deepest = 0
+        self.pid = os.getpid()
+
+    def submit(self, job: Job) -> None:
+        """Queue a region."""
+        with self.lock:
+            if self.pid != os.getpid():
+                self._forked()
+            if self.failed:
+                return
+            self.jobs.append(job)
+            self.deepest = max(self.deepest, len(self.jobs))
+            if self.running:
+                return
+            self.running = True
+        try:
+            _thread.start_new_thread(self._work, ())
+        except RuntimeError:
+            self.running = False  # no more threads: the next submission tries again
+
+    def _forked(self) -> None:
+        """A forked child has no thread of ours and shares the parent's connection, which it must not use."""
+        self.pid = os.getpid()
+        self.jobs.clear()
+        self.running = False
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+
+    def _work(self) -> None:
+        self.block()
+        while True:
+            with self.lock:
+                if not self.jobs:
+                    self.running = False
+                    return
+                job = self.jobs.pop(0)
+            try:
+                data, cpu = self._compile(job)
+            except (OSError, PolyvmError, ValueError, EOFError) as error:
+                self.failed = str(error)
+                data, cpu = None, 0.0
+                with self.lock:
+                    self.running = False
+                    waiting, self.jobs = self.jobs, []
+                for other in (job, *waiting):
+                    other.done(other, None, 0.0)
+                return
+            self.cpu_s += cpu
+            job.done(job, data, cpu)
+
+    def _compile(self, job: Job) -> tuple[bytes | None, float]:
+        for attempt in range(2):
+            sock = self.sock
+            if sock is None:
+                sock = self.sock = self._connect()
+            try:
+                send(sock, ("compile", self.guest, job.pc, job.observed))
+                while True:
+                    answer = receive(sock)
+                    if answer is None:
+                        raise EOFError("the compiler process ended")
+                    if answer[0] == "page":
+                        send(sock, job.read(answer[1]))
+                    elif answer[0] == "unit":
+                        return answer[1], answer[2]
+                    else:
+                        # This region cannot be compiled; others may.
+                        return None, answer[2]
+            except (OSError, EOFError):
+                sock.close()
+                self.sock = None
+                if attempt:
+                    raise
+        return None, 0.0
+
+    def _connect(self) -> _socket.socket:
+        from time import sleep
+
+        path = os.path.join(self.folder, f"{interpreter_image.key(self.guest)[:12]}-{SOCKET}")
+        started = False
+        for _ in range(START_TRIES):
+            sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+            try:
+                sock.connect(_short(path))
+                return _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, self.hide(sock.detach()))
+            except OSError:
+                sock.close()
+            if not started:
+                started = True
+                self._start(path)
+            sleep(START_WAIT)
+        raise PolyvmError("PVM-COMPILE-FAILED", "The compiler pool did not start.", path=path)
+
+    def _start(self, path: str) -> None:
+        """Start the pool; it leaves this process's family at once, so the guest never meets it as a child."""
+        command = interpreter_image.worker_command("pool", self.guest, path)
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
+        environment = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
+        try:
+            pid = os.posix_spawn(command[0], command, environment, file_actions=actions, setsigmask=[], setsid=True)
+            os.waitpid(pid, 0)
+        finally:
+            os.close(null)
+
+
+def _short(path: str) -> str:
+    """A socket's name may have 107 bytes; a longer one goes through the folder's descriptor."""
+    if len(path.encode()) < 100:
+        return path
+    folder = os.open(os.path.dirname(path), os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
+    return f"/proc/self/fd/{folder}/{os.path.basename(path)}"

@@ -1,0 +1,47 @@
+"""The registers of riscv64: the one table of names, places in the thread state, and exceptions.
+
+Everything that touches a register by name or number reads it here, the start of a program too, so this imports
+nothing. The specification (`model`) is built on it.
+"""
+
+from __future__ import annotations
+
+NAME = "riscv64"
+
+X_NAMES = (
+    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5",
+    "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
+)  # fmt: skip
+F_NAMES = (
+    "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "fs0", "fs1", "fa0", "fa1", "fa2", "fa3", "fa4", "fa5",
+    "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
+)  # fmt: skip
+FILES = (("x", 64, X_NAMES, 0), ("f", 64, F_NAMES, None))
+"""(file, bits, names, the register that is always zero)."""
+SPECIALS = {"reserved_address": 64, "reserved_value": 64, "reserved": 64}
+"""The reservation of lr: its address, its value, and whether it stands."""
+COMPOSED = {
+    "fflags": (("fp.flags", 5),),
+    "frm": (("fp.round", 3),),
+    "fcsr": (("fp.flags", 5), ("fp.round", 3)),
+}
+CAUSES = ("illegal", "breakpoint", "load_misaligned", "store_misaligned", "fetch_misaligned")
+"""Exceptions, numbered by position."""
+
+
+def places(base: int) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int, int]]]:
+    """Where registers lie in a state block from `base` on: name -> (offset, bytes), file -> (offset, bytes, count)."""
+    names: dict[str, tuple[int, int]] = {}
+    files: dict[str, tuple[int, int, int]] = {}
+    for file, bits, aliases, _ in FILES:
+        size = bits // 8
+        files[file] = (base, size, len(aliases))
+        for number, alias in enumerate(aliases):
+            names[f"{file}{number}"] = names[alias] = (base, size)
+            base += size
+        if file == "x":
+            names["fp"] = names["s0"]
+    for name in SPECIALS:
+        names[name] = (base, 8)
+        base += 8
+    return names, files

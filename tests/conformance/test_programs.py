@@ -1,0 +1,146 @@
+"""The guest programs of tests/guests, run by `polyvm run` in every tier: output and end are Linux's, to the letter.
+
+The expected outputs are files under golden/; an emulator made elsewhere agrees with them where it is present and able.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.toolchain import build
+
+TIERS = ("golden", "interpreter", "region", "auto")
+
+# Program, arguments; "{dir}" is a fresh folder.
+PROGRAMS: dict[str, tuple[str, ...]] = {
+    "hello": (),
+    "atomics": (),
+    "files": ("{dir}",),
+    "floats": (),
+    "fork": (),
+    "mapping": ("{dir}/file",),
+    "signals": (),
+    "threads": ("500",),
+}
+
+# Where qemu-user 7.2 differs from Linux: it knows no MAP_FIXED_NOREPLACE, and execs no guest without binfmt_misc.
+NOT_FOR_QEMU = ("mapping", "fork")
+
+ENDS = {
+    ("status", "0"): 0,
+    ("status", "7"): 7,
+    ("status", "256"): 0,
+    ("status", "signal", "15"): -signal.SIGTERM,
+    ("status", "signal", "9"): -signal.SIGKILL,
+    ("status", "signal", "34"): -34,
+    ("status", "signal", "17"): 111,
+    ("status", "trap"): -signal.SIGILL,
+    ("status", "abort"): -signal.SIGABRT,
+    ("fault", "null"): -signal.SIGSEGV,
+    ("fault", "wild"): -signal.SIGSEGV,
+    ("fault", "negative"): -signal.SIGSEGV,
+    ("fault", "zero"): -signal.SIGSEGV,
+    ("fault", "stack"): -signal.SIGSEGV,
+    ("fault", "illegal"): -signal.SIGILL,
+    ("fault", "data"): -signal.SIGSEGV,
+    ("fault", "text"): -signal.SIGSEGV,
+    ("fault", "nothing"): 0,
+}
+
+
+def polyvm(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run `polyvm run` with these arguments; errors="surrogateescape", so that any output compares."""
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]  # options are the caller's
+        [sys.executable, "-m", "polyvm", "run", "--quiet", *arguments],
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        stdin=subprocess.DEVNULL,
+        check=False,
+        timeout=120,
+        **options,
+    )
+
+
+def fill(arguments: Sequence[str], folder: Path) -> list[str]:
+    """Arguments with the folder in its place."""
+    return [argument.replace("{dir}", str(folder)) for argument in arguments]
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_output(name: str, tier: str, tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    if tier == "golden" and name == "threads":
+        pytest.skip("too many instructions for the golden evaluator")
+    done = polyvm("--tier", tier, build(f"{name}.c"), *fill(PROGRAMS[name], tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    golden(f"{name}.txt", done.stdout)
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in NOT_FOR_QEMU])
+def test_an_emulator_made_elsewhere_agrees(
+    name: str, tmp_path: Path, golden: Callable[[str, str], None]
+) -> None:
+    qemu = shutil.which("qemu-riscv64")
+    if qemu is None:
+        pytest.skip("qemu-riscv64 is not here: apt install qemu-user")
+    command = [qemu, str(build(f"{name}.c")), *fill(PROGRAMS[name], tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0
+    golden(f"{name}.txt", done.stdout)
+
+
+@pytest.mark.parametrize("tier", ["interpreter", "auto"])
+@pytest.mark.parametrize("arguments", ENDS, ids=" ".join)
+def test_the_end_is_the_guests(arguments: tuple[str, ...], tier: str) -> None:
+    name, *rest = arguments
+    done = polyvm("--tier", tier, build(f"{name}.c"), *rest)
+    assert done.returncode == ENDS[arguments]
+    if name == "fault":
+        assert done.stdout == ("before\nafter\n" if rest == ["nothing"] else "before\n")
+
+
+@pytest.mark.parametrize("tier", ["interpreter", "region", "auto"])
+def test_alarm_ends_an_endless_loop(tier: str) -> None:
+    assert polyvm("--tier", tier, build("loop.c"), "100").returncode == -signal.SIGALRM
+
+
+def test_what_the_program_is_given(tmp_path: Path) -> None:
+    program = build("args.c")
+    environment = {**os.environ, "EMPTY": "", "GONE": "x"}
+    done = polyvm(
+        "--env", "ADDED=one two", "--unset-env", "GONE", "--argv0", "another name", "--cwd", tmp_path,
+        program, "", "ä b",
+        env=environment,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[:4] == ["argc 3", "argv[0] another name", "argv[1] ", "argv[2] ä b"]
+    assert "env ADDED=one two" in lines
+    assert "env EMPTY=" in lines
+    assert not [line for line in lines if line.startswith("env GONE")]
+    assert f"cwd {tmp_path}" in lines
+    facts = (
+        "pagesz 4096",
+        "clktck 100",
+        "secure 0",
+        f"execfn {program}",
+        "ids 1",
+        "phnum 1",
+        "random 1",
+        "isatty 0",
+    )
+    assert [fact for fact in facts if fact not in lines] == []
+
+
+def test_a_program_without_a_library() -> None:
+    done = polyvm(build("bare_hello.c", libc=None), "one", "two")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Hello, bare world!\none\ntwo\n", "")

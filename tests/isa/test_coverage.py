@@ -1,0 +1,41 @@
+"""polyvm.coverage/1: what is specified beside what the manual has."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from polyvm.errors import PolyvmError
+from polyvm.isa.coverage import document
+from polyvm.isa.riscv64 import load, manual
+
+
+def test_the_document() -> None:
+    coverage = document("riscv64")
+    assert set(coverage) == {"schema", "polyvm", "guest", "revision", "extensions", "encodings"}
+    assert (coverage["schema"], coverage["guest"]) == ("polyvm.coverage/1", "riscv64")
+    assert json.loads(json.dumps(coverage)) == coverage
+
+
+def test_extensions_are_done_or_refused_and_add_up() -> None:
+    coverage = document("riscv64")
+    states = {extension["name"]: extension["state"] for extension in coverage["extensions"]}
+    assert list(states) == list(manual.EXTENSIONS)
+    for name in ("I", "Zifencei", "Zicsr", "Zicond", "M", "A", "F", "D", "Zfh", "C", "Zba", "Zbb", "Zbc", "Zbs",
+                 "Zbkb", "Zbkc", "Zbkx"):  # fmt: skip
+        assert states[name] == "done", name
+    for extension in coverage["extensions"]:
+        names = manual.EXTENSIONS[extension["name"]].split()
+        assert len(set(names)) == len(names) == extension["insns"]
+        assert set(extension["missing"]) <= set(names)
+        state = {0: "done", len(names): "refused"}.get(len(extension["missing"]), "partial")
+        assert extension["state"] == state
+    encodings = coverage["encodings"]
+    assert encodings["total"] == encodings["done"] + encodings["refused"]
+    assert encodings["done"] == len({insn.name for insn in load().insns})
+
+
+def test_a_guest_without_specification_is_refused() -> None:
+    with pytest.raises(PolyvmError, match="PVM-USAGE"):
+        document("vax")
