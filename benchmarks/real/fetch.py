@@ -23,9 +23,13 @@ from polyvm.errors import PolyvmError
 def main() -> int:
     """Fetch for both processors; print what is there and where."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--suite", default=real.SUITE, help=f"Debian suite with both architectures (default: {real.SUITE})")
+    parser.add_argument(
+        "--suite", default=real.SUITE, help=f"Debian suite with both architectures (default: {real.SUITE})"
+    )
     parser.add_argument("--guest", default="riscv64", choices=sorted(real.ARCHITECTURE))
-    parser.add_argument("--extra", nargs="*", default=[], metavar="PACKAGE", help="more packages, for experiments")
+    parser.add_argument(
+        "--extra", nargs="*", default=[], metavar="PACKAGE", help="more packages, for experiments"
+    )
     options = parser.parse_args()
     folder = Path(__file__).parents[1]
     packages = sorted({one.package for one in manifest.load(folder) if one.package} | set(options.extra))
@@ -33,7 +37,9 @@ def main() -> int:
         versions = {}
         for machine in (options.guest, platform.machine()):
             where = real.folder(machine)
-            versions[machine] = debian.fetch(options.suite, real.ARCHITECTURE[machine], packages, where, say=print)
+            versions[machine] = debian.fetch(
+                options.suite, real.ARCHITECTURE[machine], packages, where, say=print
+            )
             print(f"{machine}: {len(versions[machine])} packages in {where / 'root'}")
     except PolyvmError as error:
         print(f"{error}\n{error.hint or ''}".strip(), file=sys.stderr)

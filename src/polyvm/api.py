@@ -54,7 +54,12 @@ class CalledProcessError(subprocess.CalledProcessError):
     report: dict[str, Any]
 
     def __init__(
-        self, returncode: int, cmd: Any, output: Any = None, stderr: Any = None, report: dict[str, Any] | None = None
+        self,
+        returncode: int,
+        cmd: Any,
+        output: Any = None,
+        stderr: Any = None,
+        report: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(returncode, cmd, output, stderr)
         self.report = report or {}
@@ -66,7 +71,12 @@ class TimeoutExpired(subprocess.TimeoutExpired):
     report: dict[str, Any]
 
     def __init__(
-        self, cmd: Any, timeout: float, output: Any = None, stderr: Any = None, report: dict[str, Any] | None = None
+        self,
+        cmd: Any,
+        timeout: float,
+        output: Any = None,
+        stderr: Any = None,
+        report: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(cmd, timeout, output, stderr)
         self.report = report or {}
@@ -134,7 +144,9 @@ def run(
         options += [b"--result-file", b"fd:%d" % result.fileno()]
         inherited = [result.fileno(), *pass_fds]
         if env is not None:
-            environment.write(b"".join(os.fsencode(n) + b"=" + os.fsencode(v) + b"\0" for n, v in env.items()))
+            environment.write(
+                b"".join(os.fsencode(n) + b"=" + os.fsencode(v) + b"\0" for n, v in env.items())
+            )
             environment.seek(0)
             options += [b"--environ", b"fd:%d" % environment.fileno()]
             inherited.append(environment.fileno())
@@ -207,7 +219,9 @@ def _bind(host: Path, guest: str, readonly: bool = False) -> bytes:
     return os.path.abspath(os.fsencode(host)) + b":" + os.fsencode(guest) + (b":ro" if readonly else b"")
 
 
-def _communicate(process: subprocess.Popen[Any], input: Any, timeout: float | None, args: Any) -> tuple[Any, Any]:
+def _communicate(
+    process: subprocess.Popen[Any], input: Any, timeout: float | None, args: Any
+) -> tuple[Any, Any]:
     """Feed and read the process until it ends. It ends itself after `timeout`; one that cannot is killed."""
     try:
         return process.communicate(input, None if timeout is None else timeout + GRACE)
@@ -241,7 +255,10 @@ def _judge(
     if report is None:
         if returncode >= 0:
             raise _attach(
-                RunError("PVM-INTERNAL", "polyvm run ended without telling how.", status=returncode), {}, out, err
+                RunError("PVM-INTERNAL", "polyvm run ended without telling how.", status=returncode),
+                {},
+                out,
+                err,
             )
         report = {}  # killed from outside, by a signal that nothing can catch
     error = report.get("error")

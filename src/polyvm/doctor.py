@@ -101,7 +101,9 @@ def _page_size() -> Iterator[Check]:
     size = os.sysconf("SC_PAGE_SIZE")
     if size > 4096:
         hint = "Use a kernel with pages of 4 KiB."
-        yield Check("page-size", "fail", f"Pages of {size} bytes are larger than the guests' of 4096", hint, True)
+        yield Check(
+            "page-size", "fail", f"Pages of {size} bytes are larger than the guests' of 4096", hint, True
+        )
     else:
         yield Check("page-size", "ok", f"Pages of {size} bytes", None, True)
 
@@ -125,7 +127,9 @@ def _address_check(bits: int | None) -> Check:
         return Check("address-space", "fail", "No room for a guest's address space", hint, True)
     if bits < 38:
         hint = "Raise the limit on address space (ulimit -v unlimited)."
-        return Check("address-space", "warn", f"Guests get {bits} bits of addresses instead of 38", hint, True)
+        return Check(
+            "address-space", "warn", f"Guests get {bits} bits of addresses instead of 38", hint, True
+        )
     return Check("address-space", "ok", f"Guests get {bits} bits of addresses", None, True)
 
 
@@ -211,7 +215,9 @@ def _cache_check() -> Iterator[Check]:
     free = os.statvfs(folder)
     room = free.f_bavail * free.f_frsize
     if room < DISK_WANTED:
-        yield Check("cache", "warn", f"{folder} has only {room >> 20} MiB of room", "polyvm cache prune", True)
+        yield Check(
+            "cache", "warn", f"{folder} has only {room >> 20} MiB of room", "polyvm cache prune", True
+        )
     else:
         yield Check("cache", "ok", f"{folder}, {_bytes_in(folder) / 2**20:.1f} MiB", None, True)
 
@@ -248,14 +254,22 @@ def _interpreter() -> Iterator[Check]:
     if name and os.path.exists(os.path.join(folder, name)):
         yield Check("interpreter", "ok", "The riscv64 interpreter is compiled for this machine", None, True)
     else:
-        yield Check("interpreter", "ok", "The riscv64 interpreter will be compiled by the first run (some seconds)", None)
+        yield Check(
+            "interpreter",
+            "ok",
+            "The riscv64 interpreter will be compiled by the first run (some seconds)",
+            None,
+        )
 
 
 def _extras() -> Iterator[Check]:
     """Packages that add something; their absence is no fault."""
     from importlib.util import find_spec
 
-    for name, what in (("unicorn", "a peer of polyvm bench"), ("ziglang", "the compiler of polyvm bench's workloads")):
+    for name, what in (
+        ("unicorn", "a peer of polyvm bench"),
+        ("ziglang", "the compiler of polyvm bench's workloads"),
+    ):
         if find_spec(name) is not None:
             yield Check(f"package-{name}", "ok", f"{name} is installed: {what}", None)
         else:
@@ -279,11 +293,22 @@ def _sysroots() -> Iterator[Check]:
         if os.path.isdir(named):
             yield Check("sysroot", "ok", f"$POLYVM_SYSROOT is {named}", None)
         else:
-            yield Check("sysroot", "fail", f"$POLYVM_SYSROOT is {named}, which is no folder", "Unset or correct it.", True)
+            yield Check(
+                "sysroot",
+                "fail",
+                f"$POLYVM_SYSROOT is {named}, which is no folder",
+                "Unset or correct it.",
+                True,
+            )
         return
     for guest, (folder, package) in SYSROOTS.items():
         if os.path.isdir(folder):
-            yield Check("sysroot", "ok", f"{folder} has the libraries of dynamic {guest} programs: --sysroot {folder}", None)
+            yield Check(
+                "sysroot",
+                "ok",
+                f"{folder} has the libraries of dynamic {guest} programs: --sysroot {folder}",
+                None,
+            )
         else:
             hint = f"On Debian and Ubuntu: apt install {package}"
             yield Check("sysroot", "skip", f"No libraries for dynamic {guest} programs in {folder}", hint)
@@ -292,12 +317,20 @@ def _sysroots() -> Iterator[Check]:
 # ------------------------------------------------------------------------------------------------- accelerators
 def accelerators() -> dict[str, dict[str, Any]]:
     """Who can execute guests here. jit runs every guest on every host; the others run the host's own kind."""
-    return {"jit": _jit(), "kvm": _kvm(), "hvf": _elsewhere("Darwin", "macOS"), "whp": _elsewhere("Windows", "Windows")}
+    return {
+        "jit": _jit(),
+        "kvm": _kvm(),
+        "hvf": _elsewhere("Darwin", "macOS"),
+        "whp": _elsewhere("Windows", "Windows"),
+    }
 
 
 def _jit() -> dict[str, Any]:
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-        return {"usable": False, "reason": f"no native runtime for {platform.system()} on {platform.machine()} yet"}
+        return {
+            "usable": False,
+            "reason": f"no native runtime for {platform.system()} on {platform.machine()} yet",
+        }
     return {"usable": True, "reason": "runs every guest on this host"}
 
 

@@ -27,7 +27,12 @@ MERGED = ("bin", "lib", "lib64", "sbin")
 
 
 def fetch(
-    suite: str, architecture: str, packages: Sequence[str], folder: Path, *, say: Callable[[str], None] = lambda _: None
+    suite: str,
+    architecture: str,
+    packages: Sequence[str],
+    folder: Path,
+    *,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, str]:
     """Unpack `packages` and their dependencies under folder/root; package -> version. Done before: taken as it is."""
     root, stamp = folder / "root", folder / "packages.json"
@@ -43,7 +48,9 @@ def fetch(
             (root / name).symlink_to(f"usr/{name}")
         for archive in archives:
             _unpack(archive, root)
-        stamp.write_text(json.dumps({**wanted, "versions": dict(_name(archive) for archive in archives)}, indent=1))
+        stamp.write_text(
+            json.dumps({**wanted, "versions": dict(_name(archive) for archive in archives)}, indent=1)
+        )
     versions: dict[str, str] = contents(folder)["versions"]
     return versions
 
@@ -64,7 +71,9 @@ def mirror() -> str:
     found = []
     for path in (*Path("/etc/apt").glob("*.list"), *Path("/etc/apt/sources.list.d").glob("*")):
         if path.suffix in (".list", ".sources") and path.is_file():
-            found += re.findall(r"^(?:URIs:|deb\b.*?)\s*(https?://\S*/debian)/?(?:\s|$)", path.read_text(), re.M)
+            found += re.findall(
+                r"^(?:URIs:|deb\b.*?)\s*(https?://\S*/debian)/?(?:\s|$)", path.read_text(), re.M
+            )
     return found[0] if found else MIRROR
 
 
@@ -92,7 +101,9 @@ def _download(suite: str, architecture: str, packages: Sequence[str], folder: Pa
     for name in ("state", "lists/partial", "cache/archives/partial"):
         (state / name).mkdir(parents=True, exist_ok=True)
     (state / "status").write_text("")
-    (state / "sources.list").write_text(f"deb [arch={architecture} signed-by={KEYRING}] {mirror()} {suite} main\n")
+    (state / "sources.list").write_text(
+        f"deb [arch={architecture} signed-by={KEYRING}] {mirror()} {suite} main\n"
+    )
     (state / "apt.conf").write_text(
         "".join(
             f"{key} {value};\n"

@@ -59,7 +59,10 @@ def assemble(
         "skipped": skipped,
         "geomean": geomean,
         "geomean_wall": geomean_wall,
-        "worst": {"name": slowest["name"] if slowest else None, "native": slowest["ratio"] if slowest else None},
+        "worst": {
+            "name": slowest["name"] if slowest else None,
+            "native": slowest["ratio"] if slowest else None,
+        },
         "worst_of": worst,
         "worst_of_wall": worst_wall,
         "vs_native": {"geomean": geomean_native, "worst": worst_native},

@@ -32,7 +32,12 @@ HELLO_RUNS = 7
 
 
 def measure_into(
-    extra: Json, options: Options, builder: Builder, peers: Sequence[Peer], workloads: list[Workload], folder: Path
+    extra: Json,
+    options: Options,
+    builder: Builder,
+    peers: Sequence[Peer],
+    workloads: list[Workload],
+    folder: Path,
 ) -> None:
     """Fill `extra` step by step, so that an interruption keeps what is there."""
     extra["startup"] = startup = dict(NOTHING["startup"], peers={})
@@ -45,11 +50,15 @@ def measure_into(
             startup["peers"][peer.name] = _hello(peer, program, options)
     ours = next((peer for peer in peers if peer.name == "polyvm"), None)
     if ours is not None:
-        _tiers(extra, options, builder, ours, [one for one in workloads if one.group == "int" and not one.apart])
+        _tiers(
+            extra, options, builder, ours, [one for one in workloads if one.group == "int" and not one.apart]
+        )
 
 
 def _hello(peer: Peer, program: Path, options: Options) -> Json:
-    samples = [measure(peer.command(program, ()), env=peer.env(), limit=options.limit) for _ in range(HELLO_RUNS)]
+    samples = [
+        measure(peer.command(program, ()), env=peer.env(), limit=options.limit) for _ in range(HELLO_RUNS)
+    ]
     good = [one for one in samples if one.status == 0 and one.output == "hello"]
     return {
         "wall_s": stats.median(one.wall_s for one in good),
@@ -62,7 +71,11 @@ def _start(startup: Json, options: Options, peer: Peer, program: Path, extra: Js
     """Cold: nothing in the code cache, tier 0 included. Warm: hello, the median of several."""
     with tempfile.TemporaryDirectory() as folder:
         cold = subject.observe(
-            peer, program, (), limit=options.limit, environment={"POLYVM_CACHE_DIR": str(Path(folder) / "cache")}
+            peer,
+            program,
+            (),
+            limit=options.limit,
+            environment={"POLYVM_CACHE_DIR": str(Path(folder) / "cache")},
         )
     if cold.sample.status == 0 and cold.sample.output == "hello":
         startup["cold_s"] = cold.sample.wall_s
@@ -98,7 +111,9 @@ def _tiers(extra: Json, options: Options, builder: Builder, peer: Peer, workload
             seconds = number(ran.document, "tiers", tier, "seconds") or ran.sample.cpu_s
             row[tier] = insns / seconds / 1e6 if insns else None
         costs.append(_cost(options, peer, program, arguments))
-    extra["tier_mips"] = {tier: stats.geomean(row.get(tier) for row in table.values()) for tier in MEASURED_TIERS}
+    extra["tier_mips"] = {
+        tier: stats.geomean(row.get(tier) for row in table.values()) for tier in MEASURED_TIERS
+    }
     extra["translate_us_per_insn"] = stats.geomean(costs)
 
 

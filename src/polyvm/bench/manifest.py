@@ -76,7 +76,9 @@ def select(workloads: list[Workload], wanted: tuple[str, ...]) -> list[Workload]
     for word in wanted:
         if word not in known:
             raise PolyvmError(
-                "PVM-USAGE", f"no workload or group is called {word!r}", hint=f"there are: {', '.join(sorted(known))}"
+                "PVM-USAGE",
+                f"no workload or group is called {word!r}",
+                hint=f"there are: {', '.join(sorted(known))}",
             )
     return [one for one in workloads if not wanted or one.name in wanted or one.group in wanted]
 

@@ -34,7 +34,9 @@ class Sample:
     timed_out: bool = False
 
 
-def measure(command: Sequence[str], *, env: Mapping[str, str], limit: float, cwd: str | None = None) -> Sample:
+def measure(
+    command: Sequence[str], *, env: Mapping[str, str], limit: float, cwd: str | None = None
+) -> Sample:
     """Run `command` and wait for it. Output goes through files, so that a slow reader never holds it up."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
@@ -76,7 +78,10 @@ def _spawn(
         return os.posix_spawnp(command[0], list(command), dict(env), file_actions=actions, setpgroup=0)
     except OSError as error:
         raise PolyvmError(
-            "PVM-BENCH-BUILD", f"cannot start {command[0]}: {error.strerror}", path=command[0], errno=error.errno
+            "PVM-BENCH-BUILD",
+            f"cannot start {command[0]}: {error.strerror}",
+            path=command[0],
+            errno=error.errno,
         ) from error
 
 

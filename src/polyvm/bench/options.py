@@ -64,5 +64,7 @@ def words(text: str | Iterable[str]) -> tuple[str, ...]:
 def _one_of(what: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise PolyvmError(
-            "PVM-USAGE", f"there is no {what} {value!r} in the benchmark", hint=f"one of: {', '.join(allowed)}"
+            "PVM-USAGE",
+            f"there is no {what} {value!r} in the benchmark",
+            hint=f"one of: {', '.join(allowed)}",
         )

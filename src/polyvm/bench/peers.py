@@ -44,7 +44,9 @@ class Peer:
 
     def env(self) -> dict[str, str]:
         """The environment of a run: ours, without what would change the C library's behaviour."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG", "QEMU_"))}
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG", "QEMU_"))
+        }
         return {**kept, "LC_ALL": "C", **self.environment}
 
     def describe(self) -> dict[str, str | None]:
@@ -86,7 +88,9 @@ def _qemu(guest: str) -> Peer:
             peer="qemu",
             package="qemu-user",
         )
-    first = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout.splitlines()
+    first = subprocess.run(
+        [path, "--version"], capture_output=True, text=True, check=False
+    ).stdout.splitlines()
     version = first[0].removeprefix(f"{program} version ") if first else "unknown"
     return Peer("qemu", "guest", version, path=path, prefix=(path,), sysroot_option=("-L",))
 

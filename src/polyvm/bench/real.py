@@ -90,7 +90,10 @@ def prepare(options: Options, workloads: list[Workload]) -> Real:
         reason = real.missing(workload)
         if asked and reason is not None:
             raise PolyvmError(
-                "PVM-BENCH-BUILD", f"{workload.name} cannot run: {reason}", hint=FETCH, package=workload.package
+                "PVM-BENCH-BUILD",
+                f"{workload.name} cannot run: {reason}",
+                hint=FETCH,
+                package=workload.package,
             )
     return real
 
@@ -101,5 +104,7 @@ def static(path: Path) -> bool:
         head = file.read(4096)
     table = int.from_bytes(head[32:40], "little")
     size, count = int.from_bytes(head[54:56], "little"), int.from_bytes(head[56:58], "little")
-    kinds = [int.from_bytes(head[at : at + 4], "little") for at in range(table, table + size * count, size or 1)]
+    kinds = [
+        int.from_bytes(head[at : at + 4], "little") for at in range(table, table + size * count, size or 1)
+    ]
     return 3 not in kinds

@@ -25,7 +25,11 @@ TITLES = {
 
 def render(document: Json) -> str:
     """Text of some 100 columns."""
-    shown = [peer for peer in ("native", "native-march", "polyvm", "qemu", "unicorn") if document["peers"].get(peer)]
+    shown = [
+        peer
+        for peer in ("native", "native-march", "polyvm", "qemu", "unicorn")
+        if document["peers"].get(peer)
+    ]
     lines = [_machine(document), *_peers(document), ""]
     lines += _rows(document, shown)
     lines += _means(document, shown)
@@ -51,7 +55,9 @@ def _machine(document: Json) -> str:
 
 
 def _peers(document: Json) -> list[str]:
-    return [f"{name}: {peer['version']}" for name, peer in document["peers"].items() if peer and name != "polyvm"]
+    return [
+        f"{name}: {peer['version']}" for name, peer in document["peers"].items() if peer and name != "polyvm"
+    ]
 
 
 def _rows(document: Json, shown: list[str]) -> list[str]:
@@ -71,7 +77,9 @@ def _rows(document: Json, shown: list[str]) -> list[str]:
         table.append(cells)
     lines = _align(table)
     if any(row["apart"] for row in document["workloads"]):
-        lines.append("* native uses vector instructions that the guest does not have; not in the means below but its own")
+        lines.append(
+            "* native uses vector instructions that the guest does not have; not in the means below but its own"
+        )
     return lines
 
 
@@ -79,7 +87,11 @@ def _means(document: Json, shown: list[str]) -> list[str]:
     """Geometric means, the worst case beside each."""
     table = [["geometric mean (worst)"]]
     relative = [peer for peer in shown if peer != "native"] if "native" in shown else []
-    against = [peer for peer in shown if peer not in ("native", "native-march", "polyvm")] if "polyvm" in shown else []
+    against = (
+        [peer for peer in shown if peer not in ("native", "native-march", "polyvm")]
+        if "polyvm" in shown
+        else []
+    )
     table[0] += [f"{peer}/native" for peer in relative] + [f"polyvm/{peer}" for peer in against]
     means, worst = document["vs_native"]["geomean"], document["vs_native"]["worst"]
     for group, title in TITLES.items():
@@ -88,7 +100,8 @@ def _means(document: Json, shown: list[str]) -> list[str]:
         cells = [title]
         cells += [_mean(means[group].get(peer), worst[group].get(peer)) for peer in relative]
         cells += [
-            _mean(document["geomean"][group].get(peer), document["worst_of"][group].get(peer)) for peer in against
+            _mean(document["geomean"][group].get(peer), document["worst_of"][group].get(peer))
+            for peer in against
         ]
         table.append(cells)
     return ["", *_align(table)] if len(table) > 1 and len(table[0]) > 1 else []
@@ -115,7 +128,10 @@ def _align(table: list[list[str]]) -> list[str]:
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     lines = []
     for row in table:
-        cells = [cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         lines.append("  ".join(cells).rstrip())
     return lines
 

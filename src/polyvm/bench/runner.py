@@ -38,7 +38,9 @@ def failure(result: Json) -> PolyvmError | None:
     if not wrong:
         return None
     return PolyvmError(
-        "PVM-BENCH-MISMATCH", f"wrong output, so no time: {', '.join(wrong)}", hint="run them by hand and compare"
+        "PVM-BENCH-MISMATCH",
+        f"wrong output, so no time: {', '.join(wrong)}",
+        hint="run them by hand and compare",
     )
 
 
@@ -79,7 +81,9 @@ class Session:
                 self._workload(workload)
             if self.options.extras:
                 self.progress.start("start-up and tiers", len(self.workloads), len(self.workloads))
-                extras.measure_into(extra, self.options, self.builder, self.peers, self.workloads, self.folder)
+                extras.measure_into(
+                    extra, self.options, self.builder, self.peers, self.workloads, self.folder
+                )
         except KeyboardInterrupt:
             interrupted = True
         return document.assemble(
@@ -124,7 +128,12 @@ class Session:
         if peer.name == "polyvm":
             return lambda: (
                 subject.observe(
-                    peer, made.program, made.arguments, sysroot=made.sysroot, limit=self.options.limit, cwd=cwd
+                    peer,
+                    made.program,
+                    made.arguments,
+                    sysroot=made.sysroot,
+                    limit=self.options.limit,
+                    cwd=cwd,
                 ).sample
             )
         if made.sysroot is not None and peer.sysroot_option is None and not peer.name.startswith("native"):

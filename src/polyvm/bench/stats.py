@@ -38,7 +38,9 @@ def in_table(workload: Mapping[str, Any], table: str) -> bool:
     return table == "all" or workload["group"] == table or (table == "c" and workload["group"] != "real")
 
 
-def summarise(rows: list[dict[str, Any]], peers: Iterable[str], key: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def summarise(
+    rows: list[dict[str, Any]], peers: Iterable[str], key: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Geometric means and worst cases of `row[key][peer]` for each table that has rows and each peer."""
     names = list(peers)
     means: dict[str, Any] = {}

@@ -56,7 +56,9 @@ class Machine:
         headers = end = 0
         mapped: set[int] = set()
         for i in range(count):
-            kind, _, offset, address, _, in_file, in_memory, _ = struct.unpack_from("<IIQQQQQQ", image, table + i * size)
+            kind, _, offset, address, _, in_file, in_memory, _ = struct.unpack_from(
+                "<IIQQQQQQ", image, table + i * size
+            )
             if kind == 3:
                 raise ValueError("a dynamic program: only static ones run here")
             if kind != 1:
@@ -125,7 +127,9 @@ class Machine:
                 return os.write(a, self.uc.mem_read(b, c))
             case 66:  # writev
                 vectors = struct.unpack(f"<{2 * c}Q", self.uc.mem_read(b, 16 * c))
-                data = b"".join(bytes(self.uc.mem_read(p, n)) for p, n in zip(*[iter(vectors)] * 2, strict=True) if n)
+                data = b"".join(
+                    bytes(self.uc.mem_read(p, n)) for p, n in zip(*[iter(vectors)] * 2, strict=True) if n
+                )
                 return os.write(a, data)
             case 93 | 94:  # exit, exit_group
                 self.status = a & 255

@@ -58,7 +58,9 @@ def execute(values: Values) -> int:
     """Do what was asked for."""
     action = values.arguments[0]
     if action not in ACTIONS:
-        raise usage(COMMAND, f"polyvm cache does not know {action!r}.", f"The actions are {', '.join(ACTIONS)}.")
+        raise usage(
+            COMMAND, f"polyvm cache does not know {action!r}.", f"The actions are {', '.join(ACTIONS)}."
+        )
     folder = cachedir.path()
     trusted = True
     try:

@@ -49,7 +49,13 @@ those of the specification that polyvm runs programs with.
         Option("--bytes", "HEX", "Disassemble these bytes, in the order of memory.", convert=hex_bytes),
         Option("--raw", "", "FILE has no headers: all of it is code."),
         guests.GUEST,
-        Option("--address", "ADDRESS", "Where the first byte of --bytes or --raw stands.", convert=number, default=0),
+        Option(
+            "--address",
+            "ADDRESS",
+            "Where the first byte of --bytes or --raw stands.",
+            convert=number,
+            default=0,
+        ),
         Option("--start", "ADDRESS", "Begin here.", convert=number),
         Option("--stop", "ADDRESS", "End before this address.", convert=number),
         Option("--symbol", "NAME", "Only this function."),
@@ -86,7 +92,11 @@ def execute(values: Values) -> int:
             from polyvm.cli.options import nearest
 
             meant = nearest(values.symbol, [name for _, name in symbols]) if symbols is not None else None
-            raise usage(COMMAND, f"There is no function {values.symbol!r}.", f"Did you mean {meant}?" if meant else None)
+            raise usage(
+                COMMAND,
+                f"There is no function {values.symbol!r}.",
+                f"Did you mean {meant}?" if meant else None,
+            )
         values.start, values.stop = found
     rows = _rows(values, guest, pieces, symbols)
     if values.json:

@@ -54,7 +54,16 @@ def _render(found: dict[str, Any]) -> str:
         lines.append(f"  {name:<4} {'yes' if accel['usable'] else 'no '}  {accel['reason']}")
     lines += ["", "Guests:"]
     for name, guest in found["guests"].items():
-        can = [what for what, there in (("Linux programs", guest["user"]), ("whole systems", guest["system"])) if there]
+        can = [
+            what
+            for what, there in (("Linux programs", guest["user"]), ("whole systems", guest["system"]))
+            if there
+        ]
         lines.append(f"  {name:<8} {', '.join(can) or 'not there yet'}")
-    lines += ["", "polyvm can run programs here." if found["ok"] else "polyvm cannot run programs here; see what failed above."]
+    lines += [
+        "",
+        "polyvm can run programs here."
+        if found["ok"]
+        else "polyvm cannot run programs here; see what failed above.",
+    ]
     return "\n".join(lines) + "\n"

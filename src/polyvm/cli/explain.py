@@ -58,7 +58,9 @@ def execute(values: Values) -> int:
     """Print what is known of every instruction that was meant."""
     isa = guests.load(guests.check(values.guest))
     shown = values.show or PARTS
-    pages = [_page(insn, shape, decoded, shown) for insn, shape, decoded in _find(isa, " ".join(values.arguments))]
+    pages = [
+        _page(insn, shape, decoded, shown) for insn, shape, decoded in _find(isa, " ".join(values.arguments))
+    ]
     if values.json:
         output.document("explain", {"guest": isa.name, "insns": pages})
     else:
@@ -90,7 +92,9 @@ def _word(isa: Isa, text: str) -> bytes | None:
     digits = digits.removeprefix("0x").replace("_", "")
     if not digits or any(digit not in "0123456789abcdef" for digit in digits):
         return None
-    if not prefixed and (len(digits) not in [2 * size for size in isa.sizes] or any(i.name == digits for i in isa.insns)):
+    if not prefixed and (
+        len(digits) not in [2 * size for size in isa.sizes] or any(i.name == digits for i in isa.insns)
+    ):
         return None
     value = int(digits, 16)
     size = max(isa.length(value), min(isa.sizes))
@@ -157,7 +161,9 @@ def _page(insn: Insn, shape: Shape, decoded: Decoded | None, shown: tuple[str, .
             "text": disasm.disassemble(decoded, 0),
             "word": f"{decoded.word:#0{2 * insn.size + 2}x}",
             "bytes": decoded.word.to_bytes(insn.size, "little").hex(" "),
-            "fields": {name: decoded.fields.get(name, dict(shape).get(name)) for name in insn.encoding.fields},
+            "fields": {
+                name: decoded.fields.get(name, dict(shape).get(name)) for name in insn.encoding.fields
+            },
         }
     if "encoding" in shown:
         page["encoding"] = {
@@ -189,7 +195,11 @@ def _render(page: dict[str, Any]) -> str:
         lines += ["", f"{found['text']}", f"  word {found['word']}, bytes {found['bytes']}"]
         lines += [f"  {name} = {value}" for name, value in found["fields"].items()]
     if page["encoding"]:
-        lines += ["", f"Encoding: {page['encoding']['text']}", *("  " + line for line in page["encoding"]["diagram"])]
+        lines += [
+            "",
+            f"Encoding: {page['encoding']['text']}",
+            *("  " + line for line in page["encoding"]["diagram"]),
+        ]
     shape = ", ".join(f"{name} = {value}" for name, value in page["shape"].items())
     of = f", for {shape} (one of {page['shapes']} forms)" if shape else ""
     for key, title in (

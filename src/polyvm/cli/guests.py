@@ -19,11 +19,16 @@ def check(name: str) -> str:
         return name
     if name in PLANNED:
         raise PolyvmError(
-            "PVM-UNSUPPORTED", f"The guest {name} does not exist yet.", hint=f"There is: {', '.join(GUESTS)}.", guest=name
+            "PVM-UNSUPPORTED",
+            f"The guest {name} does not exist yet.",
+            hint=f"There is: {', '.join(GUESTS)}.",
+            guest=name,
         )
     meant = nearest(name, (*GUESTS, *PLANNED))
     hint = f"Did you mean {meant}? " if meant else ""
-    raise PolyvmError("PVM-USAGE", f"There is no guest {name!r}.", hint=f"{hint}There is: {', '.join(GUESTS)}.")
+    raise PolyvmError(
+        "PVM-USAGE", f"There is no guest {name!r}.", hint=f"{hint}There is: {', '.join(GUESTS)}."
+    )
 
 
 def load(name: str) -> Isa:

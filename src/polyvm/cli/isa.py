@@ -88,7 +88,9 @@ def _coverage(guest: str, json: bool) -> None:
 
     found = coverage.document(guest)
     if json:
-        output.document("coverage", {key: value for key, value in found.items() if key not in ("schema", "polyvm")})
+        output.document(
+            "coverage", {key: value for key, value in found.items() if key not in ("schema", "polyvm")}
+        )
         return
     counts = found["encodings"]
     share = 100 * counts["done"] / counts["total"]
@@ -98,5 +100,7 @@ def _coverage(guest: str, json: bool) -> None:
     for part in found["extensions"]:
         missing = part["missing"]
         shown = "" if part["state"] != "partial" else " ".join(missing)
-        rows.append((part["name"], part["state"], str(part["insns"] - len(missing)), str(part["insns"]), shown))
+        rows.append(
+            (part["name"], part["state"], str(part["insns"] - len(missing)), str(part["insns"]), shown)
+        )
     sys.stdout.write(output.table(rows, right="..rr"))

@@ -139,7 +139,9 @@ def _unknown(name: str) -> PolyvmError:
     if name.startswith("-"):
         meant = options.nearest(name, ("--help", "--version"))
         hint = f"Did you mean {meant}? " if meant else ""
-        return PolyvmError("PVM-USAGE", f"polyvm has no option {name}.", hint=hint + "Options go behind a command.")
+        return PolyvmError(
+            "PVM-USAGE", f"polyvm has no option {name}.", hint=hint + "Options go behind a command."
+        )
     import os
 
     if os.path.isfile(name):

@@ -225,7 +225,9 @@ def _take(command: Command, values: Values, option: Option, origin: str, text: s
     if option.choices and text not in option.choices:
         meant = nearest(text, option.choices)
         hint = f"Did you mean {meant}? " if meant else ""
-        raise usage(command, f"{origin} {text!r} is not one of {', '.join(option.choices)}.", hint + _how(option))
+        raise usage(
+            command, f"{origin} {text!r} is not one of {', '.join(option.choices)}.", hint + _how(option)
+        )
     value: Any = text
     if option.convert is not None:
         try:
@@ -263,7 +265,9 @@ def _count(command: Command, values: Values) -> None:
     count = len(values.arguments)
     names = [name for name, _ in command.arguments]
     if count < least:
-        raise usage(command, f"polyvm {command.name} needs {' '.join(names[:least])}.", f"Usage: {_usage(command)[0]}")
+        raise usage(
+            command, f"polyvm {command.name} needs {' '.join(names[:least])}.", f"Usage: {_usage(command)[0]}"
+        )
     if most is not None and count > most:
         extra = values.arguments[most]
         raise usage(command, f"polyvm {command.name} does not take the argument {extra!r}.",

@@ -146,7 +146,9 @@ class Run:
             engine=engine,
             sysroot=_bytes(values.sysroot),
             root=_bytes(values.root),
-            binds=[(os.fsencode(host), os.fsencode(inside), readonly) for host, inside, readonly in values.bind],
+            binds=[
+                (os.fsencode(host), os.fsencode(inside), readonly) for host, inside, readonly in values.bind
+            ],
             cwd=_bytes(values.cwd),
             timeout=values.timeout,
             strace=values.strace,
@@ -256,7 +258,9 @@ def _read_environment(where: int | str) -> list[bytes]:
     found = [entry for entry in data.split(b"\0") if entry]
     for entry in found:
         if b"=" not in entry:
-            raise options.usage(COMMAND, f"--environ {name} has an entry without '=': {os.fsdecode(entry[:40])!r}.")
+            raise options.usage(
+                COMMAND, f"--environ {name} has an entry without '=': {os.fsdecode(entry[:40])!r}."
+            )
     return found
 
 

@@ -42,7 +42,11 @@ def empty(program: str, argv: Sequence[str]) -> Json:
         "max_rss": None,
         "guest_insns": None,
         "tiers": {tier: dict.fromkeys(OF_TIER) for tier in TIERS},
-        "cache": {**{name: {"hits": None, "misses": None} for name in CACHES}, "disk_written": None, "disk_rejected": None},
+        "cache": {
+            **{name: {"hits": None, "misses": None} for name in CACHES},
+            "disk_written": None,
+            "disk_rejected": None,
+        },
         "exits": {},
         "syscalls": {},
         "unknown_syscalls": {},
@@ -105,7 +109,9 @@ def stats(document: Json) -> str:
     def time(value: float | None) -> str:
         return "-" if value is None else seconds(value)
 
-    lines = [f"polyvm: {document['guest'] or 'a'} program {os.path.basename(document['program'])}, {_end(document)}"]
+    lines = [
+        f"polyvm: {document['guest'] or 'a'} program {os.path.basename(document['program'])}, {_end(document)}"
+    ]
     memory = "memory unknown" if document["max_rss"] is None else f"{size(document['max_rss'])} at most"
     lines.append(
         f"  {time(document['wall_s'])} in all, {time(document['cpu_s'])} on the processor, "
@@ -130,7 +136,9 @@ def stats(document: Json) -> str:
         rejected = document["cache"]["disk_rejected"]
         text += (
             f"  code cache: {number(disk['hits'])} hits, {number(disk['misses'])} misses, "
-            f"{number(document['cache']['disk_written'])} written" + (f", {rejected} rejected" if rejected else "") + "\n"
+            f"{number(document['cache']['disk_written'])} written"
+            + (f", {rejected} rejected" if rejected else "")
+            + "\n"
         )
     text += _counts("left native code", document["exits"])
     text += _counts("system calls", {name: call["count"] for name, call in document["syscalls"].items()})

@@ -163,4 +163,6 @@ def check(values: Values) -> None:
     if values.errors == "result-file" and values.result_file is None:
         raise usage(COMMAND, "--errors result-file needs a --result-file.")
     if values.environ is not None and (values.env or values.unset_env):
-        raise usage(COMMAND, "--environ gives the whole environment; --env and --unset-env change the caller's.")
+        raise usage(
+            COMMAND, "--environ gives the whole environment; --env and --unset-env change the caller's."
+        )

@@ -34,7 +34,9 @@ class Section:
 
     __slots__ = ("address", "data", "executable", "kind", "link", "name", "size")
 
-    def __init__(self, name: str, kind: int, flags: int, address: int, size: int, data: memoryview, link: int) -> None:
+    def __init__(
+        self, name: str, kind: int, flags: int, address: int, size: int, data: memoryview, link: int
+    ) -> None:
         self.name = name
         self.kind = kind
         self.executable = bool(flags & SHF_EXECINSTR)
@@ -68,7 +70,10 @@ class Symbols:
         for address, size, name in found:
             # Of several names, the one that knows its size, then the one with fewer underscores in front.
             known = best.get(address)
-            if known is None or (size > 0, name.startswith("_") < known[1].startswith("_")) > (known[0] > 0, False):
+            if known is None or (size > 0, name.startswith("_") < known[1].startswith("_")) > (
+                known[0] > 0,
+                False,
+            ):
                 best[address] = (size, name)
         self._starts = sorted(best)
         self._names = [best[address][1] for address in self._starts]
@@ -164,7 +169,11 @@ class Elf:
         found = [(s.name, s.address, s.data) for s in self.sections if s.executable and len(s.data)]
         if found:
             return sorted(found, key=lambda item: item[1])
-        return [("segment", s.address, s.data) for s in self.segments if s.kind == PT_LOAD and s.flags & 1 and len(s.data)]
+        return [
+            ("segment", s.address, s.data)
+            for s in self.segments
+            if s.kind == PT_LOAD and s.flags & 1 and len(s.data)
+        ]
 
     def symbols(self) -> Symbols:
         """Names of code, from the symbol table, or from the dynamic one when the file was stripped."""

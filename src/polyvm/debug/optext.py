@@ -50,7 +50,12 @@ class _Writer:
 
 def _attribute(attr: object) -> str:
     if isinstance(attr, tuple):
-        if len(attr) == 2 and isinstance(attr[0], str) and isinstance(attr[1], int) and not isinstance(attr[1], bool):
+        if (
+            len(attr) == 2
+            and isinstance(attr[0], str)
+            and isinstance(attr[1], int)
+            and not isinstance(attr[1], bool)
+        ):
             return f"{attr[0]}[{attr[1]}]"
         return "(" + ", ".join(str(part) for part in attr) + ")"
     return str(attr)

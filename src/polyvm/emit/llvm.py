@@ -156,13 +156,17 @@ class Emitter:
         assert isinstance(op.attr, str)
         pointer = self.address_for(op, args[0], op.bits // 8, write=True)
         kind = kinds.get(op.attr, op.attr)
-        return self.ins(f"atomicrmw volatile {kind} ptr {pointer}, i{op.bits} {args[1]} seq_cst, align {op.bits // 8}")
+        return self.ins(
+            f"atomicrmw volatile {kind} ptr {pointer}, i{op.bits} {args[1]} seq_cst, align {op.bits // 8}"
+        )
 
     def op_cas(self, op: Val, args: list[str]) -> str:
         """A sequentially consistent compare and swap."""
         t = f"i{op.bits}"
         pointer = self.address_for(op, args[0], op.bits // 8, write=True)
-        pair = self.ins(f"cmpxchg volatile ptr {pointer}, {t} {args[1]}, {t} {args[2]} seq_cst seq_cst, align {op.bits // 8}")
+        pair = self.ins(
+            f"cmpxchg volatile ptr {pointer}, {t} {args[1]}, {t} {args[2]} seq_cst seq_cst, align {op.bits // 8}"
+        )
         return self.ins(f"extractvalue {{{t}, i1}} {pair}, 0")
 
     def op_probe(self, op: Val, args: list[str]) -> None:

@@ -80,7 +80,9 @@ def _permissions(text: str) -> int:
     for letter in text:
         if letter not in PERMISSIONS:
             raise PolyvmError(
-                "PVM-USAGE", f"{text!r} are no permissions.", hint='Permissions are texts such as "r", "rw" or "r-x".'
+                "PVM-USAGE",
+                f"{text!r} are no permissions.",
+                hint='Permissions are texts such as "r", "rw" or "r-x".',
             )
         bits |= PERMISSIONS[letter]
     return bits

@@ -112,7 +112,9 @@ class Emulator:
         afterwards run() goes on from where it stopped.
         """
         if count is not None and count < 0:
-            raise PolyvmError("PVM-USAGE", f"The number of instructions must not be negative, and {count} is.")
+            raise PolyvmError(
+                "PVM-USAGE", f"The number of instructions must not be negative, and {count} is."
+            )
         if timeout is not None and timeout < 0:
             raise PolyvmError("PVM-USAGE", f"The timeout must not be negative, and {timeout} is.")
         if begin is not None:
@@ -208,7 +210,9 @@ class Emulator:
         elif reason == layout.FAULT:
             error = self._fault()
         else:
-            raise PolyvmError("PVM-INTERNAL", f"Native code was left for reason {reason}, which nobody handles here.")
+            raise PolyvmError(
+                "PVM-INTERNAL", f"Native code was left for reason {reason}, which nobody handles here."
+            )
         if self._trap is None:
             raise error
         if not self._trap(self, error):
@@ -229,7 +233,9 @@ class Emulator:
         cpu = self._cpu
         address = cpu.value
         region = self._space.lookup(address) if address < self._space.limit else None
-        reason = "beyond the file's end" if cpu.cause == SIGBUS else "unmapped" if region is None else "protected"
+        reason = (
+            "beyond the file's end" if cpu.cause == SIGBUS else "unmapped" if region is None else "protected"
+        )
         error = GuestFault(address, KINDS[cpu.access], reason)
         error.add_context(pc=cpu.pc, guest=self.guest)
         return error
@@ -307,7 +313,9 @@ class Emulator:
     def restore(self, context: Context) -> None:
         """Put back the registers that save() gave, of this emulator or another of the same guest."""
         if context.guest != self.guest:
-            raise PolyvmError("PVM-USAGE", f"These are registers of {context.guest}, and this is {self.guest}.")
+            raise PolyvmError(
+                "PVM-USAGE", f"These are registers of {context.guest}, and this is {self.guest}."
+            )
         self._check_thread()
         self._cpu.restore(context.data)
 
@@ -348,4 +356,3 @@ def _let_signals_through() -> None:
         signo = getattr(signal, name, None)
         if signo is not None and signo not in fault._taken and callable(signal.getsignal(signo)):
             fault.take(int(signo), layout.POLICY_STOP | layout.POLICY_CHAIN)
-

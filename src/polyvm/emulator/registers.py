@@ -52,7 +52,9 @@ class Registers(MutableMapping[str, int]):
         if bits is None:
             raise self._unknown(name)
         if not -1 << (bits - 1) <= value < 1 << bits:
-            raise PolyvmError("PVM-USAGE", f"{value:#x} does not fit the {bits} bits of {name}.", register=name)
+            raise PolyvmError(
+                "PVM-USAGE", f"{value:#x} does not fit the {bits} bits of {name}.", register=name
+            )
         # What is hardwired to zero takes any value and stays zero, as in the processor.
         if name not in self._zero:
             self._cpu.write(name, value & (1 << bits) - 1)
@@ -91,4 +93,6 @@ class Registers(MutableMapping[str, int]):
 
         meant = get_close_matches(str(name), self._bits, 1)
         hint = f"Did you mean {meant[0]}?" if meant else "list(cpu.registers) has their names."
-        return PolyvmError("PVM-REGISTER-UNKNOWN", f"The guest has no register {name!r}.", hint=hint, register=name)
+        return PolyvmError(
+            "PVM-REGISTER-UNKNOWN", f"The guest has no register {name!r}.", hint=hint, register=name
+        )

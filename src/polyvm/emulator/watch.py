@@ -7,7 +7,6 @@ of this is loaded or consulted for a run without hooks.
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from polyvm.emulator.exits import Exit, Hook
@@ -136,10 +135,14 @@ class Watcher:
         self.code.append(watch)
         return self._hook(self.code, watch)
 
-    def add_memory(self, callback: MemoryHook, begin: int, end: int | None, *, read: bool, write: bool) -> Hook:
+    def add_memory(
+        self, callback: MemoryHook, begin: int, end: int | None, *, read: bool, write: bool
+    ) -> Hook:
         """A hook for accesses."""
         if not read and not write:
-            raise PolyvmError("PVM-USAGE", "A memory hook for neither reads nor writes would never be called.")
+            raise PolyvmError(
+                "PVM-USAGE", "A memory hook for neither reads nor writes would never be called."
+            )
         watch = _MemoryWatch(callback, begin, self.space.limit if end is None else end, read, write)
         self.memory.append(watch)
         return self._hook(self.memory, watch)

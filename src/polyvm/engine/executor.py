@@ -45,7 +45,9 @@ class GuestCpu(Cpu):
         self.engine = engine
         self.space = space
         self._stepper: Stepper | None = None
-        self.counter_block = host.mmap(0, 4 * 8192, host.PROT_READ | host.PROT_WRITE, host.MAP_PRIVATE | host.MAP_ANONYMOUS)
+        self.counter_block = host.mmap(
+            0, 4 * 8192, host.PROT_READ | host.PROT_WRITE, host.MAP_PRIVATE | host.MAP_ANONYMOUS
+        )
         self.hot_cells = host.view(self.counter_block, 4 * 8192).cast("I")
         self.counters = self.counter_block
         self.hot_cells[:] = _pattern(engine.threshold)
@@ -103,7 +105,12 @@ class Engine:
     ) -> None:
         if tier not in TIERS:
             later = " yet" if tier in PLANNED else ""
-            raise PolyvmError("PVM-USAGE", f"There is no tier {tier!r}{later}.", hint=f"Tiers: {', '.join(TIERS)}.", tier=tier)
+            raise PolyvmError(
+                "PVM-USAGE",
+                f"There is no tier {tier!r}{later}.",
+                hint=f"Tiers: {', '.join(TIERS)}.",
+                tier=tier,
+            )
         self.guest = Guest(guest)
         self.causes = self.guest.causes
         self.tier = tier
@@ -183,7 +190,10 @@ class Engine:
         self.pending.add(pc)
         self.tries[pc] = self.tries.get(pc, 0) + 1
         space = cpu.space
-        observed = {site: sorted(seen, key=seen.__getitem__, reverse=True)[:MAX_TARGETS] for site, seen in self.seen.items()}
+        observed = {
+            site: sorted(seen, key=seen.__getitem__, reverse=True)[:MAX_TARGETS]
+            for site, seen in self.seen.items()
+        }
         self.compilers.submit(Job(pc, observed, lambda address: _page(space, address), self._compiled))
 
     def _read_log(self, cpu: GuestCpu) -> None:
@@ -254,7 +264,9 @@ def _pattern(value: int) -> memoryview:
     return memoryview(value.to_bytes(4, "little") * 8192).cast("I")
 
 
-def _native(guest: str, folder: str | None, progress: Callable[[str], None] | None) -> tuple[Native, str, bool]:
+def _native(
+    guest: str, folder: str | None, progress: Callable[[str], None] | None
+) -> tuple[Native, str, bool]:
     found = _natives.get(guest)
     if found is None:
         image, key, made = interpreter_image.load(guest, folder, progress, tail=layout.PROCESS_SIZE)

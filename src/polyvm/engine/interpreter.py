@@ -50,7 +50,9 @@ def pack(insn: Insn) -> dict[str, Lane]:
         lanes[name] = Lane(byte, 8 * size, _signed(insn.isa.fields[name]))
         byte += size
     if byte > layout.SLOT_SIZE:
-        raise SpecError(f"{insn.text}: the data fields need {byte - HEADER} bytes of a code slot, there are 8")
+        raise SpecError(
+            f"{insn.text}: the data fields need {byte - HEADER} bytes of a code slot, there are 8"
+        )
     return lanes
 
 
@@ -209,7 +211,9 @@ class Handler(Emitter):
     # -- control
     def leave(self, reason: str, slot: str, budget: str) -> None:
         """End the block by leaving native code with the guest at `slot`."""
-        self.do(f"musttail call preserve_nonecc void @leave_{reason}(ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 {budget})")
+        self.do(
+            f"musttail call preserve_nonecc void @leave_{reason}(ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 {budget})"
+        )
         self.do("ret void")
 
     def dispatch(self, slot: str) -> None:
@@ -218,7 +222,9 @@ class Handler(Emitter):
         self.unlikely(used, lambda: self.leave("BUDGET", slot, self.next_budget))
         offset = self.ins(f"load i32, ptr {slot}")
         handler = self.ins(f"getelementptr i8, ptr %hb, i64 {self.ins(f'sext i32 {offset} to i64')}")
-        self.do(f"musttail call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 {self.next_budget})")
+        self.do(
+            f"musttail call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 {self.next_budget})"
+        )
         self.do("ret void")
 
     def op_jump(self, op: Val, args: list[str]) -> None:
@@ -246,7 +252,9 @@ class Handler(Emitter):
 
             self.unlikely(self.ins(f"xor i1 {inside}, true"), outside)
             base = self.ins(f"load ptr, ptr {self.st('slot_base')}")
-            slot = self.ins(f"getelementptr i8, ptr {base}, i64 {self.ins(f'shl i64 {args[0]}, {layout.SLOT_SHIFT}')}")
+            slot = self.ins(
+                f"getelementptr i8, ptr {base}, i64 {self.ins(f'shl i64 {args[0]}, {layout.SLOT_SHIFT}')}"
+            )
             cell = self.ins(f"and i64 {self.ins(f'lshr i64 {args[0]}, 1')}, {COUNTERS - 1}")
             log_target(self, self.guest_pc("%ip"), args[0])
         counters = self.ins(f"load ptr, ptr {self.st('counters')}")
@@ -269,7 +277,9 @@ class Handler(Emitter):
         self.emit(body)
         self.recorded = recorded
         last = body[-1].op if body else ""
-        if any(inner.op == "jump" for inner in body[:-1]) or (last == "jump" and self.trace.ops[-1] is not op):
+        if any(inner.op == "jump" for inner in body[:-1]) or (
+            last == "jump" and self.trace.ops[-1] is not op
+        ):
             raise SpecError(f"{self.insn.name}: a jump that is not the last thing on its path")
         if last not in ("jump", "trap", "syscall", "flush"):
             self.do(f"br label %{after}")
@@ -344,7 +354,10 @@ def module(isa: Isa) -> str:
         declarations |= handler.declarations
     decoder = Decoder(isa, entries)
     functions.append(decoder.text())
-    functions.extend(_leave(reason) for reason in ("SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL"))
+    functions.extend(
+        _leave(reason)
+        for reason in ("SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL")
+    )
     functions.append(_leave("FETCH", keep_pc=True))
     functions.append(_enter_unit())
     own = {"pv_read_flags", "pv_write_flags", "pv_write_round", "pv_set_round"}
@@ -368,7 +381,11 @@ def _leave(reason: str, *, keep_pc: bool = False) -> str:
     e.do(f"store i32 {number}, ptr {e.st('reason')}")
     e.do(f"store i64 %budget, ptr {e.st('budget')}")
     e.do("ret void")
-    return f"define internal preserve_nonecc void @leave_{reason}{SIGNATURE} #0 cold noinline {{\n" + "\n".join(e.lines) + "\n}\n"
+    return (
+        f"define internal preserve_nonecc void @leave_{reason}{SIGNATURE} #0 cold noinline {{\n"
+        + "\n".join(e.lines)
+        + "\n}\n"
+    )
 
 
 def _enter_unit() -> str:
@@ -384,7 +401,11 @@ def _enter_unit() -> str:
     unit = e.ins(f"load ptr, ptr {cell}")
     e.do(f"musttail call preserve_nonecc void {unit}(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)")
     e.do("ret void")
-    return f'define preserve_nonecc void @enter_unit{SIGNATURE} #0 section "pvg" {{\n' + "\n".join(e.lines) + "\n}\n"
+    return (
+        f'define preserve_nonecc void @enter_unit{SIGNATURE} #0 section "pvg" {{\n'
+        + "\n".join(e.lines)
+        + "\n}\n"
+    )
 
 
 class Decoder(Handler):
@@ -397,7 +418,9 @@ class Decoder(Handler):
         for entry in entries:
             self.by_insn.setdefault(entry.insn, []).append(entry)
         self.formats: dict[tuple[object, ...], tuple[str, list[tuple[str, str]]]] = {}
-        self.pending: list[tuple[str, Encoding, dict[str, Lane], dict[str, Field], list[tuple[str, str]]]] = []
+        self.pending: list[
+            tuple[str, Encoding, dict[str, Lane], dict[str, Field], list[tuple[str, str]]]
+        ] = []
 
     def text(self) -> str:
         """The function @decode, which slots of value zero lead to."""
@@ -417,7 +440,11 @@ class Decoder(Handler):
         self.start("illegal")
         self.leave("ILLEGAL", "%ip", "%budget")
         # A table of handler addresses would be absolute; without jump tables LLVM makes none.
-        return f'define preserve_nonecc void @decode{SIGNATURE} #0 "no-jump-tables"="true" section "pvdecode" {{\n' + "\n".join(self.lines) + "\n}\n"
+        return (
+            f'define preserve_nonecc void @decode{SIGNATURE} #0 "no-jump-tables"="true" section "pvdecode" {{\n'
+            + "\n".join(self.lines)
+            + "\n}\n"
+        )
 
     def _check_fetch(self, address: str, pc: str) -> None:
         limit = self.ins(f"load i64, ptr {self.st('limit')}")
@@ -457,7 +484,9 @@ class Decoder(Handler):
 
     def _tree(self, node: Switch[Insn] | Leaf[Insn], word: str, bits: int) -> None:
         if isinstance(node, Switch):
-            key = self.ins(f"and i{bits} {self.ins(f'lshr i{bits} {word}, {node.shift}')}, {(1 << node.width) - 1}")
+            key = self.ins(
+                f"and i{bits} {self.ins(f'lshr i{bits} {word}, {node.shift}')}, {(1 << node.width) - 1}"
+            )
             labels = {value: self.fresh_label("n") for value in node.children}
             cases = " ".join(f"i{bits} {value}, label %{label}" for value, label in labels.items())
             self.do(f"switch i{bits} {key}, label %illegal [ {cases} ]")
@@ -472,7 +501,9 @@ class Decoder(Handler):
             for name, values in insn.encoding.excluded.items():
                 value = self._extract(insn.encoding, name, word, bits)
                 for excluded in values:
-                    matches = self.ins(f"and i1 {matches}, {self.ins(f'icmp ne i{bits} {value}, {excluded}')}")
+                    matches = self.ins(
+                        f"and i1 {matches}, {self.ins(f'icmp ne i{bits} {value}, {excluded}')}"
+                    )
             found = self.fresh_label("n")
             self.do(f"br i1 {matches}, label %{found}, label %{following}")
             self.start(found)
@@ -495,7 +526,8 @@ class Decoder(Handler):
             position += insn.encoding.width(name)
         labels = {e.symbol: self.fresh_label("s") for e in entries}
         cases = " ".join(
-            f"i{bits} {sum(value << shifts[name] for name, value in e.shape)}, label %{labels[e.symbol]}" for e in entries
+            f"i{bits} {sum(value << shifts[name] for name, value in e.shape)}, label %{labels[e.symbol]}"
+            for e in entries
         )
         self.do(f"switch i{bits} {key}, label %illegal [ {cases} ]")
         for entry in entries:
@@ -533,16 +565,22 @@ class Decoder(Handler):
             if fields[name].bias:
                 value = self.ins(f"add i{bits} {value}, {fields[name].bias}")
             elif lane.signed and width < bits:
-                value = self.ins(f"ashr i{bits} {self.ins(f'shl i{bits} {value}, {bits - width}')}, {bits - width}")
+                value = self.ins(
+                    f"ashr i{bits} {self.ins(f'shl i{bits} {value}, {bits - width}')}, {bits - width}"
+                )
             part = self.ins(f"trunc i{bits} {value} to i{lane.bits}") if lane.bits < bits else value
             part = self.ins(f"zext i{lane.bits} {part} to i64")
             packed = self.ins(f"or i64 {packed}, {self.ins(f'shl i64 {part}, {8 * (lane.offset - HEADER)}')}")
         self.do(f"store i64 {packed}, ptr {self.ins(f'getelementptr i8, ptr %ip, i64 {HEADER}')}")
-        here = self.ins(f"sub i64 {self.ins(f'ptrtoint ptr {handler} to i64')}, {self.ins('ptrtoint ptr %hb to i64')}")
+        here = self.ins(
+            f"sub i64 {self.ins(f'ptrtoint ptr {handler} to i64')}, {self.ins('ptrtoint ptr %hb to i64')}"
+        )
         here = self.ins(f"and i64 {here}, {(1 << 32) - 1}")
         # Fields first: another thread that sees the handler sees them too.
         self.do(f"store atomic i64 {here}, ptr %ip release, align 8")
-        self.do(f"musttail call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)")
+        self.do(
+            f"musttail call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)"
+        )
         self.do("ret void")
 
     def _extract(self, encoding: Encoding, name: str, word: str, bits: int) -> str:

@@ -34,7 +34,9 @@ def host_key() -> str:
     for line in text.split("\n"):
         name, _, value = line.partition(":")
         fields.setdefault(name.strip(), value.strip())
-    return "|".join(fields.get(name, "") for name in ("vendor_id", "cpu family", "model", "model name", "flags"))
+    return "|".join(
+        fields.get(name, "") for name in ("vendor_id", "cpu family", "model", "model name", "flags")
+    )
 
 
 def source_key(guest: str) -> str:
@@ -57,7 +59,9 @@ def key(guest: str) -> str:
     return "".join(_imp.source_hash(salt, text).hex() for salt in (1, 2))
 
 
-def load(guest: str, folder: str | None, progress: Callable[[str], None] | None, *, tail: int) -> tuple[Image, str, bool]:
+def load(
+    guest: str, folder: str | None, progress: Callable[[str], None] | None, *, tail: int
+) -> tuple[Image, str, bool]:
     """The interpreter of a guest, its key, and whether it had to be made.
 
     folder: the cache, or None for none. progress: told a line when making it takes a while.
@@ -98,7 +102,9 @@ def _make(guest: str) -> bytes:
         pid = os.posix_spawn(command[0], command, dict(os.environ), file_actions=actions)
     except OSError as error:
         os.close(reading)
-        raise PolyvmError("PVM-COMPILE-FAILED", "The compiler process could not be started.", errno=error.errno) from error
+        raise PolyvmError(
+            "PVM-COMPILE-FAILED", "The compiler process could not be started.", errno=error.errno
+        ) from error
     finally:
         os.close(writing)
     parts = []

@@ -109,7 +109,11 @@ def _live(region: Region, table: dict[int, Effects], used: set[Slot]) -> dict[in
     while work:
         start = work.pop()
         block = region.blocks[start]
-        now = everything if leaves_region(block, region) else frozenset().union(*(into[s] for s in block.successors))
+        now = (
+            everything
+            if leaves_region(block, region)
+            else frozenset().union(*(into[s] for s in block.successors))
+        )
         for placed in reversed(block.insns):
             effect = table[placed.pc]
             now = (now - effect.surely) | effect.reads
@@ -193,7 +197,7 @@ def base_of(access: Val, fields: dict[str, int], pc: int) -> tuple[Slot, int] | 
 
 
 def _checked(isa: Isa, region: Region) -> dict[int, dict[Slot, int]]:
-    into: dict[int, dict[Slot, int] | None] = {start: None for start in region.blocks}
+    into: dict[int, dict[Slot, int] | None] = dict.fromkeys(region.blocks)
     for entry in region.entries:
         into[entry] = {}
     work = list(region.entries)

@@ -74,7 +74,10 @@ class RegionEmitter(Emitter):
             "@pv_" in d for d in self.declarations) else ""  # fmt: skip
         return (
             f"{declarations}\n{runtime}\ndefine preserve_nonecc void @{name}{SIGNATURE} #0 {{\n{body}\n}}\n"
-            'attributes #0 = { nounwind strictfp "no-builtins" }\n' + METADATA + "\n".join(self.metadata) + "\n"
+            'attributes #0 = { nounwind strictfp "no-builtins" }\n'
+            + METADATA
+            + "\n".join(self.metadata)
+            + "\n"
         )
 
     def _enter(self) -> None:
@@ -167,7 +170,11 @@ class RegionEmitter(Emitter):
         self.sync()
         base = self.ins(f"load ptr, ptr {self.st('slot_base')}")
         known = _literal(target)
-        offset = str(known << layout.SLOT_SHIFT) if known is not None else self.ins(f"shl i64 {target}, {layout.SLOT_SHIFT}")
+        offset = (
+            str(known << layout.SLOT_SHIFT)
+            if known is not None
+            else self.ins(f"shl i64 {target}, {layout.SLOT_SHIFT}")
+        )
         if known is None:
             inside = self.ins(f"icmp ult i64 {target}, %limit")
             ok, bad = self.fresh_label("in"), self.fresh_label("out")
@@ -185,7 +192,9 @@ class RegionEmitter(Emitter):
         budget = self.ins(f"load i64, ptr {self.st('budget')}")
         distance = self.ins(f"load i32, ptr {slot}")
         handler = self.ins(f"getelementptr i8, ptr {hb}, i64 {self.ins(f'sext i32 {distance} to i64')}")
-        self.do(f"musttail call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr {slot}, ptr {hb}, i64 {budget})")
+        self.do(
+            f"musttail call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr {slot}, ptr {hb}, i64 {budget})"
+        )
         self.do("ret void")
 
     def leave(self, reason: str, pc: int, *, live_at: int | None = None) -> None:
@@ -243,7 +252,11 @@ class RegionEmitter(Emitter):
         if is_zero(self.isa, slot):
             return "0"
         value = self.read(slot)
-        return value if op.bits == self._bits(slot) else self.ins(f"trunc i{self._bits(slot)} {value} to i{op.bits}")
+        return (
+            value
+            if op.bits == self._bits(slot)
+            else self.ins(f"trunc i{self._bits(slot)} {value} to i{op.bits}")
+        )
 
     op_getx = op_get
 
@@ -299,7 +312,9 @@ class RegionEmitter(Emitter):
     def _mark(self) -> str:
         assert self.placed is not None
         number = 2 + 2 * len(self.metadata)
-        self.metadata.append(f'!{number} = !{{!"pvq", !{number + 1}}}\n!{number + 1} = !{{i64 {self.placed.pc}}}')
+        self.metadata.append(
+            f'!{number} = !{{!"pvq", !{number + 1}}}\n!{number + 1} = !{{i64 {self.placed.pc}}}'
+        )
         return f", !pcsections !{number}"
 
     def op_load(self, op: Val, args: list[str]) -> str:

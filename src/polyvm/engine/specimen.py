@@ -58,7 +58,9 @@ def assembly(module: str, name: str) -> list[str]:
     parsed.triple = llvm.get_process_triple()
     parsed.data_layout = str(machine.target_data)
     options = llvm.create_pipeline_tuning_options(speed_level=2)
-    llvm.create_pass_builder(machine, options).getModulePassManager().run(parsed, llvm.create_pass_builder(machine, options))
+    llvm.create_pass_builder(machine, options).getModulePassManager().run(
+        parsed, llvm.create_pass_builder(machine, options)
+    )
     return _function(machine.emit_assembly(parsed), name)
 
 
@@ -72,5 +74,7 @@ def _function(text: str, name: str) -> list[str]:
         elif inside and code.startswith(".Lfunc_end"):
             break
         elif inside and code and (code.startswith(".LBB") or not code.lstrip().startswith(".")):
-            lines.append(code.replace("\t", " ").strip() if code.startswith(".") else "  " + " ".join(code.split()))
+            lines.append(
+                code.replace("\t", " ").strip() if code.startswith(".") else "  " + " ".join(code.split())
+            )
     return lines

@@ -56,7 +56,9 @@ class Units:
         flags = host.MAP_PRIVATE | host.MAP_ANONYMOUS | host.MAP_NORESERVE
         self.table = host.mmap(0, size, host.PROT_READ | host.PROT_WRITE, flags)
         if self.table < 0:
-            raise PolyvmError("PVM-RESOURCE", "The host has no memory for the table of units.", errno=-self.table)
+            raise PolyvmError(
+                "PVM-RESOURCE", "The host has no memory for the table of units.", errno=-self.table
+            )
         self.cells = host.view(self.table, size).cast("Q")
         self.free = list(range(TABLE_ENTRIES - 1, 0, -1))
         self.by_pc: dict[int, Unit] = {}
@@ -120,7 +122,9 @@ class Units:
                 self._replace(space, unit)
         except (ValueError, KeyError, TypeError, IndexError) as error:
             image.unload()
-            raise PolyvmError("PVM-CACHE-DAMAGED", "A unit's description cannot be read.", unit="memory") from error
+            raise PolyvmError(
+                "PVM-CACHE-DAMAGED", "A unit's description cannot be read.", unit="memory"
+            ) from error
         return unit
 
     def _same(self, space: AddressSpace, at: int, code: bytes) -> bool:

@@ -37,7 +37,9 @@ def interpreter(guest: str) -> bytes:
     return compiler.build(text, ["decode", "enter_unit"])
 
 
-def compile_unit(guest: str, pc: int, observed: dict[int, list[int]], page: Callable[[int], bytes]) -> bytes | None:
+def compile_unit(
+    guest: str, pc: int, observed: dict[int, list[int]], page: Callable[[int], bytes]
+) -> bytes | None:
     """The image of the region around a hot address, or None when there is no code.
 
     page: the guest's executable bytes of the 4096-byte page at an address, shorter or empty where there are none.

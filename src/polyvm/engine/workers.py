@@ -70,7 +70,9 @@ class Job:
 class Compilers:
     """This process's connection to the pool, and the thread that uses it."""
 
-    def __init__(self, guest: str, folder: str, hide: Callable[[int], int], block: Callable[[], None]) -> None:
+    def __init__(
+        self, guest: str, folder: str, hide: Callable[[int], int], block: Callable[[], None]
+    ) -> None:
         self.guest = guest
         self.folder = folder
         self.hide = hide
@@ -183,7 +185,9 @@ class Compilers:
         actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
         environment = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
         try:
-            pid = os.posix_spawn(command[0], command, environment, file_actions=actions, setsigmask=[], setsid=True)
+            pid = os.posix_spawn(
+                command[0], command, environment, file_actions=actions, setsigmask=[], setsid=True
+            )
             os.waitpid(pid, 0)
         finally:
             os.close(null)

@@ -66,7 +66,7 @@ class Syscall(Exception):
     """An instruction left for a system call."""
 
 
-class Flush(Exception):  # noqa: N818  # not an error: it tells the driver that an instruction ended with a flush
+class Flush(Exception):  # not an error: it tells the driver that an instruction ended with a flush
     """An instruction completed and asked for later code to be read anew."""
 
 

@@ -101,7 +101,11 @@ def _table() -> dict[str, OpInfo]:
     op("zext", 1, "Widen with zeros.")
     op("sext", 1, "Widen with the sign.")
     op("trunc", 1, "The low bits.")
-    op("select", 3, "arg1 when the bit arg0 is 1, else arg2. Both are always computed. attr 'likely': it mostly is 1.")
+    op(
+        "select",
+        3,
+        "arg1 when the bit arg0 is 1, else arg2. Both are always computed. attr 'likely': it mostly is 1.",
+    )
 
     # 4. Memory, little-endian, any alignment. A fault happens before any effect.
     mem = {"pure": False, "leaves": True}

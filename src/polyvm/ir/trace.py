@@ -104,7 +104,9 @@ class Tracer:
         try:
             return RegisterAccess(self, self._files[name])
         except KeyError:
-            raise AttributeError(f"no register file {name!r}; there are {', '.join(sorted(self._files))}") from None
+            raise AttributeError(
+                f"no register file {name!r}; there are {', '.join(sorted(self._files))}"
+            ) from None
 
     # -- recording
     def emit(self, op: str, bits: int, args: tuple[Val, ...] = (), attr: object = None) -> Val:

@@ -50,9 +50,13 @@ class _Verifier:
             _check_widths(op)
             if info.leaves:
                 if self.written is not None:
-                    raise SpecError(f"{op.op} may leave after {self.written!r} changed state; move the write behind it")
+                    raise SpecError(
+                        f"{op.op} may leave after {self.written!r} changed state; move the write behind it"
+                    )
                 if self.stored is not None and not self.probed:
-                    raise SpecError(f"{op.op} may leave after {self.stored!r} changed memory; m.probe both first")
+                    raise SpecError(
+                        f"{op.op} may leave after {self.stored!r} changed memory; m.probe both first"
+                    )
                 if op.op in _ENDS and position != len(ops) - 1:
                     raise SpecError(f"ops after {op.op} never run")
             if op.op == "probe":
@@ -96,7 +100,10 @@ def _check_widths(op: Val) -> None:
         raise SpecError(f"{name} takes an address of 64 bits, not {widths[0]}")
     if name in ("load", "amo", "cas") and op.bits not in MEMORY_BITS:
         raise SpecError(f"{name} of {op.bits} bits")
-    if name in ("fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fmin", "fmax", "fcvt", "itof") and op.bits not in FLOAT_BITS:
+    if (
+        name in ("fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fmin", "fmax", "fcvt", "itof")
+        and op.bits not in FLOAT_BITS
+    ):
         raise SpecError(f"{name} of {op.bits} bits")
     if name in ("clz", "ctz", "popcount", "bswap", "bitrev", "fsqrt") and widths != [op.bits]:
         raise SpecError(f"{name} of {op.bits} bits takes {widths}")

@@ -99,7 +99,9 @@ class Actions:
         self.table[signo] = action
         self.mirror(signo)
         if signo in (SIGSEGV, SIGBUS) and action.handler > SIG_IGN:
-            self.process.engine.set_precise(self.process.space)  # from now on the guest can look at its registers
+            self.process.engine.set_precise(
+                self.process.space
+            )  # from now on the guest can look at its registers
 
     def mirror(self, signo: int) -> None:
         """Give the host the disposition that fits the guest's."""
