@@ -17,9 +17,9 @@ PAGES = "docs/errors/"
 
 # Context keys whose integers are addresses or instruction words: shown in hexadecimal, everything else in decimal.
 ADDRESS_KEYS = frozenset(
-    ("pc", "addr", "address", "start", "end", "limit", "target", "entry", "base", "sp", "ra")
-    + ("value", "word", "insn", "encoding", "mask", "match")
-)
+    ("pc", "addr", "address", "start", "end", "limit", "target", "entry", "base", "sp", "ra", "value", "word", "insn",
+     "encoding", "mask", "match")
+)  # fmt: skip
 
 
 class CodeInfo:

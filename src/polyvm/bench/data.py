@@ -12,7 +12,8 @@ from pathlib import Path
 from polyvm.errors import PolyvmError
 
 _NAME = re.compile(r"text-(\d+)k")
-_SYLLABLES = ["ka", "to", "mi", "re", "sun", "der", "hal", "be", "qui", "lo", "ran", "tes", "ig", "or", "pel", "un", "va", "stra", "dim", "en"]
+_SYLLABLES = ("ka", "to", "mi", "re", "sun", "der", "hal", "be", "qui", "lo", "ran", "tes", "ig", "or", "pel", "un",
+              "va", "stra", "dim", "en")  # fmt: skip
 
 
 def make(path: Path) -> None:

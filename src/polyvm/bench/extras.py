@@ -90,7 +90,8 @@ def _start(startup: Json, options: Options, peer: Peer, program: Path, extra: Js
 def _tiers(extra: Json, options: Options, builder: Builder, peer: Peer, workloads: list[Workload]) -> None:
     """MIPS: guest instructions, as the interpreter counts them, over the time spent in the tier."""
     size = "small" if options.size == "small" else "quick"
-    extra["tier_mips_of"] = table = {}
+    table: Json = {}
+    extra["tier_mips_of"] = table
     costs: list[float | None] = []
     for workload in workloads:
         if workload.source is None:

@@ -134,5 +134,5 @@ def _text(file: IO[bytes]) -> str:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if size > LONG:
-        return f"{size} bytes, sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
+        return f"{size} bytes, sha256 {hashlib.sha256(file.read()).hexdigest()}"
     return file.read().decode(errors="replace").strip()

@@ -1,4 +1,4 @@
-"""Runs a static Linux program under Unicorn, for the benchmark: `python -m polyvm.bench.unicorn_peer GUEST PROGRAM ARGS`.
+"""Runs a static Linux program under Unicorn, for the benchmark: `-m polyvm.bench.unicorn_peer GUEST PROGRAM ARGS`.
 
 Just enough of Linux for programs that compute and print: memory, output, clocks. Another system call answers ENOSYS;
 a program that Unicorn stops on ends with status 70 and its reason on standard error. Not a way to run programs.

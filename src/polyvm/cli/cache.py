@@ -34,8 +34,10 @@ $POLYVM_CACHE_DIR, else $XDG_CACHE_HOME/polyvm, else ~/.cache/polyvm. Removing i
     arguments=(
         (
             "ACTION",
-            "info: where it is and how large. ls: every entry. verify: check every entry's checksum. prune: remove "
-            "damaged entries, leftovers, and what was not used for the longest time. clear: remove everything.",
+            (
+                "info: where it is and how large. ls: every entry. verify: check every entry's checksum. prune: "
+                "remove damaged entries, leftovers, and what was not used for the longest time. clear: remove all."
+            ),
         ),
     ),
     options=(

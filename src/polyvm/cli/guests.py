@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from polyvm.cli.options import Option, nearest
-from polyvm.engine.guest import GUESTS, PLANNED
+from polyvm.engine.guest import GUESTS as GUESTS
+from polyvm.engine.guest import PLANNED as PLANNED
 from polyvm.errors import PolyvmError
 
 TYPE_CHECKING = False

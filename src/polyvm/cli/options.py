@@ -114,6 +114,8 @@ class Values:
 
         def __getattr__(self, name: str) -> Any: ...
 
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
 
 HELP = Option("--help", "", "Show this help.", short="-h", group="Help")
 JSON = Option("--json", "", "Print one JSON document instead of text; errors too.")

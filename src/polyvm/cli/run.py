@@ -267,6 +267,6 @@ def _read_environment(where: int | str) -> list[bytes]:
 def _usage(error: OSError, what: str) -> PolyvmError:
     """A file that polyvm's own options name: that it cannot be used is no statement about the program (126, 127)."""
     found = from_oserror(error, what)
-    made = PolyvmError("PVM-USAGE", found.message, **found.context)
+    made = PolyvmError("PVM-USAGE", found.message).add_context(**found.context)
     made.__cause__ = error
     return made

@@ -15,11 +15,10 @@ _ACCEL = "--accel jit runs every guest on every host; see polyvm doctor."
 
 def seconds(text: str) -> float:
     """A length of time: 1.5, 30s, 500ms, 2m, 1h."""
-    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)):
-        if text.endswith(unit):
-            break
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+    unit = next(unit for unit in units if text.endswith(unit))
     try:
-        value = float(text.removesuffix(unit)) * factor
+        value = float(text.removesuffix(unit)) * units[unit]
     except ValueError:
         raise ValueError("is no length of time; times look like 30, 1.5, 500ms or 2m") from None
     if not 0 < value < 1e9:
@@ -96,7 +95,7 @@ kept as well, so a second run compiles nothing.
     ),
     examples=(
         ("A static program", "polyvm run ./hello-riscv64 its arguments"),
-        ("A dynamic one, with libraries from a cross toolchain", "polyvm run --sysroot /usr/riscv64-linux-gnu ./program"),
+        ("A dynamic one, with a cross toolchain's libraries", "polyvm run --sysroot /usr/riscv64-linux-gnu ./program"),
         ("One from another system's files, which sees nothing else", "polyvm run --root ./rootfs --bind /tmp /bin/sh"),
         ("See what was executed and how long it took", "polyvm run --stats ./program"),
         ("At most ten seconds and 256 MiB", "polyvm run --timeout 10 --memory 256M ./program"),

@@ -128,9 +128,32 @@ fault.unit.look:
   %count = load i32, ptr %p.count
   %u.rip = call i64 @pv_plain(ptr %range, i64 %rip)
   %to = call i64 @pv_pair(ptr %faults, i32 %count, i64 %u.base, i64 %u.rip)
+  %p.places = getelementptr i8, ptr %range, i64 «range.places»
+  %places = load ptr, ptr %p.places
+  %p.pcount = getelementptr i8, ptr %range, i64 «range.place_count»
+  %pcount = load i32, ptr %p.pcount
+  %u.pc = call i64 @pv_place(ptr %places, i32 %pcount, i64 %u.base, i64 %u.rip)
   call void @pv_reading(ptr %pr, i32 -1)
   %listed = icmp ne i64 %to, 0
-  br i1 %listed, label %fault.unit.leave, label %wild
+  br i1 %listed, label %fault.unit.leave, label %fault.unit.plain
+fault.unit.plain: ; the unit stored what the guest can see; what is missing is at most the address
+  %u.sp.p = getelementptr i8, ptr %st, i64 «st.host_sp»
+  %u.sp = load i64, ptr %u.sp.p
+  %u.running = icmp ne i64 %u.sp, 0
+  br i1 %u.running, label %fault.unit.out, label %wild
+fault.unit.out:
+  call void @pv_note(i32 %sig, ptr %st, ptr %uc, i64 %addr)
+  %u.none = icmp eq i32 %pcount, 0
+  %u.old = load i64, ptr %st
+  %u.new = select i1 %u.none, i64 %u.old, i64 %u.pc
+  store i64 %u.new, ptr %st
+  %u.rsp = getelementptr i8, ptr %uc, i64 «uc.rsp»
+  store i64 %u.sp, ptr %u.rsp
+  %u.resume.p = getelementptr i8, ptr %pr, i64 «process.resume»
+  %u.resume = load i64, ptr %u.resume.p
+  store i64 %u.resume, ptr %p.rip
+  call void @pv_calm(ptr %st, ptr %uc)
+  ret void
 fault.unit.leave:
   call void @pv_note(i32 %sig, ptr %st, ptr %uc, i64 %addr)
   store i64 %to, ptr %p.rip

@@ -160,6 +160,42 @@ found:
 miss:
   ret i64 0
 }
+
+; The guest PC of the last row at or before a host PC, of the first row when it is before all; 0 without rows.
+define internal i64 @pv_place(ptr %table, i32 %count, i64 %base, i64 %rip) #900 {
+entry:
+  %off = sub i64 %rip, %base
+  %key = trunc i64 %off to i32
+  %none = icmp eq i32 %count, 0
+  br i1 %none, label %miss, label %next
+next:
+  %lo = phi i32 [ 0, %entry ], [ %lo1, %step ]
+  %hi = phi i32 [ %count, %entry ], [ %hi1, %step ]
+  %more = icmp ult i32 %lo, %hi
+  br i1 %more, label %step, label %found
+step:
+  %sum = add i32 %lo, %hi
+  %mid = lshr i32 %sum, 1
+  %mid.i = zext i32 %mid to i64
+  %mid.p = getelementptr [3 x i32], ptr %table, i64 %mid.i
+  %mid.key = load i32, ptr %mid.p
+  %past = icmp ule i32 %mid.key, %key
+  %mid1 = add i32 %mid, 1
+  %lo1 = select i1 %past, i32 %mid1, i32 %lo
+  %hi1 = select i1 %past, i32 %hi, i32 %mid
+  br label %next
+found:
+  %first = icmp eq i32 %lo, 0
+  %before = sub i32 %lo, 1
+  %row = select i1 %first, i32 0, i32 %before
+  %row.i = zext i32 %row to i64
+  %at = getelementptr [3 x i32], ptr %table, i64 %row.i
+  %p.pc = getelementptr i8, ptr %at, i64 4
+  %pc = load i64, ptr %p.pc, align 4
+  ret i64 %pc
+miss:
+  ret i64 0
+}
 """
 
 # What a set stop flag does to an interrupted thread.

@@ -44,9 +44,9 @@ class Placed:
 class Flow:
     """What an instruction does to control.
 
-    target: where it jumps when that is known. seen: where a dynamic jump was seen to go. conditional: it may also go on. dynamic: it jumps somewhere only known at
-    run time. leaves: it ends in a trap, a system call or a flush. call: it writes the address behind it to a link
-    register. returns: it jumps to a link register.
+    target: where it jumps when that is known. seen: where a dynamic jump was seen to go. conditional: it may also go
+    on. dynamic: it jumps somewhere only known at run time. leaves: it ends in a trap, a system call or a flush.
+    call: it writes the address behind it to a link register. returns: it jumps to a link register.
     """
 
     target: int | None = None

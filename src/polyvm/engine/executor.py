@@ -9,7 +9,7 @@ from __future__ import annotations
 from polyvm.engine import cachedir, fault, interpreter_image, layout
 from polyvm.engine.cpu import Cpu
 from polyvm.engine.guest import Guest
-from polyvm.engine.layout import FLUSH, GOLDEN, HOT, ST
+from polyvm.engine.layout import COUNTERS, FLUSH, GOLDEN, HOT, ST
 from polyvm.engine.native import Native
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 TIERS = ("auto", "golden", "interpreter", "region")
 PLANNED = ("baseline",)
-COUNTERS = 4096 + 1
 NEVER = 0xFFFF_FFFF
 HOT_AFTER = 4096
 """Backward or dynamic jumps to a place before its region is compiled: some 0.1 ms of tier 0."""
@@ -51,6 +50,7 @@ class GuestCpu(Cpu):
         self.hot_cells = host.view(self.counter_block, 4 * 8192).cast("I")
         self.counters = self.counter_block
         self.hot_cells[:] = _pattern(engine.threshold)
+        self.hot_cells[COUNTERS] = NEVER  # where jumps count that are not counted
         self.golden = engine.tier == "golden"
 
     def close(self) -> None:
@@ -119,7 +119,6 @@ class Engine:
         self.native, self.key, self.made = _native(guest, self.folder, progress)
         self.exits = [0] * len(layout.REASONS)
         self.golden_steps = 0
-        self.precise = False
         self.space: AddressSpace | None = None
         self.units: Units | None = None
         self.compilers: Compilers | None = None
@@ -167,12 +166,11 @@ class Engine:
     def hot(self, cpu: GuestCpu) -> None:
         """A loop or a callee became hot, or a unit met too many jumps that it did not know."""
         pc = cpu._words[_HOT_PC]
-        cells = cpu.hot_cells
-        for cell in range(COUNTERS):
-            if not cells[cell]:
-                cells[cell] = self.threshold
+        cell = (pc >> 1) % COUNTERS
+        # Asked again only when much more has happened: by then the region is there, or will never be.
+        cpu.hot_cells[cell] = self.threshold << 4
         units = self.units
-        if units is None or self.precise:
+        if units is None:
             return
         self._read_log(cpu)
         again = pc in units.by_pc
@@ -194,7 +192,7 @@ class Engine:
             site: sorted(seen, key=seen.__getitem__, reverse=True)[:MAX_TARGETS]
             for site, seen in self.seen.items()
         }
-        self.compilers.submit(Job(pc, observed, lambda address: _page(space, address), self._compiled))
+        self.compilers.submit(Job(pc, observed, units.precise, lambda address: _page(space, address), self._compiled))
 
     def _read_log(self, cpu: GuestCpu) -> None:
         words = cpu._words
@@ -210,7 +208,7 @@ class Engine:
         """On the compilers' thread: install what came back."""
         units, space = self.units, self.space
         self.pending.discard(job.pc)
-        if data is None or units is None or space is None or self.precise:
+        if data is None or units is None or space is None:
             return
         unit = units.install(space, data)
         if unit is not None:
@@ -219,13 +217,20 @@ class Engine:
             units.store(space, job.pc, data)
 
     def set_precise(self, space: AddressSpace) -> None:
-        """From now on a guest can see its registers at a fault: only code that is exact about them may run."""
-        if self.precise:
-            return
-        self.precise = True
-        if self.units is not None:
+        """From now on the guest can see its registers at a fault: only code that is exact about them may run."""
+        units = self.units
+        if units is not None and not units.precise:
             with space.pause(), space.lock:
-                self.units.drop_all(space)
+                units.drop_all(space)
+                units.precise = True
+                self.tries.clear()
+
+    def new_program(self) -> None:
+        """The guest replaced its program: what was learnt of the old one is void. Its code is dropped already."""
+        self.tries.clear()
+        self.seen.clear()
+        if self.units is not None:
+            self.units.precise = False
 
     def stats(self) -> dict[str, Any]:
         """Counts so far, as the parts of a polyvm.run/1 document that are the engine's."""

@@ -89,9 +89,9 @@ def _place(sections: list[_Section]) -> tuple[bytearray, dict[str, tuple[int, in
             continue
         if section.flags & SHF_TLS:
             raise _refuse("it has thread-local storage", section=section.name)
-        if section.type == SHT_NOBITS or (
-            section.flags & SHF_WRITE and not section.name.startswith(".data.rel.ro")
-        ):
+        # LLVM calls its tables of instructions (pcsections) writable; nobody writes to ours.
+        constant = section.name in image.TABLES or section.name.startswith(".data.rel.ro")
+        if section.type == SHT_NOBITS or (section.flags & SHF_WRITE and not constant):
             raise _refuse("it has writable data", section=section.name)
         fill = b"\xcc" if section.flags & SHF_EXECINSTR else b"\0"
         code += fill * (-len(code) % section.align)
@@ -198,7 +198,11 @@ def _sort_tables(code: bytearray, named: dict[str, tuple[int, int]]) -> None:
         if size % (4 * width):
             raise _refuse("a table's rows are incomplete", section=name)
         places = range(start, start + size, 4)
-        values = [at + _S32.unpack_from(code, at)[0] for at in places]
+        words = 1 if name == "pvq" else width
+        values = [
+            _S32.unpack_from(code, at)[0] % (1 << 32) if (at - start) // 4 % width >= words else at + _S32.unpack_from(code, at)[0]
+            for at in places
+        ]
         rows = sorted({tuple(values[i : i + width]) for i in range(0, len(values), width)})
         flat = b"".join(value.to_bytes(4, "little") for row in rows for value in row)
         code[start : start + size] = flat.ljust(size, b"\0")

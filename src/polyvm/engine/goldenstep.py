@@ -132,7 +132,7 @@ class Stepper:
         return int.from_bytes(raw, "little")
 
     def step(self) -> int:
-        """Do one instruction; 0 when it completed, else the reason, with the thread's state as native code leaves it."""
+        """Do one instruction; 0 when it completed, else the reason, the state being as native code leaves it."""
         cpu = self.cpu
         pc = cpu.pc
         try:

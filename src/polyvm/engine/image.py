@@ -29,8 +29,11 @@ _HEADER = Struct("<8sIIQQQIIIII")
 _CHECKED = 24  # the checksum covers the file from here on
 _KEY = 0x706F6C79766D  # of the checksum: any constant will do
 
-TABLES = {"pvf": 2, "pvp": 2, "pvx": 3}
-"""Sections of i32 place-relative addresses, in rows: flattened to sorted rows of u32 offsets into the image."""
+TABLES = {"pvf": 2, "pvp": 2, "pvx": 3, "pvq": 3}
+"""Sections of i32 place-relative addresses, in rows: flattened to sorted rows of u32 offsets into the image.
+
+In pvq only a row's first is an address; a u64 that stands for itself follows.
+"""
 
 
 class Image:

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 
 from polyvm.emit.llvm import METADATA, UNLIKELY, Emitter
 from polyvm.engine import layout
-from polyvm.engine.layout import ST
+from polyvm.engine.layout import COUNTERS, ST
 from polyvm.ir.ops import FP_FLAGS, FP_ROUND
 from polyvm.ir.values import SpecError, Val
 from polyvm.isa.encoding import Encoding, Leaf, Switch
 from polyvm.isa.spec import Field, Insn, Isa, Shape
 
 SIGNATURE = "(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)"
-COUNTERS = 4096
-"""Hotness counters per thread, u32 each, counted down; one more takes what is not counted."""
 HEADER = 8
 """Bytes of a code slot before the decoded fields."""
 
@@ -222,9 +220,8 @@ class Handler(Emitter):
         self.unlikely(used, lambda: self.leave("BUDGET", slot, self.next_budget))
         offset = self.ins(f"load i32, ptr {slot}")
         handler = self.ins(f"getelementptr i8, ptr %hb, i64 {self.ins(f'sext i32 {offset} to i64')}")
-        self.do(
-            f"musttail call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 {self.next_budget})"
-        )
+        arguments = f"ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 {self.next_budget}"
+        self.do(f"musttail call preserve_nonecc void {handler}({arguments})")
         self.do("ret void")
 
     def op_jump(self, op: Val, args: list[str]) -> None:
@@ -353,7 +350,7 @@ def module(isa: Isa) -> str:
         functions.append(handler.text(entry.symbol))
         declarations |= handler.declarations
     decoder = Decoder(isa, entries)
-    functions.append(decoder.text())
+    functions.append(decoder.function())
     functions.extend(
         _leave(reason)
         for reason in ("SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL")
@@ -389,7 +386,7 @@ def _leave(reason: str, *, keep_pc: bool = False) -> str:
 
 
 def _enter_unit() -> str:
-    """The handler of a slot where compiled code begins. Units chained in a circle all pass here, so it looks for stops."""
+    """The handler of a slot where compiled code begins. Units chained in a circle pass here, so it looks for stops."""
     e = Handler.__new__(Handler)
     Emitter.__init__(e)
     e.start("entry")
@@ -422,7 +419,7 @@ class Decoder(Handler):
             tuple[str, Encoding, dict[str, Lane], dict[str, Field], list[tuple[str, str]]]
         ] = []
 
-    def text(self) -> str:
+    def function(self) -> str:
         """The function @decode, which slots of value zero lead to."""
         self.start("entry")
         pc = self.guest_pc("%ip")
@@ -490,9 +487,9 @@ class Decoder(Handler):
             labels = {value: self.fresh_label("n") for value in node.children}
             cases = " ".join(f"i{bits} {value}, label %{label}" for value, label in labels.items())
             self.do(f"switch i{bits} {key}, label %illegal [ {cases} ]")
-            for value, label in labels.items():
+            for number, label in labels.items():
                 self.start(label)
-                self._tree(node.children[value], word, bits)
+                self._tree(node.children[number], word, bits)
             return
         for insn in node.candidates:
             following = self.fresh_label("n")
@@ -539,9 +536,9 @@ class Decoder(Handler):
         fields = {name: self.isa.fields[name] for name in lanes}
         key = tuple((n, lane, entry.insn.encoding.fields[n], fields[n].bias) for n, lane in lanes.items())
         if key not in self.formats:
-            label, sources = self.fresh_label("format"), []
-            self.formats[key] = (label, sources)
-            self.pending.append((label, entry.insn.encoding, lanes, fields, sources))
+            label = self.fresh_label("format")
+            self.formats[key] = (label, [])
+            self.pending.append((label, entry.insn.encoding, lanes, fields, self.formats[key][1]))
         label, sources = self.formats[key]
         sources.append((f"@{entry.symbol}", self.label))
         self.do(f"br label %{label}")

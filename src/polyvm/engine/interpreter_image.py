@@ -89,7 +89,8 @@ def load(
 
 def worker_command(*arguments: str) -> list[str]:
     """The command line of one of our helper processes, which sees neither the user's modules nor the environment's."""
-    start = f"import sys; sys.path.insert(0, {os.path.dirname(PACKAGE)!r}); from polyvm.engine.worker import main; main()"
+    path = f"import sys; sys.path.insert(0, {os.path.dirname(PACKAGE)!r})"
+    start = f"{path}; from polyvm.engine.worker import main; main()"
     return [sys.executable, "-I", "-c", start, *arguments]
 
 

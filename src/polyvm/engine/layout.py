@@ -59,6 +59,8 @@ QUEUE, QUEUE_ENTRIES, QUEUE_ENTRY = 8192, 32, 256  # {u32 signo, pad, u8 siginfo
 QUEUE_INFO, SIGINFO_SIZE = 16, 128
 BIG_STATE = 16384  # vector state and the like
 
+COUNTERS = 4096  # hotness counters of a thread, u32 each, counted down; one more takes what is not counted
+
 PROCESS_SIZE = 8192
 PROCESS: Table = (
     ("image_start", 0, 8, "the native image this block belongs to"),
@@ -94,7 +96,7 @@ PROCESS: Table = (
 )
 PROCESS_FREE = 4096  # from here on the block is at the disposal of the layers above
 
-RANGE_SIZE = 64
+RANGE_SIZE = 80
 RANGE: Table = (
     ("start", 0, 8, "host address of the unit image; the tables are relative to it"),
     ("end", 8, 8, "the end of its shadow, or its own"),
@@ -105,6 +107,8 @@ RANGE: Table = (
     ("size", 40, 8, "bytes of the image"),
     ("shadow", 48, 8, "distance from the image to its shadow, 0 for none"),
     ("cell", 56, 8, "address of a u32: one of SHADOW_*"),
+    ("places", 64, 8, "address of rows (u32 host PC, u64 guest PC) of what may fault, sorted"),
+    ("place_count", 72, 4, ""),
 )
 SHADOW_NONE, SHADOW_BUSY, SHADOW_READY, SHADOW_REFUSED = range(4)
 

@@ -61,22 +61,33 @@ class Knowledge:
     checked: dict[int, dict[Slot, int]]
 
 
-def analyse(isa: Isa, region: Region) -> Knowledge:
-    """Run the three analyses."""
+def analyse(isa: Isa, region: Region, *, precise: bool = False) -> Knowledge:
+    """Run the three analyses. With precise, what an access saves before it is not dirty behind it."""
     table = {p.pc: effects(isa, p) for block in region.blocks.values() for p in block.insns}
     used: set[Slot] = set()
     for effect in table.values():
         used |= effect.reads | effect.writes
-    return Knowledge(sorted(used), _dirty(region, table), _live(region, table, used), _checked(isa, region))
+    dirty = _dirty(region, table, precise)
+    return Knowledge(sorted(used), dirty, _live(region, table, used), _checked(isa, region))
 
 
-def _dirty(region: Region, table: dict[int, Effects]) -> dict[int, frozenset[Slot]]:
+ACCESSES = ("load", "store", "amo", "cas", "probe")
+
+
+def accesses(placed: Placed) -> bool:
+    """Whether an instruction accesses memory on every path."""
+    return any(op.op in ACCESSES for op in placed.trace.ops)
+
+
+def _dirty(region: Region, table: dict[int, Effects], precise: bool) -> dict[int, frozenset[Slot]]:
     into: dict[int, frozenset[Slot]] = {start: frozenset() for start in region.blocks}
     work = list(region.blocks)
     while work:
         start = work.pop()
         out = set(into[start])
         for placed in region.blocks[start].insns:
+            if precise and accesses(placed):
+                out.clear()
             out |= table[placed.pc].writes
         for successor in region.blocks[start].successors:
             if not out <= into[successor]:
@@ -168,7 +179,7 @@ class Checked:
         fields, pc = placed.decoded.fields, placed.pc
         after: dict[Slot, int | None] = {}
         for op in placed.trace.ops:
-            if op.op in ("load", "store", "amo", "cas"):
+            if op.op in ACCESSES:
                 form = base_of(op, fields, pc)
                 if form is not None and not self.covers(form[0], form[1], 16):
                     self.check(form[0])

@@ -26,19 +26,20 @@ KICK_SIGNO = 64  # SIGRTMAX: shared with the guest, ours carry the address of a 
 loaded: list[Native] = []
 """Every image of this process; the handler inside the first is the one that gets installed."""
 
-_RANGE = Struct("<QQQQIIQQQ")
+_RANGE = Struct("<QQQQIIQQQQII")
 _CELLS = 4096  # bytes taken at a time for the shadows' states
 
 
 class Range:
     """Compiled code that the signal handler must know: its addresses, and tables of u32 pairs relative to start.
 
-    faults and points are (address, rows). With `shadow` (image.load) a stop costs two signals; without, it
+    faults, points and places are (address, rows). A fault whose instruction is not among the faults is the guest's at
+    the nearest place before; without places, at the pc that the unit stored itself. With `shadow` (image.load) a stop costs two signals; without, it
     single-steps to the next safepoint. Whatever leaves the code for other code that does not look at the stop flag
     must itself be a safepoint.
     """
 
-    __slots__ = ("cell", "fault_count", "faults", "point_count", "points", "shadow", "size", "start")
+    __slots__ = ("cell", "fault_count", "faults", "place_count", "places", "point_count", "points", "shadow", "size", "start")
 
     def __init__(
         self,
@@ -47,11 +48,13 @@ class Range:
         faults: tuple[int, int] = (0, 0),
         points: tuple[int, int] = (0, 0),
         shadow: int = 0,
+        places: tuple[int, int] = (0, 0),
     ) -> None:
         self.start = start
         self.size = size
         self.faults, self.fault_count = faults
         self.points, self.point_count = points
+        self.places, self.place_count = places
         self.shadow = shadow
         self.cell = 0
 
@@ -62,8 +65,9 @@ class Range:
 
     @classmethod
     def of(cls, image: Image) -> Range:
-        """The range of a unit image: its sections pvf (faults) and pvp (safepoints) are the tables."""
-        return cls(image.base, image.size, image.table("pvf"), image.table("pvp"), image.shadow)
+        """The range of a unit image: its sections pvf (faults), pvp (safepoints) and pvq (accesses) are the tables."""
+        tables = image.table("pvf"), image.table("pvp")
+        return cls(image.base, image.size, *tables, image.shadow, image.table("pvq"))
 
 
 class Native:
@@ -178,8 +182,9 @@ class Native:
         for r in ranges:
             if r.shadow and not r.cell:
                 r.cell = self._new_cell()
-            row = (r.start, r.end, r.faults, r.points, r.fault_count, r.point_count, r.size, r.shadow, r.cell)
-            rows.append(pack(*row))
+            counts = r.fault_count, r.point_count
+            shadow = r.size, r.shadow, r.cell
+            rows.append(pack(r.start, r.end, r.faults, r.points, *counts, *shadow, r.places, r.place_count, 0))
         table = len(ranges).to_bytes(16, "little") + b"".join(rows)
         at = _map(len(table))
         host.poke(at, table)

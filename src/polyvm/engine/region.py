@@ -1,19 +1,22 @@
 """Tier 2: a region of guest code as one LLVM function, guest registers in SSA values, loops inside.
 
 Control leaves only with every register that a guest can still read stored; stops are taken at loop heads, where a
-stack of labels costs nothing until somebody asks. Makes text; `engine.worker` compiles it. Unlike tier 0 it is not
-exact about registers that are dead in the guest when an access faults, so it runs only while no guest handler and no
-debugger can look (docs/decisions/0003-two-modes.md).
+stack of labels costs nothing until somebody asks. Makes text; `engine.worker` compiles it. A precise region stores
+what changed before every access, so that a fault shows the guest all its registers; the other kind runs while no guest
+handler and no debugger can look (docs/decisions/0003-two-modes.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from polyvm.emit import llvm_float
+from polyvm.emit.deferred import Deferred
 from polyvm.emit.llvm import METADATA, UNLIKELY, Emitter
 from polyvm.engine import layout
 from polyvm.engine.discover import Block, Placed, Region, Slot, slot_of
-from polyvm.engine.interpreter import COUNTERS, log_target
-from polyvm.engine.layout import ST
+from polyvm.engine.interpreter import log_target
+from polyvm.engine.layout import COUNTERS, ST
 from polyvm.engine.liveness import Checked, Knowledge, analyse, base_of, is_zero
 from polyvm.ir.golden import fold_numbers
 from polyvm.ir.ops import FP_FLAGS, FP_ROUND, OPS
@@ -35,15 +38,19 @@ def _literal(text: str) -> int | None:
     return int(text) if text[0] in "-0123456789" else None
 
 
-class RegionEmitter(Emitter):
+class RegionEmitter(Deferred):
     """One region's function."""
 
-    def __init__(self, isa: Isa, region: Region) -> None:
+    tolerant = frozenset({"set", "setx"})
+
+    def __init__(self, isa: Isa, region: Region, *, precise: bool = False) -> None:
         super().__init__()
         self.isa = isa
         self.region = region
+        self.precise = precise
+        self.stale: set[Slot] = set()  # registers whose value in the state is an older one, on some way here
         self.places = isa.state_layout(layout.REGISTERS)
-        self.know: Knowledge = analyse(isa, region)
+        self.know: Knowledge = analyse(isa, region, precise=precise)
         self.heads = _loop_heads(region)
         self.current: dict[Slot, str] = {}
         self.written: set[Slot] = set()
@@ -90,6 +97,10 @@ class RegionEmitter(Emitter):
         cases = " ".join(f"i64 {pc << layout.SLOT_SHIFT}, label %{_label(pc)}" for pc in entries[1:])
         self.do(f"switch i64 {here}, label %{_label(entries[0])} [ {cases} ]")
 
+    def companions(self) -> Iterable[str]:
+        """What was written last: it is often stored next."""
+        return reversed(self.current.values())
+
     # -- places
     def _home(self, slot: Slot) -> str:
         return f"%R.{slot[0]}.{slot[1]}"
@@ -115,8 +126,10 @@ class RegionEmitter(Emitter):
     def _block(self, block: Block) -> None:
         self.block = block
         self.current, self.written = {}, set()
+        self.stale = set(self.know.dirty[block.start])
         self.checked = Checked(self.isa, self.know.checked[block.start])
         self.start(_label(block.start))
+        self.forget()
         if block.start in self.heads:
             self._safepoint(block.start)
         for placed in block.insns:
@@ -140,22 +153,40 @@ class RegionEmitter(Emitter):
 
     def flush(self) -> None:
         """Put what this block wrote into the registers' homes, for the blocks behind it."""
-        for slot in sorted(self.written):
-            self.do(f"store i{self._bits(slot)} {self.current[slot]}, ptr {self._home(slot)}")
+        slots = sorted(self.written)
+        for slot, value in zip(slots, self.settle([self.current[slot] for slot in slots]), strict=True):
+            self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
 
     def sync(self, live_at: int | None = None) -> None:
         """Store dirty registers in the state: all, or those that are live at an instruction."""
         assert self.block is not None
-        dirty = self.know.dirty[self.block.start] | self.written
-        if live_at is not None:
-            dirty = dirty & self.know.live[live_at]
+        dirty = set(self.stale)
+        if live_at is not None and not self.precise:
+            dirty &= self.know.live[live_at]
+        slots = sorted(dirty & self.current.keys())
+        known = dict(zip(slots, self.settle([self.current[slot] for slot in slots], leaving=True), strict=True))
         for slot in sorted(dirty):
-            value = self.current.get(slot)
+            value = known.get(slot)
             if value is None:
                 # Not remembered: this may be a block beside the one that goes on.
                 value = self.ins(f"load i{self._bits(slot)}, ptr {self._home(slot)}")
             offset, _ = self.places[slot]
             self.do(f"store i{self._bits(slot)} {value}, ptr {self._at(offset)}")
+
+    def save(self) -> None:
+        """Precise mode: before an access, make the state what the guest may see if it faults.
+
+        The stores are volatile, as accesses are, so neither is moved across the other.
+        """
+        if not self.precise:
+            return
+        assert self.placed is not None
+        slots = sorted(self.stale)
+        values = self.settle([self.read(slot) for slot in slots])
+        for slot, value in zip(slots, values, strict=True):
+            self.do(f"store volatile i{self._bits(slot)} {value}, ptr {self._at(self.places[slot][0])}")
+        self.do(f"store volatile i64 {self.placed.pc}, ptr {self.st('pc')}")
+        self.stale.clear()
 
     def go(self, target: int) -> None:
         """End the block by going on at a known guest address."""
@@ -213,7 +244,7 @@ class RegionEmitter(Emitter):
     def emit(self, ops: tuple[Val, ...]) -> None:
         """Emit ops in order, folding what the fields made constant."""
         for op in ops:
-            args = [self.values[a] for a in op.args]
+            args = self.take(op, [self.values[a] for a in op.args])
             if args and OPS[op.op].pure:
                 numbers = [_literal(a) for a in args]
                 if None not in numbers:
@@ -224,6 +255,7 @@ class RegionEmitter(Emitter):
             value = own(op, args) if own is not None else self.simple(op, args)
             if op.bits:
                 self.values[op] = value
+                self.give(op, args, value)
 
     def op_field(self, op: Val, args: list[str]) -> str:
         """A data field: known here."""
@@ -273,10 +305,13 @@ class RegionEmitter(Emitter):
             return
         if bits != self._bits(slot):
             value = self.ins(f"zext i{bits} {value} to i{self._bits(slot)}")
+        self.stale.add(slot)
         if self.nested:
             # Inside a `when` the register's home is its only place, so that both ways meet there.
+            (value,) = self.settle([value])
             self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
             return
+        self.current.pop(slot, None)  # so that the last one written is the last one
         self.current[slot] = value
         self.written.add(slot)
 
@@ -307,10 +342,13 @@ class RegionEmitter(Emitter):
         if compared:
             outside = self.ins(f"icmp uge i64 {compared}, %limit")
             self.unlikely(outside, self.leave_golden)
+        self.save()
         return self.ins(f"getelementptr i8, ptr %mem, i64 {value}")
 
     def _mark(self) -> str:
         assert self.placed is not None
+        if self.precise:
+            return ""
         number = 2 + 2 * len(self.metadata)
         self.metadata.append(
             f'!{number} = !{{!"pvq", !{number + 1}}}\n!{number + 1} = !{{i64 {self.placed.pc}}}'
@@ -342,7 +380,8 @@ class RegionEmitter(Emitter):
 
     def op_if(self, op: Val, args: list[str]) -> None:
         """A structured branch; a body that jumps, traps or calls the system does not come back."""
-        assert self.block is not None and self.placed is not None
+        assert self.block is not None
+        assert self.placed is not None
         body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
         last = body[-1].op if body else ""
         condition = _literal(args[0])
@@ -354,15 +393,19 @@ class RegionEmitter(Emitter):
         for slot in inside:
             # Written on one of two ways: from here on the home holds it.
             if slot is not None and slot in self.places and not is_zero(self.isa, slot):
-                value = self.read(slot)
+                (value,) = self.settle([self.read(slot)])
                 self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
+        if last == "jump":
+            self.settle([self.current[slot] for slot in sorted(self.written)])  # for both ways
         self.do(f"br i1 {args[0]}, label %{then}, label %{after}{', ' + UNLIKELY if last == 'trap' else ''}")
         self.start(then)
-        saved = dict(self.current), set(self.written)
+        saved = dict(self.current), set(self.written), set(self.stale)
         self.nested += 1
-        self.emit(body)
+        with self.aside():
+            self.emit(body)
         self.nested -= 1
-        self.current, self.written = saved
+        self.current, self.written = saved[:2]
+        self.stale |= saved[2]  # what the body saved, the other way did not
         for slot in inside:
             if slot is not None and not is_zero(self.isa, slot):
                 self.current.pop(slot, None)
@@ -399,7 +442,7 @@ class RegionEmitter(Emitter):
         assert self.placed is not None
         log_target(self, str(self.placed.pc), target)
         counters = self.ins(f"load ptr, ptr {self.st('counters')}")
-        counter = self.ins(f"getelementptr i32, ptr {counters}, i64 {(self.placed.pc >> 1) % COUNTERS}")
+        counter = self.ins(f"getelementptr i32, ptr {counters}, i64 {(self.region.entry >> 1) % COUNTERS}")
         left = self.ins(f"sub i32 {self.ins(f'load i32, ptr {counter}')}, 1")
         self.do(f"store i32 {left}, ptr {counter}")
 
@@ -459,6 +502,6 @@ def _loop_heads(region: Region) -> set[int]:
     return heads
 
 
-def module(isa: Isa, region: Region, name: str = "unit") -> str:
+def module(isa: Isa, region: Region, name: str = "unit", *, precise: bool = False) -> str:
     """The LLVM text of a region's unit."""
-    return RegionEmitter(isa, region).text(name)
+    return RegionEmitter(isa, region, precise=precise).text(name)

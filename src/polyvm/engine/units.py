@@ -1,4 +1,4 @@
-"""Compiled regions in a running process: installed in the code slots, found by the fault handler, dropped with their code.
+"""Compiled regions in a running process: installed in the code slots, known to the fault handler, dropped with code.
 
 One object per guest process. A unit that came from the disk or from a worker is used only if the guest's code is,
 byte for byte, what it was made from. Compiling is `engine.workers`' business.
@@ -27,13 +27,14 @@ EXEC = 4
 class Unit:
     """A compiled region: its image, where it may be entered, and the guest code that it stands for."""
 
-    __slots__ = ("code", "compile_s", "entries", "image", "index", "insns", "pc", "range")
+    __slots__ = ("code", "compile_s", "entries", "image", "index", "insns", "pc", "precise", "range")
 
     def __init__(self, image: Image, index: int) -> None:
         meta = marshal.loads(image.meta)
         self.image = image
         self.index = index
         self.pc: int = meta["pc"]
+        self.precise: bool = meta["precise"]
         self.entries: list[int] = meta["entries"]
         self.code: list[tuple[int, bytes]] = meta["code"]
         self.insns: int = meta["insns"]
@@ -62,6 +63,7 @@ class Units:
         self.cells = host.view(self.table, size).cast("Q")
         self.free = list(range(TABLE_ENTRIES - 1, 0, -1))
         self.by_pc: dict[int, Unit] = {}
+        self.precise = False
         self.word = native.image.address("enter_unit") - native.decode & 0xFFFF_FFFF
         self.hits = self.misses = self.rejected = self.written = 0
         self.compiled = 0
@@ -78,7 +80,8 @@ class Units:
         if region is None or not region.prot & EXEC:
             return None
         data = space.read(max(page, region.start), min(page + 4096, region.end) - max(page, region.start))
-        return f"{self.prefix}/{pc:x}-{_imp.source_hash(1, data).hex()}.pvu"
+        kind = "p" if self.precise else ""
+        return f"{self.prefix}/{pc:x}{kind}-{_imp.source_hash(1, data).hex()}.pvu"
 
     def fetch(self, space: AddressSpace, pc: int) -> Unit | None:
         """Install the unit of an address from the disk, if there is one that fits."""
@@ -107,7 +110,8 @@ class Units:
 
     # -- in memory
     def install(self, space: AddressSpace, data: bytes) -> Unit | None:
-        """Map a unit and lead its entries to it; None when the guest's code is not what it was made from.
+        """Map a unit and lead its entries to it; None when the guest's code is not what it was made from, or when it
+        is not of the kind that is wanted by now.
 
         Raises PVM-CACHE-DAMAGED for what is no image.
         """
@@ -115,7 +119,8 @@ class Units:
         try:
             with space.lock:
                 unit = Unit(image, self.free.pop())
-                if not all(self._same(space, at, code) for at, code in unit.code):
+                same = all(self._same(space, at, code) for at, code in unit.code)
+                if unit.precise != self.precise or not same:
                     self.free.append(unit.index)
                     image.unload()
                     return None

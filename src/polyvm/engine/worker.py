@@ -38,11 +38,17 @@ def interpreter(guest: str) -> bytes:
 
 
 def compile_unit(
-    guest: str, pc: int, observed: dict[int, list[int]], page: Callable[[int], bytes]
+    guest: str,
+    pc: int,
+    observed: dict[int, list[int]],
+    page: Callable[[int], bytes],
+    *,
+    precise: bool = False,
 ) -> bytes | None:
     """The image of the region around a hot address, or None when there is no code.
 
     page: the guest's executable bytes of the 4096-byte page at an address, shorter or empty where there are none.
+    precise: a fault shows all registers.
     """
     import marshal
 
@@ -71,9 +77,10 @@ def compile_unit(
     found = discover.discover(isa, fetch, pc, observed)
     if found is None:
         return None
-    text = region.module(isa, found)
+    text = region.module(isa, found, precise=precise)
     meta = {
         "pc": pc,
+        "precise": precise,
         "entries": found.entries,
         "code": _spans(found, fetch),
         "insns": found.insn_count,
@@ -105,13 +112,13 @@ def pool(guest: str, path: str) -> None:
     from polyvm.engine import compile as compiler
     from polyvm.engine import discover, flatten, region
     from polyvm.engine.guest import Guest
-    from polyvm.engine.workers import _short
+    from polyvm.engine.workers import at_socket
 
     if os.fork():
         os._exit(0)
     temporary = f"{path}.{os.getpid()}"
     listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    listener.bind(_short(temporary))
+    at_socket(temporary, listener.bind)
     os.chmod(temporary, 0o600)
     listener.listen(64)
     os.rename(temporary, path)
@@ -125,7 +132,7 @@ def pool(guest: str, path: str) -> None:
     listener.settimeout(IDLE_S)
     while True:
         try:
-            fd, _address = listener._accept()
+            fd, _address = listener._accept()  # type: ignore[attr-defined]  # typeshed has only socket's
         except TimeoutError:
             try:
                 if os.stat(path).st_ino == mine:
@@ -154,7 +161,7 @@ def _serve(sock: _socket.socket) -> None:
         request = receive(sock)
         if request is None:
             return
-        _, guest, pc, observed = request
+        _, guest, pc, observed, precise = request
         started = time.process_time()
 
         def page(address: int) -> bytes:
@@ -163,7 +170,7 @@ def _serve(sock: _socket.socket) -> None:
             return b"" if data is None else data
 
         try:
-            unit = compile_unit(guest, pc, observed, page)
+            unit = compile_unit(guest, pc, observed, page, precise=precise)
             why = "no code"
         except (PolyvmError, SpecError, RecursionError) as error:
             unit, why = None, str(error)
@@ -178,7 +185,7 @@ def _write(fd: int, data: bytes) -> None:
 
 
 def main() -> None:
-    """What a worker process runs: `interpreter GUEST` writes an image to standard output, `pool GUEST SOCKET` serves."""
+    """What a worker process runs: `interpreter GUEST` writes an image to its output, `pool GUEST SOCKET` serves."""
     arguments = sys.argv[1:]
     if len(arguments) == 2 and arguments[0] == "interpreter":
         _write(1, interpreter(arguments[1]))

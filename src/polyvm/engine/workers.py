@@ -24,7 +24,7 @@ PAGE = 4096
 START_TRIES, START_WAIT = 200, 0.025
 
 
-def send(sock: _socket.socket, message: object) -> None:
+def send(sock: _socket.socket, message: Any) -> None:
     """One message: four bytes of length, then marshal."""
     data = marshal.dumps(message)
     sock.sendall(len(data).to_bytes(4, "little") + data)
@@ -52,17 +52,19 @@ def _exactly(sock: _socket.socket, count: int) -> bytes | None:
 class Job:
     """A region to compile: its hot address, what was seen of dynamic jumps, and a reader of guest code."""
 
-    __slots__ = ("done", "observed", "pc", "read")
+    __slots__ = ("done", "observed", "pc", "precise", "read")
 
     def __init__(
         self,
         pc: int,
         observed: dict[int, list[int]],
+        precise: bool,
         read: Callable[[int], bytes],
         done: Callable[[Job, bytes | None, float], None],
     ) -> None:
         self.pc = pc
         self.observed = observed
+        self.precise = precise
         self.read = read
         self.done = done
 
@@ -141,7 +143,7 @@ class Compilers:
             if sock is None:
                 sock = self.sock = self._connect()
             try:
-                send(sock, ("compile", self.guest, job.pc, job.observed))
+                send(sock, ("compile", self.guest, job.pc, job.observed, job.precise))
                 while True:
                     answer = receive(sock)
                     if answer is None:
@@ -168,7 +170,7 @@ class Compilers:
         for _ in range(START_TRIES):
             sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
             try:
-                sock.connect(_short(path))
+                at_socket(path, sock.connect)
                 return _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, self.hide(sock.detach()))
             except OSError:
                 sock.close()
@@ -193,9 +195,13 @@ class Compilers:
             os.close(null)
 
 
-def _short(path: str) -> str:
-    """A socket's name may have 107 bytes; a longer one goes through the folder's descriptor."""
+def at_socket(path: str, use: Callable[[str], object]) -> None:
+    """Call with a name for a socket's path: one may have 107 bytes, and a longer goes through its folder's descriptor."""
     if len(path.encode()) < 100:
-        return path
+        use(path)
+        return
     folder = os.open(os.path.dirname(path), os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
-    return f"/proc/self/fd/{folder}/{os.path.basename(path)}"
+    try:
+        use(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+    finally:
+        os.close(folder)

@@ -126,8 +126,8 @@ def _table() -> dict[str, OpInfo]:
         **mem,
     )
     op("probe", 1, "Fault as an access of attr = (bytes, write) at arg0 would; nothing else.", **mem)
-    op("fence", 0, "Order memory accesses, attr = (before, after) out of 'r' and 'w'; the full fence is sequentially consistent.",
-       pure=False)  # fmt: skip
+    op("fence", 0, "Order memory accesses, attr = (before, after) out of 'r' and 'w'; the full fence is sequentially "
+       "consistent.", pure=False)  # fmt: skip
 
     # 5. Control
     op("jump", 1, "Go on at arg0 instead of the next instruction.", pure=False, writes=True)

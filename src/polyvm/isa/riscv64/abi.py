@@ -46,6 +46,7 @@ MINSIGSTKSZ = 2048  # asm-generic; AT_MINSIGSTKSZ tells FRAME_BYTES
 SIGACTION_RESTORER = False  # struct sigaction is {handler, flags, mask}
 SYSCALL_BYTES = 4  # ecall
 STACK_POINTER = "x2"
+LINK = ("x", 1)  # where a call leaves the return address
 SIGRETURN = "__vdso_rt_sigreturn"  # in the vDSO
 
 # The calls that asm-generic leaves to the architecture: number -> name.

@@ -1,0 +1,209 @@
+"""What is told when a guest dies of a fault: registers, backtrace with symbols, mapping, and the code around pc.
+
+Only memory and files are read; nothing is changed, and what cannot be read is left out. Without unwind tables a
+backtrace is a guess: it shows return addresses that stand on the stack behind a call, and says so.
+"""
+
+from __future__ import annotations
+
+from polyvm.debug import elf
+from polyvm.engine.layout import FAULT
+from polyvm.errors import PolyvmError
+from polyvm.isa import disasm
+from polyvm.memory.regions import EXEC
+from polyvm.user import signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from polyvm.isa.spec import Decoded, Isa
+    from polyvm.memory.space import AddressSpace
+    from polyvm.user.thread import Thread
+
+FATAL = frozenset((4, 5, 6, 7, 8, 11, 31))  # SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGSEGV SIGSYS
+_OF_AN_ADDRESS = frozenset((4, 5, 7, 8, 11))
+SI_ADDRESS = 16  # offset in siginfo_t
+MAX_FRAMES, STACK_WORDS = 16, 1024
+BEFORE, AFTER = 16, 32  # bytes of code looked at around pc
+SHOWN = 6  # instructions before pc, and from there on
+FAR = 1 << 16  # a function that began further away is not listed from its start
+
+
+def report(thread: Thread, signo: int, info: bytes, guest: str) -> str:
+    """The text for standard error. guest: the guest's name."""
+    cpu, space = thread.cpu, thread.space
+    isa: Isa = cpu.engine.guest.isa
+    names = _Names(space)
+    lines = [f"polyvm: the {guest} program was killed by {_what(thread, signo, info)}"]
+    lines += [f"  pc = {cpu.pc:#x} {names.of(cpu.pc)}".rstrip(), ""]
+    engine = cpu.engine
+    stale = engine.units is not None and engine.units.by_pc and not engine.precise
+    note = " (those that the program had no more use for may be out of date)" if stale else ""
+    lines += [f"Registers{note}:", *_registers(thread, isa), ""]
+    lines += ["Backtrace (return addresses on the stack, old ones may be among them):"]
+    for number, address in enumerate(_frames(thread, isa)):
+        lines.append(f"  #{number:<2} {address:#014x} {names.of(address)}".rstrip())
+    lines += ["", "Code:", *_code(space, isa, cpu.pc, names), "", "Mapping:"]
+    for region in space:
+        where = region.backing.path if region.backing is not None else region.name
+        lines.append(f"  {region.start:012x}-{region.end:012x} {region.permissions} {where}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+_ACCESS = ("a read of", "a write to", "a jump to")
+
+
+def _what(thread: Thread, signo: int, info: bytes) -> str:
+    """The signal, and what of the siginfo says why."""
+    name = signals.name(signo)
+    code = int.from_bytes(info[8:12], "little", signed=True)
+    if code <= 0 or signo not in _OF_AN_ADDRESS:
+        return f"{name}, which a process sent"
+    address = int.from_bytes(info[SI_ADDRESS : SI_ADDRESS + 8], "little")
+    region = thread.space.lookup(address) if address < thread.space.limit else None
+    if signo == signals.SIGBUS:
+        return f"{name}: {address:#x} is misaligned, or beyond the end of its file"
+    if signo != signals.SIGSEGV:
+        return f"{name} at {address:#x}"
+    access = _ACCESS[thread.cpu.access] if thread.cpu.reason == FAULT else "an access to"
+    mapped = "not mapped" if region is None else f"mapped {region.permissions[:3]}"
+    return f"{name}: {access} {address:#x}, which is {mapped}"
+
+
+def _registers(thread: Thread, isa: Isa) -> list[str]:
+    """Every register of the files that has a value, four a line."""
+    lines = []
+    for file in isa.files.values():
+        values = getattr(thread.cpu, file.name)
+        cells = [f"{name:>4} {values[n]:016x}" for n, name in enumerate(file.names) if n != file.zero]
+        if file.zero is not None or any(values):
+            lines += ["  " + "  ".join(cells[i : i + 4]) for i in range(0, len(cells), 4)]
+    return lines
+
+
+class _Names:
+    """Names of code addresses, from the symbol tables of the files that are mapped there."""
+
+    def __init__(self, space: AddressSpace) -> None:
+        self.space = space
+        self.files: dict[str, tuple[elf.Elf, elf.Symbols] | None] = {}
+
+    def of(self, address: int) -> str:
+        """As in "main+0x10 (/bin/program)", as far as it is known."""
+        region = self.space.lookup(address) if address < self.space.limit else None
+        if region is None:
+            return ""
+        if region.backing is None:
+            return region.name
+        path = region.backing.path
+        text = self.label(address)
+        return f"{text} ({path})" if text else f"({path})"
+
+    def label(self, address: int) -> str | None:
+        """As in "main+0x10"."""
+        found = self._find(address)
+        if found is None:
+            return None
+        name, offset = found
+        return f"{name}+{offset:#x}" if offset else name
+
+    def start(self, address: int) -> int | None:
+        """Where the function that an address belongs to begins."""
+        found = self._find(address)
+        return None if found is None or found[1] > FAR else address - found[1]
+
+    def _find(self, address: int) -> tuple[str, int] | None:
+        region = self.space.lookup(address) if address < self.space.limit else None
+        if region is None or region.backing is None:
+            return None
+        path = region.backing.path
+        if path not in self.files:
+            try:
+                file = elf.read(path)
+                self.files[path] = file, file.symbols()
+            except PolyvmError:
+                self.files[path] = None  # deleted meanwhile, or no ELF file: no names then
+        found = self.files[path]
+        if found is None:
+            return None
+        offset = region.offset + address - region.start
+        for segment in found[0].segments:
+            if segment.kind == elf.PT_LOAD and segment.offset <= offset < segment.offset + len(segment.data):
+                return found[1].at(segment.address + offset - segment.offset)
+        return None
+
+
+def _frames(thread: Thread, isa: Isa) -> list[int]:
+    """pc, the link register, and what stands on the stack and follows a call."""
+    cpu, space, abi = thread.cpu, thread.space, thread.process.abi
+    frames = [cpu.pc]
+    link = getattr(cpu, abi.LINK[0])[abi.LINK[1]]
+    if _follows_call(space, isa, link, abi.LINK):
+        frames.append(link)
+    at = abi.stack_pointer(cpu) & -8
+    region = space.lookup(at) if at < space.limit else None
+    end = min(region.end, at + 8 * STACK_WORDS) if region is not None else at
+    while at < end and len(frames) < MAX_FRAMES:
+        try:
+            value = int.from_bytes(space.read(at, 8), "little")
+        except PolyvmError:
+            break
+        if value != frames[-1] and _follows_call(space, isa, value, abi.LINK):
+            frames.append(value)
+        at += 8
+    return frames
+
+
+def _follows_call(space: AddressSpace, isa: Isa, address: int, link: tuple[str, int]) -> bool:
+    """Whether the instruction before an address is one that calls."""
+    for size in isa.sizes:
+        decoded = _decode(space, isa, address - size)
+        if decoded is not None and decoded.insn.size == size and _calls(isa, decoded, link):
+            return True
+    return False
+
+
+def _decode(space: AddressSpace, isa: Isa, address: int) -> Decoded | None:
+    region = space.lookup(address) if 0 <= address < space.limit else None
+    if region is None or not region.prot & EXEC:
+        return None
+    try:
+        code = space.fetch(address, max(isa.sizes))
+    except PolyvmError:
+        return None
+    return isa.decode(int.from_bytes(code, "little"))
+
+
+def _calls(isa: Isa, decoded: Decoded, link: tuple[str, int]) -> bool:
+    """Whether it jumps and writes the link register."""
+    jumps = writes = False
+    for op in isa.trace(decoded.insn, decoded.shape).walk():
+        if op.op == "jump":
+            jumps = True
+        elif op.op == "set" and op.attr == link:
+            writes = True
+        elif op.op == "setx" and op.attr == link[0] and op.args[0].op == "field":
+            writes |= decoded.fields.get(str(op.args[0].attr)) == link[1]
+    return jumps and writes
+
+
+def _code(space: AddressSpace, isa: Isa, pc: int, names: _Names) -> list[str]:
+    """Some instructions before pc and after it, pc marked."""
+    region = space.lookup(pc) if pc < space.limit else None
+    if region is None or not region.prot & EXEC:
+        return [f"  {pc:#x} is not executable"]
+    # Instructions have several sizes: begin at the function's start, else where a listing meets pc.
+    begin = names.start(pc)
+    low = max(region.start, pc - BEFORE)
+    for start in [begin] if begin is not None else range(low, pc + 1, min(isa.sizes)):
+        try:
+            code = space.fetch(start, min(region.end, pc + AFTER) - start)
+        except PolyvmError:
+            continue
+        rows = list(disasm.listing(isa, code, start, names.label, aliases=True))
+        at = next((i for i, row in enumerate(rows) if row[0] == pc), None)
+        if at is not None:
+            return [
+                f"{'->' if address == pc else '  '} {address:#014x}  {piece[::-1].hex():<8}  {text}"
+                for address, piece, text in rows[max(at - SHOWN, 0) : at + SHOWN]
+            ]
+    return [f"  {pc:#x} cannot be read"]
