@@ -12,12 +12,12 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from polyvm.engine.guest import GUESTS, PLANNED
 from polyvm.errors import PolyvmError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-GUESTS = ("riscv64", "aarch64", "x86_64")
 PYTHON = (3, 11)
 LLVMLITE = (0, 50)
 # What tier 0's code is chosen by; without one, its instructions go through slower code or the golden evaluator.
@@ -58,7 +58,7 @@ def examine() -> dict[str, Any]:
         "checks": [asdict(check) for check in checks],
         "host": host,
         "accels": accelerators(),
-        "guests": {name: {"user": name == "riscv64", "system": False} for name in GUESTS},
+        "guests": {name: {"user": name in GUESTS, "system": False} for name in (*GUESTS, *PLANNED)},
         "address_bits": bits,
         "page_size": os.sysconf("SC_PAGE_SIZE"),
         "cache": _cache(),

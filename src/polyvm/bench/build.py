@@ -10,13 +10,13 @@ import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from polyvm.engine import cachedir
 from polyvm.errors import PolyvmError
 
 FLAGS = ("-O2", "-ffp-contract=off", "-fno-sanitize=undefined", "-static")
@@ -27,9 +27,7 @@ KINDS = ("native", "native-march", "guest")
 
 def cache_folder() -> Path:
     """Where built programs and fetched packages are: a folder in polyvm's cache."""
-    named = os.environ.get("POLYVM_CACHE_DIR")
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(named or os.path.join(base, "polyvm")) / "bench"
+    return Path(cachedir.prepare()) / "bench"
 
 
 class Builder:

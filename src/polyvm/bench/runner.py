@@ -28,18 +28,18 @@ def run(options: Options, progress: Progress | None = None) -> Json:
 
 
 def failure(result: Json) -> PolyvmError | None:
-    """The error that a finished benchmark ends with, or None: outputs that were wrong."""
+    """The error that a finished benchmark ends with, or None: a wrong output of anyone, any failure of polyvm's."""
     wrong = [
-        f"{row['name']} ({peer})"
+        f"{row['name']} under {peer}, {runs['failed']}"
         for row in result["workloads"]
         for peer, runs in document.measured(row).items()
-        if (runs.get("failed") or "").startswith("wrong output")
+        if runs["failed"] and (peer == "polyvm" or runs["failed"].startswith("wrong output"))
     ]
     if not wrong:
         return None
     return PolyvmError(
         "PVM-BENCH-MISMATCH",
-        f"wrong output, so no time: {', '.join(wrong)}",
+        f"no time counts for {'; '.join(wrong)}",
         hint="run them by hand and compare",
     )
 
@@ -192,9 +192,9 @@ class Row:
     def _wrong(self, sample: Sample, limit: float) -> str | None:
         if sample.timed_out:
             return f"ended after the limit of {limit:g} s"
-        last = sample.errors.splitlines()[-1] if sample.errors else ""
         if sample.status != 0:
             what = f"signal {-sample.status}" if sample.status < 0 else f"exit status {sample.status}"
+            last = last_words(sample.errors)
             return f"{what}: {last}" if last else what
         if self.expected is None:
             self.expected = sample.output  # a real program: whoever runs first, native, sets what is right
@@ -210,3 +210,9 @@ class Row:
     def finish(self) -> None:
         """Ratios, once all runs are in."""
         document.ratios(self.json)
+
+
+def last_words(errors: str) -> str:
+    """The line of standard error that says why: the last that is not indented below another."""
+    lines = [line for line in errors.splitlines() if line and not line[0].isspace()]
+    return lines[-1] if lines else ""

@@ -17,7 +17,7 @@ from polyvm.bench.peers import Peer
 from polyvm.errors import PolyvmError
 
 # A warm-up ends when a run compiled nothing more; a program that never stops compiling is measured as it is.
-WARM_UPS = 4
+WARM_UPS = 5
 TIERS = ("golden", "interpreter", "baseline", "region")
 
 Json = dict[str, Any]
@@ -62,12 +62,15 @@ def observe(
 
 
 def warm_up(run: Callable[[], Outcome]) -> Outcome:
-    """Run until the code cache has everything: a run that wrote nothing to it."""
+    """Run until the code cache has everything: a run that wrote nothing to it, and looked for no more than before."""
     outcome = run()
     for _ in range(WARM_UPS - 1):
-        if outcome.sample.status != 0 or not compiled(outcome.document):
+        sought = missed(outcome.document)
+        if outcome.sample.status != 0 or (not sought and not compiled(outcome.document)):
             break
         outcome = run()
+        if not compiled(outcome.document) and missed(outcome.document) == sought:
+            break
     return outcome
 
 
@@ -78,6 +81,11 @@ def compiled(document: Json | None) -> bool:
     written = number(document, "cache", "disk_written")
     spent = sum(number(document, "tiers", tier, "compile_s") or 0.0 for tier in TIERS)
     return bool(written) or (written is None and spent > 0)
+
+
+def missed(document: Json | None) -> float:
+    """How many regions that run looked for in the cache in vain: they may be there the next time."""
+    return number(document, "cache", "disk", "misses") or 0.0
 
 
 def number(document: Json | None, *keys: str) -> float | None:

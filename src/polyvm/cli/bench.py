@@ -7,13 +7,17 @@ from pathlib import Path
 
 from polyvm.cli.options import DEBUG, FILE, FOLDER, JSON, Command, Option
 from polyvm.cli.runoptions import seconds
+from polyvm.errors import PolyvmError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from polyvm.cli.options import Values
 
 PEERS = ("native", "qemu", "unicorn")
 SIZES = ("full", "quick", "small")
+INTERRUPTED = 130  # after Ctrl-C, with what was measured until then
 
 
 def count(text: str) -> int:
@@ -63,7 +67,9 @@ with what to install.
 
 
 def execute(values: Values) -> int:
-    """Measure and print."""
+    """Measure and print. With --json the document alone: a wrong output is in it, and in the exit status."""
+    import json
+
     from polyvm import bench
 
     options = {
@@ -79,18 +85,28 @@ def execute(values: Values) -> int:
     }
     if values.no_polyvm:
         options["subject"] = None
-    found = bench.run(bench.Options(**options))
-    if values.result_file:
-        import json
-
-        Path(values.result_file).write_text(json.dumps(found, indent=2) + "\n")
-    if values.json:
-        import json
-
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
-    else:
-        sys.stdout.write(bench.render(found))
+    chosen = bench.Options(**options)
+    # Opened now: a path that cannot be written is better known before the measurement than after it.
+    result_file = _open(values.result_file) if values.result_file else None
+    try:
+        found = bench.run(chosen)
+        if result_file is not None:
+            result_file.write(json.dumps(found, indent=2) + "\n")
+    finally:
+        if result_file is not None:
+            result_file.close()
+    sys.stdout.write(json.dumps(found, indent=2) + "\n" if values.json else bench.render(found))
     wrong = bench.failure(found)
-    if wrong is not None:
+    if wrong is not None and not values.json:
         raise wrong
-    return 0
+    if found["interrupted"]:
+        return INTERRUPTED
+    return 0 if wrong is None else wrong.exit_status
+
+
+def _open(path: str) -> TextIO:
+    try:
+        return open(path, "w", encoding="utf-8")
+    except OSError as error:
+        raise PolyvmError("PVM-USAGE", f"Cannot write the result file {path}: {error.strerror}.") from error
+

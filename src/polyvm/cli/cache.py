@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from polyvm.engine.cachedir import Entry
 
 ACTIONS = ("info", "ls", "verify", "prune", "clear")
-STALE = 3600.0  # seconds after which a file that was being written has no writer any more
 
 COMMAND = Command(
     "cache",
@@ -48,7 +47,7 @@ $POLYVM_CACHE_DIR, else $XDG_CACHE_HOME/polyvm, else ~/.cache/polyvm. Removing i
     ),
     examples=(
         ("How large it is", "polyvm cache info"),
-        ("Is it sound?", "polyvm cache verify"),
+        ("Whether it is sound", "polyvm cache verify"),
         ("Make it small", "polyvm cache prune --limit 100M"),
     ),
     takes=(1, 1),
@@ -80,8 +79,10 @@ def execute(values: Values) -> int:
         return _list(folder, found, values.json)
     if action == "verify":
         return _verify(folder, found, values.json)
-    chosen = _to_prune(folder, found, values.limit) if action == "prune" else _to_clear(found, values.all)
-    return _remove(folder, chosen, values.json)
+    if action == "prune":
+        bad = [entry for entry, what in found if what == "code" and damage(folder, entry) is not None]
+        return _removed(folder, [*_remove(folder, bad), *cachedir.trim(folder, values.limit)], values.json)
+    return _removed(folder, _remove(folder, _to_clear(found, values.all)), values.json)
 
 
 def kind(folder: str, entry: Entry) -> str:
@@ -92,7 +93,9 @@ def kind(folder: str, entry: Entry) -> str:
         return "leftover"
     if entry.name.startswith("bench/"):
         return "bench"
-    fd = cachedir.open_file(folder, entry.name)
+    fd = cachedir.open_file(folder, entry.name, look=True)
+    if fd == cachedir.REFUSED:
+        return _by_name(entry.name)
     if fd < 0:
         return "unknown"
     try:
@@ -113,9 +116,11 @@ def damage(folder: str, entry: Entry) -> str | None:
     """What is wrong with an entry of native code, or None."""
     from polyvm.engine import image
 
-    data = cachedir.read(folder, entry.name)
+    data = cachedir.read(folder, entry.name, look=True)
     if data is None:
-        return "it cannot be read, or could be changed by others"
+        return None  # removed meanwhile
+    if not data:
+        return "it is empty, cannot be read, or could be changed by others"
     try:
         image.load(data).unload()
     except PolyvmError as error:
@@ -184,23 +189,9 @@ def _verify(folder: str, found: Found, json: bool) -> int:
     else:
         leftovers = sum(1 for _, what in found if what == "leftover")
         more = f"; {leftovers} unfinished, which prune removes" if leftovers else ""
-        sys.stdout.write(f"{folder}: {checked} entries, all sound{more}\n")
+        what = "1 entry, sound" if checked == 1 else f"{checked} entries, all sound"
+        sys.stdout.write(f"{folder}: {what}{more}\n")
     return 0
-
-
-def _to_prune(folder: str, found: Found, limit: int) -> list[Entry]:
-    """Damaged entries, old leftovers, and then the least recently used until the rest is within the limit."""
-    now = time.time()
-    gone = [e for e, what in found if what == "leftover" and now - e.used > STALE]
-    code = [e for e, what in found if what == "code"]
-    gone += [e for e in code if damage(folder, e) is not None]
-    kept = sorted((e for e in code if e not in gone), key=lambda e: -e.used)
-    total = sum(e.size for e in kept)
-    while kept and total > limit:
-        oldest = kept.pop()
-        total -= oldest.size
-        gone.append(oldest)
-    return gone
 
 
 def _to_clear(found: Found, everything: bool) -> list[Entry]:
@@ -208,8 +199,12 @@ def _to_clear(found: Found, everything: bool) -> list[Entry]:
     return [entry for entry, what in found if what in kinds]
 
 
-def _remove(folder: str, chosen: list[Entry], json: bool) -> int:
-    removed = [entry for entry in chosen if cachedir.remove(os.path.join(folder, entry.name))]
+def _remove(folder: str, chosen: list[Entry]) -> list[Entry]:
+    return [entry for entry in chosen if cachedir.remove(os.path.join(folder, entry.name))]
+
+
+def _removed(folder: str, removed: list[Entry], json: bool) -> int:
+    cachedir.tidy(folder)
     total = sum(entry.size for entry in removed)
     if json:
         output.document("cache-removed", {"path": folder, "entries": len(removed), "bytes": total})

@@ -137,8 +137,8 @@ def _unknown(name: str) -> PolyvmError:
     if name in LATER:
         return options.not_yet(f"polyvm {name}", LATER[name])
     if name.startswith("-"):
-        meant = options.nearest(name, ("--help", "--version"))
-        hint = f"Did you mean {meant}? " if meant else ""
+        meant = options.nearest(name.lstrip("-"), ("help", "version"))
+        hint = f"Did you mean --{meant}? " if meant else ""
         return PolyvmError(
             "PVM-USAGE", f"polyvm has no option {name}.", hint=hint + "Options go behind a command."
         )

@@ -194,8 +194,8 @@ def wants_json(command: Command, argv: Sequence[str]) -> bool:
         found = command.find(word)
         if found is None:
             # Perhaps a misspelt option with a value: a word that follows it is no program's name then.
-            meant = nearest(word, [option.name for option in command.options])
-            found = command.find(meant) if meant is not None else None
+            meant = nearest(word.lstrip("-"), [option.name[2:] for option in command.options])
+            found = command.find(f"--{meant}") if meant is not None else None
         if found is not None and found.metavar and "=" not in word:
             index += 1
     return False
@@ -247,11 +247,9 @@ def _how(option: Option) -> str:
 
 
 def _unknown(command: Command, name: str) -> PolyvmError:
-    names = [option.name for option in command.options]
-    names += [option.short for option in command.options if option.short]
-    meant = nearest(name, names) if name.startswith("--") else None
-    if meant is None and name.startswith("-") and not name.startswith("--"):
-        meant = nearest("-" + name, names)
+    # Without the dashes, which all have in common: --foo is not --root.
+    near = nearest(name.lstrip("-"), [option.name[2:] for option in command.options])
+    meant = None if near is None else f"--{near}"
     where = f"polyvm {command.name}".rstrip()
     if meant is not None:
         hint = f"Did you mean {meant}? {where} --help lists every option."
@@ -316,7 +314,8 @@ def _left(option: Option) -> str:
 def _right(option: Option) -> str:
     text = option.help
     if option.choices and option.metavar.isupper():
-        text += f" One of {', '.join(option.choices)}."
+        many = len(option.choices) > 1
+        text += f" One of {', '.join(option.choices)}." if many else f" Only {option.choices[0]} so far."
     if option.many:
         text += " May be repeated."
     if option.env:

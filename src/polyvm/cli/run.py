@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from polyvm.cli import options
 from polyvm.cli.runoptions import COMMAND, check
@@ -29,8 +30,10 @@ GUEST = "riscv64"  # the only one so far; the loader refuses programs of others 
 
 def main(words: Sequence[str], *, leave: bool) -> int:
     """Run one command line; the exit status. With `leave`, this process is ours to end: at once, or by a signal."""
+    # What the interpreter needed before it came to us was processor time, nearly all of it.
+    began = time.monotonic() - (time.process_time() if leave else 0.0)
     try:
-        status, signal = _main(words)
+        status, signal = _main(words, began)
     except KeyboardInterrupt:
         if not leave:
             raise
@@ -47,7 +50,7 @@ def main(words: Sequence[str], *, leave: bool) -> int:
     os._exit(status)
 
 
-def _main(words: Sequence[str]) -> tuple[int, int | None]:
+def _main(words: Sequence[str], began: float) -> tuple[int, int | None]:
     """The exit status, and the signal that ended the guest where one did."""
     values = options.Values()
     run = None
@@ -56,12 +59,12 @@ def _main(words: Sequence[str]) -> tuple[int, int | None]:
         if values.help:
             sys.stdout.write(options.help_text(COMMAND))
             return 0, None
-        run = Run(values)
+        run = Run(values, began)
         run.start()
     except PolyvmError as error:
         if run is None:
             values.json = options.wants_json(COMMAND, words)
-            run = Run(values)
+            run = Run(values, began)
             run.argv = list(words)
         return run.finish(None, error)
     return run.go()
@@ -76,8 +79,9 @@ def _tell(error: BaseException, json: bool, debug: bool) -> int:
 class Run:
     """One run: what was asked for, and what is to be told about it."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: Values, began: float) -> None:
         self.values = values
+        self.began = began
         self.argv = list(values.arguments)
         self.program: str = self.argv[0] if self.argv else ""
         self.result_fd = -1
@@ -138,7 +142,9 @@ class Run:
         from polyvm.user import process
 
         values = self.values
-        self.engine = engine = Engine(GUEST, tier=values.tier, progress=self._progress())
+        self.engine = engine = Engine(
+            GUEST, tier=values.tier, progress=self._progress(), counted=bool(values.stats)
+        )
         return process.run(
             os.fsencode(self.program),
             [os.fsencode(word) for word in self.argv],
@@ -197,6 +203,9 @@ class Run:
             rundocument.merge_engine(document, self.engine.stats())
         if result is not None:
             rundocument.merge(document, result.to_json())
+        document["wall_s"] = time.monotonic() - self.began
+        document["cpu_s"] = time.process_time()
+        document["max_rss"] = rundocument.peak()
         if error is not None:
             rundocument.failed(document, error)
         if self.result_fd >= 0:

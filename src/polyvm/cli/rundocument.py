@@ -71,15 +71,22 @@ def merge_engine(document: Json, stats: Mapping[str, Any]) -> None:
     """Fill in the engine's own counts. Its regions and the disk cache come as plain numbers."""
     merge(document, {key: value for key, value in stats.items() if key in document})
     region, cache = document["tiers"]["region"], document["cache"]
-    if "units" in stats:
-        region["units"], region["compile_s"] = stats["units"], stats["compile_s"]
-        cache["disk_written"] = stats["units"]
-    disk = stats.get("disk") or {}
-    for key in ("hits", "misses"):
-        if key in disk:
-            cache["disk"][key] = disk[key]
-    if "rejected" in disk:
-        cache["disk_rejected"] = disk["rejected"]
+    if "compile_s" in stats:
+        region["compile_s"] = stats["compile_s"]
+    cache["disk"].update(stats.get("disk") or {})
+    for key in ("disk_written", "disk_rejected"):
+        cache[key] = stats.get(key)
+
+
+def peak() -> int | None:
+    """The most memory that this process had resident, in bytes. (ru_maxrss would include whoever started us.)"""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            text = file.read()
+    except OSError:
+        return None
+    value = text.partition(b"VmHWM:")[2].split(None, 1)
+    return int(value[0]) * 1024 if value else None
 
 
 def failed(document: Json, error: BaseException) -> None:

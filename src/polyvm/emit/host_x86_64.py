@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # What an image must export for engine.native to find.
 EXPORTS = (
     "pv_enter", "pv_run", "pv_resume", "pv_signal", "pv_kick", "pv_syscall", "pv_sys_begin", "pv_sys_end",
-    "pv_sys_skip", "pv_sys_again", "pv_copy", "pv_strnlen", "pv_load32", "pv_swap32", "pv_cas32",
+    "pv_sys_skip", "pv_sys_again", "pv_copy", "pv_strnlen", "pv_load32", "pv_swap32", "pv_cas32", "pv_ticks",
 )  # fmt: skip
 
 # Offsets in the kernel's ucontext (arch/x86/include/uapi/asm/sigcontext.h) and siginfo, and system call numbers.
@@ -162,17 +162,46 @@ ENTRY = r"""
 declare hidden void @pv_resume()
 declare hidden i32 @pv_enter(ptr)
 
+; The processor's time stamp.
+define hidden i64 @pv_ticks() #900 {
+  %pair = call { i32, i32 } asm sideeffect "rdtsc", "={eax},={edx},~{dirflag},~{fpsr},~{flags}"()
+  %low = extractvalue { i32, i32 } %pair, 0
+  %high = extractvalue { i32, i32 } %pair, 1
+  %low.i = zext i32 %low to i64
+  %high.i = zext i32 %high to i64
+  %up = shl i64 %high.i, 32
+  %now = or i64 %up, %low.i
+  ret i64 %now
+}
+
 define hidden void @pv_gate(ptr %st) #900 section "pvg" {
   %p.stop = getelementptr i8, ptr %st, i64 «st.stop»
   %stop = load atomic i32, ptr %p.stop monotonic, align 4
   %go = icmp eq i32 %stop, 0
-  br i1 %go, label %enter, label %leave
+  br i1 %go, label %where, label %leave
+where: ; a handler may have returned to anywhere
+  %p.limit = getelementptr i8, ptr %st, i64 «st.limit»
+  %limit = load i64, ptr %p.limit
+  %pc.any = load i64, ptr %st
+  %pc = and i64 %pc.any, -2
+  %inside = icmp ult i64 %pc, %limit
+  br i1 %inside, label %enter, label %wild
+wild:
+  %p.value = getelementptr i8, ptr %st, i64 «st.value»
+  store i64 %pc, ptr %p.value
+  store i64 %pc, ptr %st
+  %p.access = getelementptr i8, ptr %st, i64 «st.access»
+  store i32 «FETCH», ptr %p.access
+  %p.cause = getelementptr i8, ptr %st, i64 «st.cause»
+  store i64 11, ptr %p.cause
+  %p.wreason = getelementptr i8, ptr %st, i64 «st.reason»
+  store i32 «reason.FAULT», ptr %p.wreason
+  ret void
 enter:
   %p.mem = getelementptr i8, ptr %st, i64 «st.mem_base»
   %mem = load ptr, ptr %p.mem
   %p.slots = getelementptr i8, ptr %st, i64 «st.slot_base»
   %slots = load ptr, ptr %p.slots
-  %pc = load i64, ptr %st
   %off = shl i64 %pc, «SLOT_SHIFT»
   %ip = getelementptr i8, ptr %slots, i64 %off
   %p.hb = getelementptr i8, ptr %st, i64 «st.hbase»

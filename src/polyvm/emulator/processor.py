@@ -64,7 +64,7 @@ class Emulator:
                 hint='Use tier="auto".',
             )
         # Counted: the tiers whose state is exact wherever a run ends, and that can stop after any instruction.
-        self._engine = Engine(guest, tier=tier, counted=True)
+        self._engine = Engine(guest, tier=tier, regions=False)
         self._space = AddressSpace(address_bits)
         self._cpu = self._engine.thread(self._space)
         self._lock = threading.Lock()

@@ -19,7 +19,12 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 OTHERS_WRITE = 0o022
+MISSING, REFUSED = -1, -2  # what open_file says instead of a descriptor
+_REFUSES = frozenset((1, 5, 6, 13, 40))  # EPERM EIO ENXIO EACCES ELOOP: something is there, and it is not for us
+LIMIT = 1 << 30  # bytes that trim() leaves
+STALE = 3600.0  # seconds after which a file that was being written has no writer any more
 TEMPORARY = ".new-"  # files being written: .new-<pid>-<name>
+OURS = ("tier0/", "units/")  # folders in which everything is compiled code
 _REGULAR, _DIRECTORY, _KIND = 0o100000, 0o040000, 0o170000
 
 
@@ -37,12 +42,31 @@ def path() -> str:
     return os.path.join(base, "polyvm")
 
 
-def prepare(folder: str | None = None) -> str:
-    """The cache folder (default: path()), made if it is missing, and checked.
+def prepare(folder: str | None = None) -> str | None:
+    """The cache folder (default: path()), made if it is missing, and checked; None where there can be none.
 
-    Raises PVM-CACHE-UNTRUSTED when it could be changed by another user, and what the host says when it cannot be made.
+    Without a home that can be written it is one below $TMPDIR: programs run from the second time on as fast as
+    anywhere. Raises PVM-CACHE-UNTRUSTED when it could be changed by another user, and PVM-USAGE when a folder that
+    was named cannot be made.
     """
-    folder = path() if folder is None else folder
+    named = folder or os.environ.get("POLYVM_CACHE_DIR")
+    try:
+        return _prepare(path() if folder is None else folder)
+    except OSError as error:
+        if named:
+            raise PolyvmError(
+                "PVM-USAGE",
+                f"The code cache {named} cannot be made: {error.strerror}.",
+                hint="POLYVM_CACHE_DIR names the folder.",
+                path=named,
+            ) from error
+    try:
+        return _prepare(os.path.join(os.environ.get("TMPDIR") or "/tmp", f"polyvm-{os.geteuid()}"))
+    except OSError:
+        return None  # neither is possible: what is compiled is not kept
+
+
+def _prepare(folder: str) -> str:
     try:
         check(folder)
     except FileNotFoundError:
@@ -82,11 +106,14 @@ def check(folder: str) -> None:
         )
 
 
-def read(folder: str, name: str) -> bytes | None:
-    """A file's bytes, or None when there is none that can be trusted."""
-    fd = open_file(folder, name)
+def read(folder: str, name: str, *, look: bool = False) -> bytes | None:
+    """A file's bytes; None when there is none, and nothing (b"", which is no image) of one that cannot be trusted.
+
+    look: for who only looks, and does not use it: when it was used last stays what it was.
+    """
+    fd = open_file(folder, name, look=look)
     if fd < 0:
-        return None
+        return None if fd == MISSING else b""
     try:
         parts = []
         while part := os.read(fd, 1 << 24):
@@ -96,16 +123,16 @@ def read(folder: str, name: str) -> bytes | None:
         os.close(fd)
 
 
-def open_file(folder: str, name: str) -> int:
-    """A descriptor of a file in the cache, to read; -1 when there is none, or it is not ours, or is no plain file."""
+def open_file(folder: str, name: str, *, look: bool = False) -> int:
+    """A descriptor of a file in the cache, to read; MISSING, or REFUSED when it is not ours alone or no plain file."""
     try:
-        fd = os.open(os.path.join(folder, name), _READ)
-    except OSError:
-        return -1
+        fd = os.open(os.path.join(folder, name), _READ | os.O_NOATIME if look else _READ)
+    except OSError as error:
+        return REFUSED if error.errno in _REFUSES else MISSING
     found = os.fstat(fd)
     if found.st_mode & _KIND != _REGULAR or found.st_uid != os.geteuid() or found.st_mode & OTHERS_WRITE:
         os.close(fd)
-        return -1
+        return REFUSED
     return fd
 
 
@@ -146,6 +173,44 @@ def remove(file: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def trim(folder: str, limit: int = LIMIT) -> list[Entry]:
+    """Keep the cache small: remove what dead writers left, then the least recently used files; what was removed."""
+    from time import time
+
+    now = time()
+    gone, kept, total = [], [], 0
+    for entry in entries(folder):
+        if entry.temporary:
+            if now - entry.used > STALE:
+                gone.append(entry)
+        elif entry.name.startswith(OURS):
+            kept.append(entry)
+            total += entry.size
+    kept.sort(key=lambda entry: -entry.used)
+    while kept and total > limit:
+        oldest = kept.pop()
+        total -= oldest.size
+        gone.append(oldest)
+    return [entry for entry in gone if remove(os.path.join(folder, entry.name))]
+
+
+def tidy(folder: str) -> None:
+    """Remove the folders that nothing is left in."""
+    for name in (*(entry.path for entry in _folders(os.path.join(folder, "units"))), *OURS):
+        try:
+            os.rmdir(os.path.join(folder, name))
+        except OSError:
+            continue  # not empty, or not there
+
+
+def _folders(path: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as scan:
+            return [item for item in scan if item.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
 
 
 class Entry:

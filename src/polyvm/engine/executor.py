@@ -6,10 +6,12 @@ evaluator does, a flush) is dealt with here and never seen above. It refuses tie
 
 from __future__ import annotations
 
+from time import perf_counter
+
 from polyvm.engine import cachedir, fault, interpreter_image, layout
-from polyvm.engine.cpu import Cpu
+from polyvm.engine.cpu import FOREVER, Cpu
 from polyvm.engine.guest import Guest
-from polyvm.engine.layout import COUNTERS, FLUSH, GOLDEN, HOT, ST
+from polyvm.engine.layout import COUNTED, COUNTERS, FLUSH, GOLDEN, HOT, PRECISE, ST
 from polyvm.engine.native import Native
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
@@ -31,9 +33,10 @@ HOT_AFTER = 4096
 """Backward or dynamic jumps to a place before its region is compiled: some 0.1 ms of tier 0."""
 MAX_TRIES = 4
 MAX_TARGETS = 64
+_UNIT_INSNS, _UNIT_TICKS = ST["unit_insns"] >> 3, ST["unit_ticks"] >> 3
 _HOT_PC, _UNITS, _LOG_NEXT = ST["hot_pc"] >> 3, ST["units"] >> 3, ST["log_next"] >> 2
 
-_natives: dict[str, tuple[Native, str, bool]] = {}
+_natives: dict[str, tuple[Native, str, bool, int]] = {}
 
 
 class GuestCpu(Cpu):
@@ -52,10 +55,12 @@ class GuestCpu(Cpu):
         self.hot_cells[:] = _pattern(engine.threshold)
         self.hot_cells[COUNTERS] = NEVER  # where jumps count that are not counted
         self.golden = engine.tier == "golden"
+        self.native_s = 0.0
 
     def close(self) -> None:
         """Give the state's memory back."""
         if self.st:
+            self.engine.ended(self)
             self.hot_cells.release()
             host.munmap(self.counter_block, 4 * 8192)
         super().close()
@@ -72,7 +77,14 @@ class GuestCpu(Cpu):
         """Run until a system call, a trap, a fault, a stop, or the end of the budget; the reason."""
         exits = self.engine.exits
         while True:
-            reason = self.stepper().run() if self.golden else super().run()
+            if self.golden:
+                reason = self.stepper().run()
+            elif self.engine.counted:
+                started = perf_counter()
+                reason = super().run()
+                self.native_s += perf_counter() - started
+            else:
+                reason = super().run()
             exits[reason] += 1
             if reason == HOT:
                 self.engine.hot(self)
@@ -91,7 +103,8 @@ class Engine:
     """Everything that threads of one guest process share.
 
     guest: its name. tier: one of TIERS. folder: the code cache; None for the usual one, "" for none at all.
-    progress: told a line when something takes longer than a moment. counted: keep instruction counts exact.
+    progress: told a line when something takes longer than a moment. regions: whether the optimising
+    compiler may be used; without, budgets are exact. counted: have regions count instructions and time.
     """
 
     def __init__(
@@ -101,6 +114,7 @@ class Engine:
         tier: str = "auto",
         folder: str | None = None,
         progress: Callable[[str], None] | None = None,
+        regions: bool = True,
         counted: bool = False,
     ) -> None:
         if tier not in TIERS:
@@ -116,7 +130,7 @@ class Engine:
         self.tier = tier
         self.counted = counted
         self.folder = None if folder == "" else cachedir.prepare(folder)
-        self.native, self.key, self.made = _native(guest, self.folder, progress)
+        self.native, self.key, self.made, self.rejected = _native(guest, self.folder, progress)
         self.exits = [0] * len(layout.REASONS)
         self.golden_steps = 0
         self.space: AddressSpace | None = None
@@ -128,12 +142,16 @@ class Engine:
         self.hide: Callable[[int], int] = _same
         self.block: Callable[[], None] = _nothing
         self.threshold = NEVER
-        if tier in ("auto", "region") and self.folder is not None and not counted:
+        if tier in ("auto", "region") and self.folder is not None and regions:
             from polyvm.engine.units import Units
 
             self.units = Units(self.native, self.folder, self.key)
+            self.units.kind = COUNTED if counted else ""
             self.threshold = HOT_AFTER
         self.cpus: list[GuestCpu] = []
+        self.started = perf_counter(), self.native.ticks()
+        # By threads that ended: instructions, those in units, native seconds, ticks in units.
+        self.spent: tuple[int, int, float, int] = 0, 0, 0.0, 0
 
     @property
     def abi(self) -> Any:
@@ -192,7 +210,7 @@ class Engine:
             site: sorted(seen, key=seen.__getitem__, reverse=True)[:MAX_TARGETS]
             for site, seen in self.seen.items()
         }
-        self.compilers.submit(Job(pc, observed, units.precise, lambda address: _page(space, address), self._compiled))
+        self.compilers.submit(Job(pc, observed, units.kind, lambda address: _page(space, address), self._compiled))
 
     def _read_log(self, cpu: GuestCpu) -> None:
         words = cpu._words
@@ -214,15 +232,16 @@ class Engine:
         if unit is not None:
             units.compiled += 1
             units.compile_s += unit.compile_s
+            units.compiled_insns += unit.insns
             units.store(space, job.pc, data)
 
     def set_precise(self, space: AddressSpace) -> None:
         """From now on the guest can see its registers at a fault: only code that is exact about them may run."""
         units = self.units
-        if units is not None and not units.precise:
+        if units is not None and PRECISE not in units.kind:
             with space.pause(), space.lock:
                 units.drop_all(space)
-                units.precise = True
+                units.kind = PRECISE + units.kind
                 self.tries.clear()
 
     def new_program(self) -> None:
@@ -230,20 +249,59 @@ class Engine:
         self.tries.clear()
         self.seen.clear()
         if self.units is not None:
-            self.units.precise = False
+            self.units.kind = self.units.kind.replace(PRECISE, "")
+
+    def ended(self, cpu: GuestCpu) -> None:
+        """A thread is going away: keep what it counted."""
+        self.spent = _added(self.spent, cpu)
+        if cpu in self.cpus:
+            self.cpus.remove(cpu)
 
     def stats(self) -> dict[str, Any]:
         """Counts so far, as the parts of a polyvm.run/1 document that are the engine's."""
         units, compilers = self.units, self.compilers
+        spent = self.spent
+        for cpu in list(self.cpus):
+            spent = _added(spent, cpu)
+        # Regions that do not count leave the budget as it is.
+        insns, in_units, seconds, ticks = spent
+        golden = insns if self.tier == "golden" else self.golden_steps
+        tiers: dict[str, dict[str, Any]] = {
+            "golden": {"insns": golden},
+            "interpreter": {"insns": insns - in_units - golden},
+            "region": {"compiled_insns": units.compiled_insns if units else 0},
+        }
+        if units is not None:
+            tiers["region"] |= {"units": len(set(units.by_pc.values())), "code_bytes": units.code_bytes}
+        if self.counted:
+            elapsed = self.native.ticks() - self.started[1]
+            region_s = ticks * (perf_counter() - self.started[0]) / elapsed if elapsed > 0 else 0.0
+            tiers["interpreter"]["seconds"] = max(0.0, seconds - region_s)
+            tiers["region"] |= {"insns": in_units, "seconds": region_s}
         return {
+            "guest_insns": insns if self.counted or not units else None,
+            "tiers": tiers,
             "units": units.compiled if units else 0,
-            "disk": {"hits": units.hits, "misses": units.misses, "rejected": units.rejected} if units else {},
+            "disk": {"hits": units.hits, "misses": units.misses} if units else {},
+            "disk_rejected": self.rejected + (units.rejected if units else 0),
+            "disk_written": self.made + (units.stored if units else 0),
             "compile_s": units.compile_s if units else 0.0,
             "workers_cpu_s": compilers.cpu_s if compilers else 0.0,
             "compiler": compilers.failed if compilers else "",
             "exits": {name: n for name, n in zip(layout.REASONS, self.exits, strict=True) if n},
             "golden_steps": self.golden_steps,
         }
+
+
+def _added(spent: tuple[int, int, float, int], cpu: GuestCpu) -> tuple[int, int, float, int]:
+    insns, in_units, seconds, ticks = spent
+    words = cpu._words
+    return (
+        insns + FOREVER - cpu.budget,
+        in_units + words[_UNIT_INSNS],
+        seconds + cpu.native_s,
+        ticks + words[_UNIT_TICKS],
+    )
 
 
 def _same(fd: int) -> int:
@@ -271,10 +329,10 @@ def _pattern(value: int) -> memoryview:
 
 def _native(
     guest: str, folder: str | None, progress: Callable[[str], None] | None
-) -> tuple[Native, str, bool]:
+) -> tuple[Native, str, bool, int]:
     found = _natives.get(guest)
     if found is None:
-        image, key, made = interpreter_image.load(guest, folder, progress, tail=layout.PROCESS_SIZE)
-        found = _natives[guest] = (Native(image), key, made)
+        image, key, made, rejected = interpreter_image.load(guest, folder, progress, tail=layout.PROCESS_SIZE)
+        found = _natives[guest] = (Native(image), key, made, rejected)
         fault.install()
     return found

@@ -34,6 +34,8 @@ RELOCATIONS = {
 }  # fmt: skip
 _PC32, _PLT32, _GOTPCREL, _PC64, _GOTPCRELX, _REX_GOTPCRELX = 2, 4, 9, 24, 41, 42
 
+PLACES = "pvq"
+
 # Allocated, but of use only to a linker, an unwinder or a debugger.
 _DROPPED = (".eh_frame", ".note", ".llvm_addrsig")
 
@@ -116,12 +118,19 @@ def flatten(obj: bytes, exports: Iterable[str] = (), meta: bytes = b"") -> bytes
         provided[f"__start_{name}"] = start
         provided[f"__stop_{name}"] = start + size
     symbols, defined = _symbols(sections, provided)
+    labelled = _labelled(sections)
+    if labelled:
+        named[PLACES] = len(code), 12 * len(labelled)
+        code += bytes(12 * len(labelled))
+        provided["pv_process"] = -(-len(code) // image.PAGE) * image.PAGE
     for section in sections:
         if section.type == SHT_RELA:
             target = sections[section.info]
             if target.place is not None:
                 _relocate(code, target.place, target.name, section.data, symbols)
     _sort_tables(code, named)
+    if labelled:
+        _places(code, spans[PLACES], named[PLACES], labelled)
     missing = [name for name in exports if name not in defined]
     if missing:
         raise _refuse("it does not define what it should export", symbols=missing)
@@ -191,18 +200,46 @@ def _relax(code: bytearray, at: int, addend: int, name: str) -> None:
         raise _refuse("an entry of the global offset table is needed as data", symbol=name)
 
 
+def _labelled(sections: list[_Section]) -> list[int]:
+    """Where section pvq has addresses: what is not relocated in it is a constant."""
+    for section in sections:
+        if section.type == SHT_RELA and sections[section.info].name == PLACES:
+            return sorted(offset for offset, _, _ in _RELA.iter_unpack(section.data))
+    return []
+
+
+def _places(code: bytearray, source: tuple[int, int], target: tuple[int, int], labelled: list[int]) -> None:
+    """Write the rows of pvq: an address may share its constant with those before it."""
+    start, size = source
+    rows = []
+    at, group = 0, []
+    addresses = set(labelled)
+    while at < size:
+        if at in addresses:
+            group.append(start + at + _S32.unpack_from(code, start + at)[0])
+            at += 4
+            continue
+        constant = bytes(code[start + at : start + at + 8])
+        rows += [place.to_bytes(4, "little") + constant for place in group]
+        group.clear()
+        at += 8
+    if group or len(rows) != len(labelled):
+        raise _refuse("a table's rows are incomplete", section=PLACES)
+    rows.sort(key=lambda row: int.from_bytes(row[:4], "little"))
+    code[start : start + size] = bytes(size)
+    code[target[0] : target[0] + target[1]] = b"".join(rows)
+
+
 def _sort_tables(code: bytearray, named: dict[str, tuple[int, int]]) -> None:
     """Rewrite the tables that the signal handler searches: sorted rows of offsets into the image."""
     for name, width in image.TABLES.items():
+        if name == PLACES:
+            continue
         start, size = named.get(name, (0, 0))
         if size % (4 * width):
             raise _refuse("a table's rows are incomplete", section=name)
         places = range(start, start + size, 4)
-        words = 1 if name == "pvq" else width
-        values = [
-            _S32.unpack_from(code, at)[0] % (1 << 32) if (at - start) // 4 % width >= words else at + _S32.unpack_from(code, at)[0]
-            for at in places
-        ]
+        values = [at + _S32.unpack_from(code, at)[0] for at in places]
         rows = sorted({tuple(values[i : i + width]) for i in range(0, len(values), width)})
         flat = b"".join(value.to_bytes(4, "little") for row in rows for value in row)
         code[start : start + size] = flat.ljust(size, b"\0")

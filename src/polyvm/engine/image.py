@@ -32,7 +32,8 @@ _KEY = 0x706F6C79766D  # of the checksum: any constant will do
 TABLES = {"pvf": 2, "pvp": 2, "pvx": 3, "pvq": 3}
 """Sections of i32 place-relative addresses, in rows: flattened to sorted rows of u32 offsets into the image.
 
-In pvq only a row's first is an address; a u64 that stands for itself follows.
+In pvq one or more addresses stand before a u64 that belongs to all of them (LLVM's pcsections): flattened to rows of a
+u32 offset and that u64.
 """
 
 

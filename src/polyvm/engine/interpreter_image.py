@@ -61,19 +61,24 @@ def key(guest: str) -> str:
 
 def load(
     guest: str, folder: str | None, progress: Callable[[str], None] | None, *, tail: int
-) -> tuple[Image, str, bool]:
-    """The interpreter of a guest, its key, and whether it had to be made.
+) -> tuple[Image, str, bool, int]:
+    """The interpreter of a guest, its key, whether it had to be made, and how many files could not be used (0 or 1).
 
     folder: the cache, or None for none. progress: told a line when making it takes a while.
     Raises PVM-COMPILE-FAILED, PVM-CACHE-UNTRUSTED, PVM-RESOURCE.
     """
     identity = key(guest)
     name = f"tier0/{guest}-{identity}.pvi"
+    rejected = 0
     if folder is not None:
         fd = cachedir.open_file(folder, name)
+        rejected = int(fd != cachedir.MISSING)
         if fd >= 0:
             try:
-                return images.load(fd, tail=tail), identity, False
+                image = images.load(fd, tail=tail)
+                if image.meta == identity.encode():
+                    return image, identity, False, 0
+                image.unload()  # intact, but made for another version or machine, and put here by somebody
             except PolyvmError as error:
                 if error.code != "PVM-CACHE-DAMAGED":
                     raise
@@ -81,10 +86,11 @@ def load(
                 os.close(fd)
     if progress is not None:
         progress(f"polyvm: compiling the {guest} interpreter for this machine, once (a few seconds)")
-    data = _make(guest)
+    data = _make(guest, identity)
     if folder is not None:
         cachedir.write(folder, name, data)
-    return images.load(data, tail=tail), identity, True
+        cachedir.trim(folder)
+    return images.load(data, tail=tail), identity, True, rejected
 
 
 def worker_command(*arguments: str) -> list[str]:
@@ -94,10 +100,10 @@ def worker_command(*arguments: str) -> list[str]:
     return [sys.executable, "-I", "-c", start, *arguments]
 
 
-def _make(guest: str) -> bytes:
+def _make(guest: str, identity: str) -> bytes:
     """Run a child that writes the image to a pipe."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
-    command = worker_command("interpreter", guest)
+    command = worker_command("interpreter", guest, identity)
     actions = [(os.POSIX_SPAWN_DUP2, writing, 1)]
     try:
         pid = os.posix_spawn(command[0], command, dict(os.environ), file_actions=actions)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Table: TypeAlias = tuple[tuple[str, int, int, str], ...]
 
 # Part of every cache key: raise it whenever an offset or a calling convention of this page changes.
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 
 STATE_SIZE = 65536
 STATE: Table = (
@@ -52,6 +52,8 @@ STATE: Table = (
     ("steps", 200, 8, "single steps taken towards safepoints, ever"),
     ("faults", 208, 8, "guest faults recovered, ever"),
     ("log_next", 216, 4, "dynamic jumps logged, ever"),
+    ("unit_insns", 224, 8, "instructions done in units, where they count them"),
+    ("unit_ticks", 232, 8, "pv_ticks spent there"),
 )
 REGISTERS = 256  # the Isa's register files and special registers start here
 LOG, LOG_ENTRIES = 4096, 256  # where dynamic jumps went: {u64 jump, u64 target}, the newest over the oldest
@@ -111,6 +113,9 @@ RANGE: Table = (
     ("place_count", 72, 4, ""),
 )
 SHADOW_NONE, SHADOW_BUSY, SHADOW_READY, SHADOW_REFUSED = range(4)
+
+PRECISE, COUNTED = "p", "c"
+"""Letters of a unit's kind: a fault shows every register; instructions and time are counted."""
 
 SLOT_SIZE = 16  # of a code slot: u32 handler offset, u32 unit, u64 decoded fields
 SLOT_SHIFT = 3  # slot address = slot_base + (pc << 3): one slot per two bytes of guest code

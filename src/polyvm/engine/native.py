@@ -34,12 +34,13 @@ class Range:
     """Compiled code that the signal handler must know: its addresses, and tables of u32 pairs relative to start.
 
     faults, points and places are (address, rows). A fault whose instruction is not among the faults is the guest's at
-    the nearest place before; without places, at the pc that the unit stored itself. With `shadow` (image.load) a stop costs two signals; without, it
-    single-steps to the next safepoint. Whatever leaves the code for other code that does not look at the stop flag
-    must itself be a safepoint.
+    the nearest place before; without places, at the pc that the unit stored itself. With `shadow` (image.load) a stop
+    costs two signals; without, it single-steps to the next safepoint. Whatever leaves the code for other code that
+    does not look at the stop flag must itself be a safepoint.
     """
 
-    __slots__ = ("cell", "fault_count", "faults", "place_count", "places", "point_count", "points", "shadow", "size", "start")
+    __slots__ = ("cell", "fault_count", "faults", "place_count", "places", "point_count", "points", "shadow", "size",
+                 "start")  # fmt: skip
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Native:
 
     __slots__ = (
         "block", "cas32", "cells", "copy", "decode", "enter", "handler", "image", "kick", "load32", "lock", "process",
-        "ranges", "retired", "run", "strnlen", "swap32", "syscall",
+        "ranges", "retired", "run", "strnlen", "swap32", "syscall", "ticks",
     )  # fmt: skip
 
     def __init__(self, image: Image, decode: str = "decode") -> None:
@@ -109,6 +110,7 @@ class Native:
         self.load32 = bound("pv_load32", 1)
         self.swap32 = bound("pv_swap32", 2)
         self.cas32 = bound("pv_cas32", 3)
+        self.ticks = bound("pv_ticks", 0)
 
     def _fill(self) -> None:
         image = self.image

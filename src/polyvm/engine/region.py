@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from polyvm.emit import llvm_float
 from polyvm.emit.deferred import Deferred
-from polyvm.emit.llvm import METADATA, UNLIKELY, Emitter
+from polyvm.emit.llvm import METADATA, UNLIKELY
 from polyvm.engine import layout
 from polyvm.engine.discover import Block, Placed, Region, Slot, slot_of
 from polyvm.engine.interpreter import log_target
@@ -24,7 +24,7 @@ from polyvm.ir.values import Val
 from polyvm.isa.spec import Isa
 
 MASK = (1 << 64) - 1
-SIGNATURE = "(ptr noalias %st, ptr noalias %mem, ptr %ip, ptr %hb, i64 %budget)"
+SIGNATURE = f"(ptr noalias align 4096 dereferenceable({layout.STATE_SIZE}) %st, ptr noalias %mem, ptr %ip, ptr %hb, i64 %budget)"
 RETURN_SWITCH = 12
 
 # A safepoint: a label, and in section pvp where to go when a stop was asked for. No instruction at all.
@@ -43,14 +43,16 @@ class RegionEmitter(Deferred):
 
     tolerant = frozenset({"set", "setx"})
 
-    def __init__(self, isa: Isa, region: Region, *, precise: bool = False) -> None:
+    def __init__(self, isa: Isa, region: Region, *, kind: str = "") -> None:
         super().__init__()
         self.isa = isa
         self.region = region
-        self.precise = precise
+        self.precise = layout.PRECISE in kind
+        self.counted = layout.COUNTED in kind
+        self.undone = 0  # instructions of the block from this one on: counted, but not done
         self.stale: set[Slot] = set()  # registers whose value in the state is an older one, on some way here
         self.places = isa.state_layout(layout.REGISTERS)
-        self.know: Knowledge = analyse(isa, region, precise=precise)
+        self.know: Knowledge = analyse(isa, region, precise=self.precise)
         self.heads = _loop_heads(region)
         self.current: dict[Slot, str] = {}
         self.written: set[Slot] = set()
@@ -66,6 +68,11 @@ class RegionEmitter(Deferred):
         for slot in self.know.used:
             self.do(f"{self._home(slot)} = alloca i{self._bits(slot)}")
         self.do(f"store i64 %budget, ptr {self.st('budget')}")
+        if self.counted:
+            self.do("%B = alloca i64")
+            self.do("store i64 %budget, ptr %B")
+            self.do("%since = call i64 @llvm.readcyclecounter()")
+            self.declarations.add("declare i64 @llvm.readcyclecounter()")
         for slot in self.know.used:
             offset, _ = self.places[slot]
             value = self.ins(f"load i{self._bits(slot)}, ptr {self._at(offset)}")
@@ -132,8 +139,12 @@ class RegionEmitter(Deferred):
         self.forget()
         if block.start in self.heads:
             self._safepoint(block.start)
-        for placed in block.insns:
+        if self.counted:
+            left = self.ins(f"sub i64 {self.ins('load i64, ptr %B')}, {len(block.insns)}")
+            self.do(f"store i64 {left}, ptr %B")
+        for number, placed in enumerate(block.insns):
             self.placed = placed
+            self.undone = len(block.insns) - number
             self.values = {}
             self.emit(placed.trace.ops)
             self.checked.walk(placed)
@@ -144,6 +155,7 @@ class RegionEmitter(Deferred):
 
     def _safepoint(self, pc: int) -> None:
         go, stop = self.fresh_label("run"), self.fresh_label("stop")
+        self.undone = 0  # the block is counted behind its safepoint
         self.do(f"{_POINT} to label %{go} [label %{stop}]")
         self.start(stop)
         saved = dict(self.current)
@@ -173,6 +185,19 @@ class RegionEmitter(Deferred):
             offset, _ = self.places[slot]
             self.do(f"store i{self._bits(slot)} {value}, ptr {self._at(offset)}")
 
+    def account(self, undone: int) -> None:
+        """Counted mode: bring the state's counts up to date before leaving, some of the block's instructions not done."""
+        if not self.counted:
+            return
+        left = self.ins(f"add i64 {self.ins('load i64, ptr %B')}, {undone}")
+        before = self.ins(f"load i64, ptr {self.st('budget')}")
+        now = self.ins("call i64 @llvm.readcyclecounter()")
+        self.do(f"store i64 {left}, ptr {self.st('budget')}")
+        for field, last, first in (("unit_insns", before, left), ("unit_ticks", now, "%since")):
+            spent = self.ins(f"sub i64 {last}, {first}")
+            total = self.ins(f"add i64 {self.ins(f'load i64, ptr {self.st(field)}')}, {spent}")
+            self.do(f"store i64 {total}, ptr {self.st(field)}")
+
     def save(self) -> None:
         """Precise mode: before an access, make the state what the guest may see if it faults.
 
@@ -199,6 +224,7 @@ class RegionEmitter(Deferred):
     def exit(self, target: str) -> None:
         """End the block by leaving the region for a guest address, through its code slot."""
         self.sync()
+        self.account(0)
         base = self.ins(f"load ptr, ptr {self.st('slot_base')}")
         known = _literal(target)
         offset = (
@@ -231,6 +257,7 @@ class RegionEmitter(Deferred):
     def leave(self, reason: str, pc: int, *, live_at: int | None = None) -> None:
         """End the block by returning to Python."""
         self.sync(live_at)
+        self.account(self.undone - (reason in ("SYSCALL", "FLUSH")))
         self.do(f"store i64 {pc}, ptr {self.st('pc')}")
         self.do(f"store i32 {layout.REASONS.index(reason)}, ptr {self.st('reason')}")
         self.do("ret void")
@@ -318,8 +345,8 @@ class RegionEmitter(Deferred):
     op_setx = op_set
 
     def op_counter(self, op: Val, args: list[str]) -> str:
-        """Counters of the processor; retired instructions are known only to tier 0."""
-        if op.attr == "instret":
+        """Counters of the processor; retired instructions are known only to tier 0, nanoseconds to golden."""
+        if op.attr != "cycle":
             done = self.fresh_label("dead")
             self.leave_golden()
             self.start(done)
@@ -448,6 +475,7 @@ class RegionEmitter(Deferred):
 
         def hot() -> None:
             self.sync()
+            self.account(0)
             self.do(f"store i64 {target}, ptr {self.st('pc')}")
             self.do(f"store i64 {self.region.entry}, ptr {self.st('hot_pc')}")
             self.do(f"store i32 {layout.HOT}, ptr {self.st('reason')}")
@@ -502,6 +530,6 @@ def _loop_heads(region: Region) -> set[int]:
     return heads
 
 
-def module(isa: Isa, region: Region, name: str = "unit", *, precise: bool = False) -> str:
+def module(isa: Isa, region: Region, name: str = "unit", *, kind: str = "") -> str:
     """The LLVM text of a region's unit."""
-    return RegionEmitter(isa, region, precise=precise).text(name)
+    return RegionEmitter(isa, region, kind=kind).text(name)

@@ -27,14 +27,14 @@ EXEC = 4
 class Unit:
     """A compiled region: its image, where it may be entered, and the guest code that it stands for."""
 
-    __slots__ = ("code", "compile_s", "entries", "image", "index", "insns", "pc", "precise", "range")
+    __slots__ = ("code", "compile_s", "entries", "image", "index", "insns", "kind", "pc", "range")
 
     def __init__(self, image: Image, index: int) -> None:
         meta = marshal.loads(image.meta)
         self.image = image
         self.index = index
         self.pc: int = meta["pc"]
-        self.precise: bool = meta["precise"]
+        self.kind: str = meta["kind"]
         self.entries: list[int] = meta["entries"]
         self.code: list[tuple[int, bytes]] = meta["code"]
         self.insns: int = meta["insns"]
@@ -63,12 +63,14 @@ class Units:
         self.cells = host.view(self.table, size).cast("Q")
         self.free = list(range(TABLE_ENTRIES - 1, 0, -1))
         self.by_pc: dict[int, Unit] = {}
-        self.precise = False
+        self.kind = ""
         self.word = native.image.address("enter_unit") - native.decode & 0xFFFF_FFFF
-        self.hits = self.misses = self.rejected = self.written = 0
+        self.hits = self.misses = self.rejected = self.stored = self.written = 0
         self.compiled = 0
         self.compile_s = 0.0
+        self.compiled_insns = 0
         self.dropped = 0
+        self.code_bytes = 0
 
     # -- names on disk
     def name(self, space: AddressSpace, pc: int) -> str | None:
@@ -80,8 +82,7 @@ class Units:
         if region is None or not region.prot & EXEC:
             return None
         data = space.read(max(page, region.start), min(page + 4096, region.end) - max(page, region.start))
-        kind = "p" if self.precise else ""
-        return f"{self.prefix}/{pc:x}{kind}-{_imp.source_hash(1, data).hex()}.pvu"
+        return f"{self.prefix}/{pc:x}{self.kind}-{_imp.source_hash(1, data).hex()}.pvu"
 
     def fetch(self, space: AddressSpace, pc: int) -> Unit | None:
         """Install the unit of an address from the disk, if there is one that fits."""
@@ -94,9 +95,12 @@ class Units:
             return None
         try:
             unit = self.install(space, data)
-        except PolyvmError:
+        except PolyvmError as error:
+            if error.code != "PVM-CACHE-DAMAGED":
+                raise
             unit = None
-        if unit is None:
+        if unit is None or unit.pc != pc:  # damaged, of other code, or of another place: somebody copied it here
+            unit = None
             self.rejected += 1
         else:
             self.hits += 1
@@ -106,6 +110,7 @@ class Units:
         """Keep a unit for the next process."""
         name = self.name(space, pc) if self.folder is not None else None
         if name and self.folder is not None and cachedir.write(self.folder, name, data):
+            self.stored += 1
             self.written += len(data)
 
     # -- in memory
@@ -120,7 +125,7 @@ class Units:
             with space.lock:
                 unit = Unit(image, self.free.pop())
                 same = all(self._same(space, at, code) for at, code in unit.code)
-                if unit.precise != self.precise or not same:
+                if unit.kind != self.kind or not same:
                     self.free.append(unit.index)
                     image.unload()
                     return None
@@ -144,6 +149,7 @@ class Units:
     def _replace(self, space: AddressSpace, unit: Unit) -> None:
         self.native.add_ranges([unit.range])
         self.cells[unit.index] = unit.image.address("unit")
+        self.code_bytes += unit.image.size
         for pc in unit.entries:
             slot = host.view(space.slots + pc * (layout.SLOT_SIZE >> 1), 8).cast("Q")
             slot[0] = self.word | unit.index << 32

@@ -24,8 +24,8 @@ PAGE = 4096
 IDLE_S = 60.0
 
 
-def interpreter(guest: str) -> bytes:
-    """The image of a guest's interpreter, host runtime included."""
+def interpreter(guest: str, key: str = "") -> bytes:
+    """The image of a guest's interpreter, host runtime included; key: what it is made from, kept inside."""
     from polyvm.emit import llvm_float
     from polyvm.engine import compile as compiler
     from polyvm.engine import interpreter as tier0
@@ -34,7 +34,7 @@ def interpreter(guest: str) -> bytes:
 
     isa = Guest(guest).isa
     text = llvm_float.RUNTIME.replace("FP_ROUND", str(ST["fp_round"])) + tier0.module(isa)
-    return compiler.build(text, ["decode", "enter_unit"])
+    return compiler.build(text, ["decode", "enter_unit"], meta=key.encode())
 
 
 def compile_unit(
@@ -43,12 +43,12 @@ def compile_unit(
     observed: dict[int, list[int]],
     page: Callable[[int], bytes],
     *,
-    precise: bool = False,
+    kind: str = "",
 ) -> bytes | None:
     """The image of the region around a hot address, or None when there is no code.
 
     page: the guest's executable bytes of the 4096-byte page at an address, shorter or empty where there are none.
-    precise: a fault shows all registers.
+    kind: letters of layout (PRECISE, COUNTED).
     """
     import marshal
 
@@ -77,10 +77,10 @@ def compile_unit(
     found = discover.discover(isa, fetch, pc, observed)
     if found is None:
         return None
-    text = region.module(isa, found, precise=precise)
+    text = region.module(isa, found, kind=kind)
     meta = {
         "pc": pc,
-        "precise": precise,
+        "kind": kind,
         "entries": found.entries,
         "code": _spans(found, fetch),
         "insns": found.insn_count,
@@ -109,8 +109,8 @@ def pool(guest: str, path: str) -> None:
     """Serve compilations over a socket until nobody has asked for a while."""
     import _socket
 
+    from polyvm.engine import cachedir, discover, flatten, region
     from polyvm.engine import compile as compiler
-    from polyvm.engine import discover, flatten, region
     from polyvm.engine.guest import Guest
     from polyvm.engine.workers import at_socket
 
@@ -139,6 +139,7 @@ def pool(guest: str, path: str) -> None:
                     os.unlink(path)
             except FileNotFoundError:
                 pass
+            cachedir.trim(os.path.dirname(path))
             return
         if os.fork():
             os.close(fd)
@@ -161,7 +162,7 @@ def _serve(sock: _socket.socket) -> None:
         request = receive(sock)
         if request is None:
             return
-        _, guest, pc, observed, precise = request
+        _, guest, pc, observed, kind = request
         started = time.process_time()
 
         def page(address: int) -> bytes:
@@ -170,7 +171,7 @@ def _serve(sock: _socket.socket) -> None:
             return b"" if data is None else data
 
         try:
-            unit = compile_unit(guest, pc, observed, page, precise=precise)
+            unit = compile_unit(guest, pc, observed, page, kind=kind)
             why = "no code"
         except (PolyvmError, SpecError, RecursionError) as error:
             unit, why = None, str(error)
@@ -185,10 +186,12 @@ def _write(fd: int, data: bytes) -> None:
 
 
 def main() -> None:
-    """What a worker process runs: `interpreter GUEST` writes an image to its output, `pool GUEST SOCKET` serves."""
+    """What a worker process runs: `interpreter GUEST KEY` writes an image to its output, `pool GUEST SOCKET` serves."""
     arguments = sys.argv[1:]
-    if len(arguments) == 2 and arguments[0] == "interpreter":
-        _write(1, interpreter(arguments[1]))
+    if len(arguments) == 3 and arguments[0] == "interpreter":
+        # Who asked may be gone when it is done: no reason for a traceback on somebody's terminal.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        _write(1, interpreter(arguments[1], arguments[2]))
         return
     if len(arguments) == 3 and arguments[0] == "pool":
         pool(arguments[1], arguments[2])

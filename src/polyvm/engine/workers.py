@@ -50,21 +50,21 @@ def _exactly(sock: _socket.socket, count: int) -> bytes | None:
 
 
 class Job:
-    """A region to compile: its hot address, what was seen of dynamic jumps, and a reader of guest code."""
+    """A region to compile: its hot address and kind, what was seen of dynamic jumps, and a reader of guest code."""
 
-    __slots__ = ("done", "observed", "pc", "precise", "read")
+    __slots__ = ("done", "kind", "observed", "pc", "read")
 
     def __init__(
         self,
         pc: int,
         observed: dict[int, list[int]],
-        precise: bool,
+        kind: str,
         read: Callable[[int], bytes],
         done: Callable[[Job, bytes | None, float], None],
     ) -> None:
         self.pc = pc
         self.observed = observed
-        self.precise = precise
+        self.kind = kind
         self.read = read
         self.done = done
 
@@ -143,7 +143,7 @@ class Compilers:
             if sock is None:
                 sock = self.sock = self._connect()
             try:
-                send(sock, ("compile", self.guest, job.pc, job.observed, job.precise))
+                send(sock, ("compile", self.guest, job.pc, job.observed, job.kind))
                 while True:
                     answer = receive(sock)
                     if answer is None:
@@ -185,7 +185,8 @@ class Compilers:
         command = interpreter_image.worker_command("pool", self.guest, path)
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
-        environment = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "TMPDIR")}
+        kept = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG")  # the last is for our own tests
+        environment = {name: value for name, value in os.environ.items() if name in kept}
         try:
             pid = os.posix_spawn(
                 command[0], command, environment, file_actions=actions, setsigmask=[], setsid=True
@@ -196,7 +197,7 @@ class Compilers:
 
 
 def at_socket(path: str, use: Callable[[str], object]) -> None:
-    """Call with a name for a socket's path: one may have 107 bytes, and a longer goes through its folder's descriptor."""
+    """Call with a name for a socket's path: it may have 107 bytes; a longer one goes by its folder's descriptor."""
     if len(path.encode()) < 100:
         use(path)
         return

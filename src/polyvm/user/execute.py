@@ -232,6 +232,7 @@ def become(thread: Thread, what: Plan, envp: list[bytes]) -> None:
     try:
         with process.world:
             process.space.reset()
+            process.engine.new_program()
             load(thread, what, envp)
     except PolyvmError:
         process.finish("signaled", None, signals.SIGKILL)

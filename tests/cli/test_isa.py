@@ -1,0 +1,58 @@
+"""`polyvm isa`: guests, instructions, coverage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from polyvm.cli import guests
+from tests.cli.conftest import Done
+
+Cli = Callable[..., Done]
+
+
+def test_the_guests(cli: Cli) -> None:
+    assert cli("isa", "list").out == "riscv64\naarch64  (not there yet)\nx86_64  (not there yet)\n"
+    document = json.loads(cli("isa", "list", "--json").out)
+    assert document["guests"][0] == {"name": "riscv64", "exists": True}
+
+
+def test_every_instruction_is_listed_once(cli: Cli) -> None:
+    isa = guests.load("riscv64")
+    text = cli("isa", "list", "riscv64").out
+    rows = [line for line in text.splitlines() if line.startswith("  ")]
+    assert len(rows) == len(isa.insns)
+    document = json.loads(cli("isa", "list", "riscv64", "--json").out)
+    assert [row["name"] for row in document["insns"]] == [insn.name for insn in isa.insns]
+    assert all(row["summary"] for row in document["insns"])
+
+
+def test_coverage(cli: Cli) -> None:
+    document = json.loads(cli("isa", "coverage", "--json").out)
+    assert document["schema"] == "polyvm.coverage/1"
+    assert set(document) == {"schema", "polyvm", "guest", "revision", "extensions", "encodings"}
+    parts = {part["name"]: part for part in document["extensions"]}
+    for name in ("I", "M", "A", "F", "D", "C", "Zicsr", "Zifencei", "Zba", "Zbb", "Zbs", "Zbkb", "Zicond", "Zfh"):
+        assert parts[name]["state"] == "done", name
+        assert parts[name]["missing"] == []
+    counts = document["encodings"]
+    assert counts["total"] == counts["done"] + counts["refused"]
+    text = cli("isa", "coverage", "riscv64").out
+    assert f"{counts['done']} of {counts['total']} instructions" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ([], "PVM-USAGE"),
+        (["cover"], "PVM-USAGE"),
+        (["list", "mips"], "PVM-USAGE"),
+        (["coverage", "aarch64"], "PVM-UNSUPPORTED"),
+        (["list", "riscv64", "more"], "PVM-USAGE"),
+    ],
+)
+def test_what_is_refused(cli: Cli, words: list[str], code: str) -> None:
+    done = cli("isa", *words)
+    assert (done.status, done.code(), done.out) == (125, code, "")
