@@ -30,7 +30,18 @@ GROUPS = {
 }
 PEERS = ("native", "qemu", "unicorn")
 KEYS = (
-    *("schema", "polyvm", "when", "machine", "flags", "geomean", "worst_of", "vs_native", "startup", "tier_mips"),
+    *(
+        "schema",
+        "polyvm",
+        "when",
+        "machine",
+        "flags",
+        "geomean",
+        "worst_of",
+        "vs_native",
+        "startup",
+        "tier_mips",
+    ),
     *("translate_us_per_insn", "interrupted"),
 )
 
@@ -73,30 +84,41 @@ def table(kept: Json) -> str:
     for group, title in GROUPS.items():
         if group not in native or not kept["counts"].get(group):
             continue
-        cells = [f"{title}, {kept['counts'][group]}", _mean(native[group], worst[group], "polyvm")]
+        if group == "c" and sum(kept["counts"].get(name, 0) > 0 for name in ("int", "fp", "string")) < 2:
+            continue  # the same as the row above
+        cells = [f"{title} ({kept['counts'][group]})", _mean(native[group], worst[group], "polyvm")]
         if qemu:
             cells.append(_mean(native[group], worst[group], "qemu"))
             cells.append(_mean(kept["geomean"][group], kept["worst_of"][group], "qemu"))
         lines.append(f"| {' | '.join(cells)} |")
+    how = " ".join(flag for flag in flags["native_flags"] if flag.startswith(("-O", "-ffp")))
     said = [
-        f"`{command(kept)}` printed these on {kept['when'][:10]}: CPU time of whole processes, compile workers "
-        f"included, with a warm cache; each output was checked; {machine['cpu']}, {machine['cores']} cores, Linux "
-        f"{machine['kernel']}, {flags['compiler']}, `{' '.join(_optimisation(flags['native_flags']))}` on both sides."
+        f"`{command(kept)}` printed these on {kept['when'][:10]}.",
+        "CPU time of whole processes, compile workers included, with a warm cache; every output was checked;",
+        f"{flags['compiler']} with `{how}` on both sides;",
+        f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}.",
     ]
     if flags["size"] != "full":
-        said.append(f"Sizes are `{flags['size']}`, a fraction of a second each, so starting up is part of them.")
+        said.append(
+            f"Sizes are `{flags['size']}`, a fraction of a second each, so starting up is part of them."
+        )
+    if machine["load"][0] > machine["cores"]:
+        load = f"load {machine['load'][0]:.1f}"
+        said.append(f"The machine was busy with other work ({load}), so take them for upper bounds.")
     hello = startup["peers"]
     times = [
-        f"{name} {hello[name]['wall_s'] * 1e3:.0f} ms"
+        f"{name} {hello[name]['wall_s'] * 1e3:.3g} ms"
         for name in ("polyvm", *PEERS)
         if name in hello and hello[name]["wall_s"] is not None
     ]
     if times:
         said.append(f"Static hello world, warm: {', '.join(times)}.")
     if startup["cold_s"] is not None:
-        said.append(f"The first run ever on a machine, which compiles the interpreter: {startup['cold_s']:.1f} s.")
+        said.append(
+            f"The first run ever on a machine, which compiles the interpreter: {startup['cold_s']:.1f} s."
+        )
     if startup["max_rss"]:
-        said.append(f"It stays below {startup['max_rss'] / 1e6:.0f} MB resident.")
+        said.append(f"Hello world takes {startup['max_rss'] / 1e6:.0f} MB of memory.")
     mips = kept["tier_mips"] or {}
     if mips.get("interpreter") is not None:
         said.append(f"The interpreter alone: {mips['interpreter']:.0f} million guest instructions a second.")
@@ -110,10 +132,6 @@ def _mean(means: Json, worst: Json, peer: str) -> str:
     if value is None or most is None:
         return "-"
     return f"{value:.2f} ({most['ratio']:.2f} {most['name']})"
-
-
-def _optimisation(flags: list[str]) -> list[str]:
-    return [flag for flag in flags if flag.startswith(("-O", "-ffp"))]
 
 
 def fill(text: str, kept: Json) -> str:

@@ -5,11 +5,13 @@ A suite that was not handed in is skipped with its reason, and the run ends with
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import hypothesis
 import pytest
@@ -160,6 +162,16 @@ def _suite(name: str, config: pytest.Config, factory: pytest.TempPathFactory) ->
                 tar.extractall(shared, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
             done.touch()
     return shared / inside
+
+
+def script(path: Path) -> ModuleType:
+    """A Python file that belongs to no package, as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 # ---------------------------------------------------------------------------- lines for the end

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-enum { WIDTH = 76, HEIGHT = 23, TURNS = 30000, LIMIT = 20000000 };
+enum { WIDTH = 76, HEIGHT = 23, TURNS = 150000, LIMIT = 20000000 };
 
 /* How many turns z*z + c takes to leave the circle of radius 2. */
 static int turns(double x, double y) {
@@ -28,7 +28,7 @@ static void picture(void) {
             int shade = 0;
             if (n == TURNS) shade = sizeof shades - 2;
             else
-                for (; n > 1; n /= 2) shade++;
+                for (; n > 1 && shade < (int)sizeof shades - 3; n /= 2) shade++;
             line[column] = shades[shade];
         }
         line[WIDTH] = 0;

@@ -141,7 +141,8 @@ def run(
     words = _words(args)
     options = _options(sysroot, root, binds, cwd, argv0, memory, tier, strace, timeout)
     with tempfile.TemporaryFile() as result, tempfile.TemporaryFile() as environment:
-        options += [b"--result-file", b"fd:%d" % result.fileno()]
+        # First: where it is told that another option cannot be understood.
+        options[:0] = [b"--result-file", b"fd:%d" % result.fileno()]
         inherited = [result.fileno(), *pass_fds]
         if env is not None:
             environment.write(

@@ -27,7 +27,14 @@ KINDS = ("native", "native-march", "guest")
 
 def cache_folder() -> Path:
     """Where built programs and fetched packages are: a folder in polyvm's cache."""
-    return Path(cachedir.prepare()) / "bench"
+    folder = cachedir.prepare()
+    if folder is None:
+        raise PolyvmError(
+            "PVM-BENCH-BUILD",
+            "there is no folder that can be written to keep the benchmark's programs in",
+            hint="name one with POLYVM_CACHE_DIR",
+        )
+    return Path(folder) / "bench"
 
 
 class Builder:

@@ -12,13 +12,14 @@ import select
 import signal
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
 from polyvm.errors import PolyvmError
 
 LONG = 1 << 16
+PROBED_EVERY = 0.03
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,22 @@ class Sample:
 
 
 def measure(
-    command: Sequence[str], *, env: Mapping[str, str], limit: float, cwd: str | None = None
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    limit: float,
+    cwd: str | None = None,
+    probe: Callable[[int], None] | None = None,
 ) -> Sample:
-    """Run `command` and wait for it. Output goes through files, so that a slow reader never holds it up."""
+    """Run `command` and wait for it. Output goes through files, so that a slow reader never holds it up.
+
+    probe: called with the process's id now and then, while it runs.
+    """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
         pid = _spawn(command, env, out, err, cwd)
         try:
-            peak, timed_out = _watch(pid, start + limit)
+            peak, timed_out = _watch(pid, start + limit, probe)
         except BaseException:
             _end(pid)
             os.wait4(pid, 0)
@@ -85,7 +94,7 @@ def _spawn(
         ) from error
 
 
-def _watch(pid: int, deadline: float) -> tuple[int, bool]:
+def _watch(pid: int, deadline: float, probe: Callable[[int], None] | None = None) -> tuple[int, bool]:
     """Wait until the process ends or the deadline; its peak memory as last seen, and whether time was up."""
     peak = 0
     pause = 0.002
@@ -99,7 +108,9 @@ def _watch(pid: int, deadline: float) -> tuple[int, bool]:
             if ready:
                 return peak, False
             peak = max(peak, _high_water(f"/proc/{pid}/status"))
-            pause = min(pause * 2, 0.25)
+            if probe is not None:
+                probe(pid)
+            pause = min(pause * 2, PROBED_EVERY if probe else 0.25)
     finally:
         os.close(fd)
 

@@ -115,6 +115,10 @@ def _extras(document: Json) -> list[str]:
             lines.append(f"hello, {peer}: {hello['wall_s'] * 1e3:.1f} ms, {_megabytes(hello['max_rss'])}")
     if startup["cold_s"] is not None:
         lines.append(f"hello, polyvm with an empty cache: {startup['cold_s']:.2f} s")
+    titles = {"cold": "hello, empty cache", "warm": "hello", "compiling": "a workload that is compiled"}
+    known = [f"{titles[key]} {_megabytes(value)}" for key, value in document["footprint"].items() if value]
+    if known:
+        lines.append(f"memory of polyvm with its workers: {', '.join(known)}")
     if document["tier_mips"]:
         known = [f"{tier} {mips:.0f}" for tier, mips in document["tier_mips"].items() if mips is not None]
         if known:

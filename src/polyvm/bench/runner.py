@@ -82,7 +82,13 @@ class Session:
             if self.options.extras:
                 self.progress.start("start-up and tiers", len(self.workloads), len(self.workloads))
                 extras.measure_into(
-                    extra, self.options, self.builder, self.peers, self.workloads, self.folder
+                    extra,
+                    self.options,
+                    self.builder,
+                    self.peers,
+                    self.workloads,
+                    self.folder,
+                    self.progress.doing,
                 )
         except KeyboardInterrupt:
             interrupted = True

@@ -41,13 +41,16 @@ def observe(
     limit: float,
     cwd: str | None = None,
     environment: Mapping[str, str] | None = None,
+    probe: Callable[[int], None] | None = None,
 ) -> Outcome:
     """Run a program under polyvm with a result file."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "result.json"
         prefix = (*peer.prefix, *options, "--result-file", str(file))
         command = replace(peer, prefix=prefix).command(program, arguments, sysroot)
-        sample = measure(command, env={**peer.env(), **(environment or {})}, limit=limit, cwd=cwd)
+        sample = measure(
+            command, env={**peer.env(), **(environment or {})}, limit=limit, cwd=cwd, probe=probe
+        )
         document = _read(file)
     workers = number(document, "workers_cpu_s")
     rss = number(document, "max_rss")

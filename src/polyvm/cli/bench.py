@@ -109,4 +109,3 @@ def _open(path: str) -> TextIO:
         return open(path, "w", encoding="utf-8")
     except OSError as error:
         raise PolyvmError("PVM-USAGE", f"Cannot write the result file {path}: {error.strerror}.") from error
-

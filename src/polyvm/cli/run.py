@@ -133,7 +133,7 @@ class Run:
                 pass  # that it cannot be written may be the very error
         if self.result_fd >= 0 or values.stats:
             self._report(result, error)
-        if error is not None and values.errors == "stderr":
+        if error is not None and (values.errors == "stderr" or self.result_fd < 0):
             _tell(error, values.json, values.debug)
         return status, signal
 

@@ -20,7 +20,9 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 OTHERS_WRITE = 0o022
 MISSING, REFUSED = -1, -2  # what open_file says instead of a descriptor
-_REFUSES = frozenset((1, 5, 6, 13, 40))  # EPERM EIO ENXIO EACCES ELOOP: something is there, and it is not for us
+_REFUSES = frozenset(
+    (1, 5, 6, 13, 40)
+)  # EPERM EIO ENXIO EACCES ELOOP: something is there, and it is not for us
 LIMIT = 1 << 30  # bytes that trim() leaves
 STALE = 3600.0  # seconds after which a file that was being written has no writer any more
 TEMPORARY = ".new-"  # files being written: .new-<pid>-<name>

@@ -47,6 +47,7 @@ class Flow:
     target: where it jumps when that is known. seen: where a dynamic jump was seen to go. conditional: it may also go
     on. dynamic: it jumps somewhere only known at run time. leaves: it ends in a trap, a system call or a flush.
     call: it writes the address behind it to a link register. returns: it jumps to a link register.
+    since: where the instructions begin that make the target known, when that takes more than this one.
     """
 
     target: int | None = None
@@ -56,6 +57,7 @@ class Flow:
     leaves: bool = False
     call: bool = False
     returns: bool = False
+    since: int | None = None
 
     @property
     def ends(self) -> bool:
@@ -89,19 +91,26 @@ class Region:
         return sum(len(block.insns) for block in self.blocks.values())
 
 
-def static_value(op: Val, fields: dict[str, int], pc: int) -> int | None:
-    """The value of an op that depends on nothing but the place and the fields, else None."""
+Constants = dict[Slot, tuple[int, int]]
+"""Registers with a known value, and the address of the first instruction that it comes from."""
+
+
+def static_value(op: Val, fields: dict[str, int], pc: int, known: Constants | None = None) -> int | None:
+    """The value of an op that depends on nothing but the place, the fields and known registers, else None."""
     if op.op == "const":
         return op.attr  # type: ignore[return-value]  # a const's attr is its number
     if op.op == "field":
         return fields[op.attr]  # type: ignore[index]  # a field's attr is its name
     if op.op == "pc":
         return pc
+    if known and op.op in ("get", "getx"):
+        slot = slot_of(op, fields)
+        return known[slot][0] if slot in known else None
     if not OPS[op.op].pure:
         return None
     args = []
     for arg in op.args:
-        value = static_value(arg, fields, pc)
+        value = static_value(arg, fields, pc, known)
         if value is None:
             return None
         args.append(value)
@@ -118,9 +127,41 @@ def slot_of(op: Val, fields: dict[str, int]) -> Slot | None:
     return None
 
 
-def flow_of(isa: Isa, placed: Placed) -> Flow:
+def learn(isa: Isa, placed: Placed, known: Constants) -> None:
+    """Follow an instruction: which registers have known values behind it."""
+    fields, pc = placed.decoded.fields, placed.pc
+    after: dict[Slot, tuple[int, int] | None] = {}
+    for op in walk(placed.trace.ops):
+        slot = slot_of(op, fields) if op.op in ("set", "setx") else None
+        if slot is None:
+            continue
+        value = static_value(op.args[-1], fields, pc, known)
+        sources = [known[s][1] for s in _registers(op.args[-1], fields) if s in known]
+        after[slot] = None if value is None or slot in after else (value, min([pc, *sources]))
+    for op in placed.trace.ops:
+        if op.op == "if":  # what is written on one of two ways only
+            after.update(
+                {s: None for o in walk(op.attr) if (s := slot_of(o, fields)) in after and s is not None}
+            )  # type: ignore[arg-type]  # an if's attr is its body
+    for slot, fact in after.items():
+        file = isa.files.get(slot[0])
+        if fact is None or (file is not None and file.zero == slot[1]):
+            known.pop(slot, None)
+        else:
+            known[slot] = fact
+
+
+def _registers(op: Val, fields: dict[str, int]) -> Iterable[Slot]:
+    for value in _inputs(op):
+        slot = slot_of(value, fields) if value.op in ("get", "getx") else None
+        if slot is not None:
+            yield slot
+
+
+def flow_of(isa: Isa, placed: Placed, known: Constants | None = None) -> Flow:
     """Read an instruction's control flow off its trace."""
     flow = Flow()
+    known = known or {}
     fields, pc = placed.decoded.fields, placed.pc
     for op in placed.trace.ops:
         if op.op == "if":
@@ -128,9 +169,9 @@ def flow_of(isa: Isa, placed: Placed) -> Flow:
             for inner in walk(body):
                 if inner.op == "jump":
                     flow.conditional = True
-                    _jump(flow, inner, fields, pc, isa)
+                    _jump(flow, inner, placed, isa, known)
         elif op.op == "jump":
-            _jump(flow, op, fields, pc, isa)
+            _jump(flow, op, placed, isa, known)
         elif op.op in ("trap", "syscall", "flush"):
             flow.leaves = True
         elif op.op in ("set", "setx"):
@@ -144,10 +185,13 @@ def flow_of(isa: Isa, placed: Placed) -> Flow:
     return flow
 
 
-def _jump(flow: Flow, op: Val, fields: dict[str, int], pc: int, isa: Isa) -> None:
-    target = static_value(op.args[0], fields, pc)
+def _jump(flow: Flow, op: Val, placed: Placed, isa: Isa, known: Constants) -> None:
+    fields, pc = placed.decoded.fields, placed.pc
+    target = static_value(op.args[0], fields, pc, known)
     if target is not None:
         flow.target = target & MASK
+        sources = [known[s][1] for s in _registers(op.args[0], fields) if s in known]
+        flow.since = min(sources, default=None)
         return
     flow.dynamic = True
     flow.returns = any(slot_of(value, fields) in isa.links for value in _inputs(op.args[0]))
@@ -160,22 +204,32 @@ def _inputs(op: Val) -> Iterable[Val]:
 
 
 def discover(
-    isa: Isa, fetch: Fetch, entry: int, observed: Observed | None = None, limit: int = MAX_INSNS
+    isa: Isa,
+    fetch: Fetch,
+    entry: int,
+    observed: Observed | None = None,
+    limit: int = MAX_INSNS,
+    entries: Iterable[int] = (),
 ) -> Region | None:
-    """The region of a hot address, or None when not even one instruction can be decoded there."""
+    """The region of a hot address, or None when not even one instruction can be decoded there.
+
+    entries: other addresses at which it is to be entered, as far as it goes there.
+    """
     placed: dict[int, Placed] = {}
     flows: dict[int, Flow] = {}
-    leaders = {entry}
+    leaders = {entry, *entries}
     calls: dict[int, tuple[int, ...]] = {}  # pc of a call -> callees
     work = [entry]
     while work:
         pc = work.pop(0)
+        known: Constants = {}
         while pc not in placed and len(placed) < limit:
             item = _decode(isa, fetch, pc)
             if item is None:
                 break
             placed[pc] = item
-            flow = flows[pc] = flow_of(isa, item)
+            flow = flows[pc] = flow_of(isa, item, known)
+            learn(isa, item, known)
             if flow.dynamic and not flow.returns and observed:
                 flow.seen = tuple(observed.get(pc, ()))
             if not flow.ends:
@@ -189,16 +243,20 @@ def discover(
             break
     if entry not in placed:
         return None
+    for pc, flow in flows.items():
+        if flow.since is not None and any(flow.since < leader <= pc for leader in leaders):
+            # Somebody may jump in between: likely, but not known.
+            flow.seen, flow.target, flow.dynamic = (flow.target,), None, True  # type: ignore[assignment]  # it has one
     blocks = _blocks(placed, flows, leaders)
     returns = _returns(blocks, calls)
-    entries = [entry]
+    found = [entry, *(place for place in dict.fromkeys(entries) if place in blocks and place != entry)]
     for block in blocks.values():
         last = block.insns[-1]
         outside = block.flow.call and (block.flow.dynamic or block.flow.target not in blocks)
-        if (outside or block.flow.leaves) and last.next_pc in blocks and last.next_pc not in entries:
-            entries.append(last.next_pc)
+        if (outside or block.flow.leaves) and last.next_pc in blocks and last.next_pc not in found:
+            found.append(last.next_pc)
         block.successors = _successors(block, blocks, returns)
-    return Region(entry, entries, _reachable(blocks, entries), returns)
+    return Region(entry, found, _reachable(blocks, found), returns)
 
 
 def _decode(isa: Isa, fetch: Fetch, pc: int) -> Placed | None:

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 TIERS = ("auto", "golden", "interpreter", "region")
 PLANNED = ("baseline",)
 NEVER = 0xFFFF_FFFF
-HOT_AFTER = 4096
-"""Backward or dynamic jumps to a place before its region is compiled: some 0.1 ms of tier 0."""
+HOT_FIRST, HOT_AFTER = 512, 4096
+"""Backward or dynamic jumps to a place before its region is looked for on the disk, and compiled: 0.1 ms of tier 0."""
 MAX_TRIES = 4
+MAX_ENTRIES = 16
 MAX_TARGETS = 64
 _UNIT_INSNS, _UNIT_TICKS = ST["unit_insns"] >> 3, ST["unit_ticks"] >> 3
 _HOT_PC, _UNITS, _LOG_NEXT = ST["hot_pc"] >> 3, ST["units"] >> 3, ST["log_next"] >> 2
@@ -136,7 +137,8 @@ class Engine:
         self.space: AddressSpace | None = None
         self.units: Units | None = None
         self.compilers: Compilers | None = None
-        self.pending: set[int] = set()
+        self.pending: dict[int, Job] = {}
+        self.met: set[int] = set()  # addresses that were hot before
         self.tries: dict[int, int] = {}
         self.seen: dict[int, dict[int, int]] = {}
         self.hide: Callable[[int], int] = _same
@@ -147,7 +149,7 @@ class Engine:
 
             self.units = Units(self.native, self.folder, self.key)
             self.units.kind = COUNTED if counted else ""
-            self.threshold = HOT_AFTER
+            self.threshold = HOT_FIRST
         self.cpus: list[GuestCpu] = []
         self.started = perf_counter(), self.native.ticks()
         # By threads that ended: instructions, those in units, native seconds, ticks in units.
@@ -184,18 +186,41 @@ class Engine:
     def hot(self, cpu: GuestCpu) -> None:
         """A loop or a callee became hot, or a unit met too many jumps that it did not know."""
         pc = cpu._words[_HOT_PC]
-        cell = (pc >> 1) % COUNTERS
-        # Asked again only when much more has happened: by then the region is there, or will never be.
-        cpu.hot_cells[cell] = self.threshold << 4
         units = self.units
-        if units is None:
+        later = HOT_AFTER
+        if units is not None:
+            self._read_log(cpu)
+            if pc in self.met:
+                # Asked again only when much more has happened: by then the region is there, or will never be.
+                later = HOT_AFTER << 2
+                self._want(cpu.space, units, pc)
+            else:
+                self.met.add(pc)
+                if pc not in units.by_pc:
+                    units.fetch(cpu.space, pc)
+        cpu.hot_cells[(pc >> 1) % COUNTERS] = later
+
+    def _want(self, space: AddressSpace, units: Units, pc: int) -> None:
+        """Have the region of an address compiled, or a wider one when it is inside a region already."""
+        job = self.pending.get(pc)
+        if job is not None:
+            job.heat += 1
             return
-        self._read_log(cpu)
-        again = pc in units.by_pc
-        if pc in self.pending or self.tries.get(pc, 0) >= MAX_TRIES:
+        entry, entries = pc, []
+        if pc not in units.by_pc:
+            unit = units.covering(pc)
+            if unit is not None and len(unit.asked) < MAX_ENTRIES:
+                entry, entries = unit.pc, [*unit.asked, pc]
+                job = self.pending.get(entry)
+                if job is not None:
+                    job.entries.append(pc)
+                    return
+        else:
+            entry, entries = units.by_pc[pc].pc, units.by_pc[pc].asked
+        tries = self.tries.get(pc, 0)
+        if tries >= MAX_TRIES:
             return
-        if not again and units.fetch(cpu.space, pc) is not None:
-            return
+        self.tries[pc] = tries + 1
         if self.compilers is None:
             from polyvm.engine.workers import Compilers
 
@@ -203,14 +228,24 @@ class Engine:
             self.compilers = Compilers(self.guest.name, self.folder, self.hide, self.block)
         from polyvm.engine.workers import Job
 
-        self.pending.add(pc)
-        self.tries[pc] = self.tries.get(pc, 0) + 1
-        space = cpu.space
-        observed = {
-            site: sorted(seen, key=seen.__getitem__, reverse=True)[:MAX_TARGETS]
-            for site, seen in self.seen.items()
-        }
-        self.compilers.submit(Job(pc, observed, units.kind, lambda address: _page(space, address), self._compiled))
+        self.pending[entry] = job = Job(
+            entry,
+            list(entries),
+            units.kind,
+            observed=self._observed,
+            read=lambda address: _page(space, address),
+            wanted=lambda job: job.pc in units.by_pc or units.covering(job.pc) is None,
+            done=self._compiled,
+        )
+        self.compilers.submit(job)
+
+    def _observed(self) -> dict[int, list[int]]:
+        """Where dynamic jumps went, the commonest first."""
+        found = {}
+        for site, seen in list(self.seen.items()):
+            counts = sorted(seen.copy().items(), key=lambda item: -item[1])
+            found[site] = [target for target, _ in counts[:MAX_TARGETS]]
+        return found
 
     def _read_log(self, cpu: GuestCpu) -> None:
         words = cpu._words
@@ -225,7 +260,7 @@ class Engine:
     def _compiled(self, job: Job, data: bytes | None, cpu_s: float) -> None:
         """On the compilers' thread: install what came back."""
         units, space = self.units, self.space
-        self.pending.discard(job.pc)
+        self.pending.pop(job.pc, None)
         if data is None or units is None or space is None:
             return
         unit = units.install(space, data)
@@ -233,7 +268,7 @@ class Engine:
             units.compiled += 1
             units.compile_s += unit.compile_s
             units.compiled_insns += unit.insns
-            units.store(space, job.pc, data)
+            units.store(space, unit, data)
 
     def set_precise(self, space: AddressSpace) -> None:
         """From now on the guest can see its registers at a fault: only code that is exact about them may run."""
@@ -243,11 +278,13 @@ class Engine:
                 units.drop_all(space)
                 units.kind = PRECISE + units.kind
                 self.tries.clear()
+                self.met.clear()
 
     def new_program(self) -> None:
         """The guest replaced its program: what was learnt of the old one is void. Its code is dropped already."""
         self.tries.clear()
         self.seen.clear()
+        self.met.clear()
         if self.units is not None:
             self.units.kind = self.units.kind.replace(PRECISE, "")
 

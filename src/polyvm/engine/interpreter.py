@@ -362,6 +362,7 @@ def module(isa: Isa) -> str:
     )
     functions.append(_leave("FETCH", keep_pc=True))
     functions.append(_enter_unit())
+    functions.append(_pause())
     own = {"pv_read_flags", "pv_write_flags", "pv_write_round", "pv_set_round"}
     return "\n".join(
         [*(d for d in sorted(declarations) if not any(f"@{n}(" in d for n in own)), *functions,
@@ -408,6 +409,15 @@ def _enter_unit() -> str:
         + "\n".join(e.lines)
         + "\n}\n"
     )
+
+
+def _pause() -> str:
+    """The handler of a slot before which somebody wants to be asked: a breakpoint that costs nothing elsewhere."""
+    e = Handler.__new__(Handler)
+    Emitter.__init__(e)
+    e.start("entry")
+    e.leave("STOP", "%ip", "%budget")
+    return f"define preserve_nonecc void @pause{SIGNATURE} #0 {{\n" + "\n".join(e.lines) + "\n}\n"
 
 
 class Decoder(Handler):

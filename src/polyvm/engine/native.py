@@ -186,7 +186,9 @@ class Native:
                 r.cell = self._new_cell()
             counts = r.fault_count, r.point_count
             shadow = r.size, r.shadow, r.cell
-            rows.append(pack(r.start, r.end, r.faults, r.points, *counts, *shadow, r.places, r.place_count, 0))
+            rows.append(
+                pack(r.start, r.end, r.faults, r.points, *counts, *shadow, r.places, r.place_count, 0)
+            )
         table = len(ranges).to_bytes(16, "little") + b"".join(rows)
         at = _map(len(table))
         host.poke(at, table)

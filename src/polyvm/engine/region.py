@@ -176,7 +176,9 @@ class RegionEmitter(Deferred):
         if live_at is not None and not self.precise:
             dirty &= self.know.live[live_at]
         slots = sorted(dirty & self.current.keys())
-        known = dict(zip(slots, self.settle([self.current[slot] for slot in slots], leaving=True), strict=True))
+        known = dict(
+            zip(slots, self.settle([self.current[slot] for slot in slots], leaving=True), strict=True)
+        )
         for slot in sorted(dirty):
             value = known.get(slot)
             if value is None:

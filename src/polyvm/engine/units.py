@@ -27,7 +27,7 @@ EXEC = 4
 class Unit:
     """A compiled region: its image, where it may be entered, and the guest code that it stands for."""
 
-    __slots__ = ("code", "compile_s", "entries", "image", "index", "insns", "kind", "pc", "range")
+    __slots__ = ("asked", "code", "compile_s", "entries", "image", "index", "insns", "kind", "pc", "range")
 
     def __init__(self, image: Image, index: int) -> None:
         meta = marshal.loads(image.meta)
@@ -35,11 +35,16 @@ class Unit:
         self.index = index
         self.pc: int = meta["pc"]
         self.kind: str = meta["kind"]
+        self.asked: list[int] = meta["asked"]  # entries that somebody asked for
         self.entries: list[int] = meta["entries"]
         self.code: list[tuple[int, bytes]] = meta["code"]
         self.insns: int = meta["insns"]
         self.compile_s: float = meta["compile_s"]
         self.range = Range.of(image)
+
+    def covers(self, pc: int) -> bool:
+        """Whether the instruction at an address is in it."""
+        return any(at <= pc < at + len(code) for at, code in self.code)
 
     def overlaps(self, start: int, end: int) -> bool:
         """Whether it was made from code in a range."""
@@ -61,7 +66,8 @@ class Units:
                 "PVM-RESOURCE", "The host has no memory for the table of units.", errno=-self.table
             )
         self.cells = host.view(self.table, size).cast("Q")
-        self.free = list(range(TABLE_ENTRIES - 1, 0, -1))
+        self.used = 1  # entries of the table that were ever given out; 0 stands for none
+        self.free: list[int] = []  # and those that came back
         self.by_pc: dict[int, Unit] = {}
         self.kind = ""
         self.word = native.image.address("enter_unit") - native.decode & 0xFFFF_FFFF
@@ -99,19 +105,29 @@ class Units:
             if error.code != "PVM-CACHE-DAMAGED":
                 raise
             unit = None
-        if unit is None or unit.pc != pc:  # damaged, of other code, or of another place: somebody copied it here
+        if (
+            unit is None or pc not in unit.entries
+        ):  # damaged, of other code, or of another place: somebody copied it here
             unit = None
             self.rejected += 1
         else:
             self.hits += 1
         return unit
 
-    def store(self, space: AddressSpace, pc: int, data: bytes) -> None:
-        """Keep a unit for the next process."""
-        name = self.name(space, pc) if self.folder is not None else None
-        if name and self.folder is not None and cachedir.write(self.folder, name, data):
-            self.stored += 1
-            self.written += len(data)
+    def store(self, space: AddressSpace, unit: Unit, data: bytes) -> None:
+        """Keep a unit for the next process, under every address that it was asked for at."""
+        for pc in (unit.pc, *unit.asked):
+            name = self.name(space, pc) if self.folder is not None else None
+            if name and self.folder is not None and cachedir.write(self.folder, name, data):
+                self.stored += 1
+                self.written += len(data)
+
+    def covering(self, pc: int) -> Unit | None:
+        """A unit that has an address inside."""
+        for unit in list(self.by_pc.values()):
+            if unit.covers(pc):
+                return unit
+        return None
 
     # -- in memory
     def install(self, space: AddressSpace, data: bytes) -> Unit | None:
@@ -123,7 +139,7 @@ class Units:
         image = images.load(data, shadow=True)
         try:
             with space.lock:
-                unit = Unit(image, self.free.pop())
+                unit = Unit(image, self._index())
                 same = all(self._same(space, at, code) for at, code in unit.code)
                 if unit.kind != self.kind or not same:
                     self.free.append(unit.index)
@@ -136,6 +152,15 @@ class Units:
                 "PVM-CACHE-DAMAGED", "A unit's description cannot be read.", unit="memory"
             ) from error
         return unit
+
+    def _index(self) -> int:
+        """A free entry of the table. Raises IndexError when there is none."""
+        if self.free:
+            return self.free.pop()
+        if self.used == TABLE_ENTRIES:
+            raise IndexError("the table of units is full")
+        self.used += 1
+        return self.used - 1
 
     def _same(self, space: AddressSpace, at: int, code: bytes) -> bool:
         for region in space.regions.overlapping(at, at + len(code)):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from polyvm.engine.discover import Region
+    from polyvm.engine.region import RegionEmitter
 
 PAGE = 4096
 IDLE_S = 60.0
@@ -34,21 +35,23 @@ def interpreter(guest: str, key: str = "") -> bytes:
 
     isa = Guest(guest).isa
     text = llvm_float.RUNTIME.replace("FP_ROUND", str(ST["fp_round"])) + tier0.module(isa)
-    return compiler.build(text, ["decode", "enter_unit"], meta=key.encode())
+    return compiler.build(text, ["decode", "enter_unit", "pause"], meta=key.encode())
 
 
 def compile_unit(
     guest: str,
     pc: int,
+    entries: list[int],
     observed: dict[int, list[int]],
     page: Callable[[int], bytes],
     *,
     kind: str = "",
+    emitter: Callable[..., RegionEmitter] | None = None,
 ) -> bytes | None:
     """The image of the region around a hot address, or None when there is no code.
 
     page: the guest's executable bytes of the 4096-byte page at an address, shorter or empty where there are none.
-    kind: letters of layout (PRECISE, COUNTED).
+    entries: where else it should be entered, if it goes there. kind: letters of layout (PRECISE, COUNTED).
     """
     import marshal
 
@@ -74,13 +77,14 @@ def compile_unit(
         return code
 
     isa = Guest(guest).isa
-    found = discover.discover(isa, fetch, pc, observed)
+    found = discover.discover(isa, fetch, pc, observed, entries=entries)
     if found is None:
         return None
-    text = region.module(isa, found, kind=kind)
+    text = (emitter or region.RegionEmitter)(isa, found, kind=kind).text("unit")
     meta = {
         "pc": pc,
         "kind": kind,
+        "asked": [entry for entry in entries if entry in found.entries],
         "entries": found.entries,
         "code": _spans(found, fetch),
         "insns": found.insn_count,
@@ -162,7 +166,7 @@ def _serve(sock: _socket.socket) -> None:
         request = receive(sock)
         if request is None:
             return
-        _, guest, pc, observed, kind = request
+        _, guest, pc, entries, observed, kind = request
         started = time.process_time()
 
         def page(address: int) -> bytes:
@@ -171,7 +175,7 @@ def _serve(sock: _socket.socket) -> None:
             return b"" if data is None else data
 
         try:
-            unit = compile_unit(guest, pc, observed, page, kind=kind)
+            unit = compile_unit(guest, pc, entries, observed, page, kind=kind)
             why = "no code"
         except (PolyvmError, SpecError, RecursionError) as error:
             unit, why = None, str(error)

@@ -50,22 +50,33 @@ def _exactly(sock: _socket.socket, count: int) -> bytes | None:
 
 
 class Job:
-    """A region to compile: its hot address and kind, what was seen of dynamic jumps, and a reader of guest code."""
+    """A region to compile: its address and kind, and what the compiler may ask when its turn comes.
 
-    __slots__ = ("done", "kind", "observed", "pc", "read")
+    entries: other addresses that it should be entered at. heat: how often it was asked for; the hottest is next.
+    observed: what was seen of dynamic jumps by then. read: guest code, by pages. wanted: whether it is still needed.
+    done: told the unit, or None when there is none, and the seconds of CPU time that it took.
+    """
+
+    __slots__ = ("done", "entries", "heat", "kind", "observed", "pc", "read", "wanted")
 
     def __init__(
         self,
         pc: int,
-        observed: dict[int, list[int]],
+        entries: list[int],
         kind: str,
+        *,
+        observed: Callable[[], dict[int, list[int]]],
         read: Callable[[int], bytes],
+        wanted: Callable[[Job], bool],
         done: Callable[[Job, bytes | None, float], None],
     ) -> None:
         self.pc = pc
-        self.observed = observed
+        self.entries = entries
         self.kind = kind
+        self.heat = 1
+        self.observed = observed
         self.read = read
+        self.wanted = wanted
         self.done = done
 
 
@@ -80,7 +91,6 @@ class Compilers:
         self.hide = hide
         self.block = block
         self.jobs: list[Job] = []
-        self.ready = _thread.allocate_lock()
         self.running = False
         self.lock = _thread.allocate_lock()
         self.sock: _socket.socket | None = None
@@ -91,9 +101,9 @@ class Compilers:
 
     def submit(self, job: Job) -> None:
         """Queue a region."""
+        if self.pid != os.getpid():
+            self._forked()
         with self.lock:
-            if self.pid != os.getpid():
-                self._forked()
             if self.failed:
                 return
             self.jobs.append(job)
@@ -109,7 +119,8 @@ class Compilers:
     def _forked(self) -> None:
         """A forked child has no thread of ours and shares the parent's connection, which it must not use."""
         self.pid = os.getpid()
-        self.jobs.clear()
+        self.lock = _thread.allocate_lock()  # whoever held it is not here
+        self.jobs = []
         self.running = False
         if self.sock is not None:
             self.sock.close()
@@ -122,7 +133,11 @@ class Compilers:
                 if not self.jobs:
                     self.running = False
                     return
-                job = self.jobs.pop(0)
+                job = max(self.jobs, key=_heat)
+                self.jobs.remove(job)
+            if not job.wanted(job):
+                job.done(job, None, 0.0)
+                continue
             try:
                 data, cpu = self._compile(job)
             except (OSError, PolyvmError, ValueError, EOFError) as error:
@@ -143,7 +158,7 @@ class Compilers:
             if sock is None:
                 sock = self.sock = self._connect()
             try:
-                send(sock, ("compile", self.guest, job.pc, job.observed, job.kind))
+                send(sock, ("compile", self.guest, job.pc, job.entries, job.observed(), job.kind))
                 while True:
                     answer = receive(sock)
                     if answer is None:
@@ -194,6 +209,10 @@ class Compilers:
             os.waitpid(pid, 0)
         finally:
             os.close(null)
+
+
+def _heat(job: Job) -> int:
+    return job.heat
 
 
 def at_socket(path: str, use: Callable[[str], object]) -> None:

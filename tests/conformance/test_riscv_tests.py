@@ -1,0 +1,103 @@
+"""The 170 user-mode riscv-tests in each tier; what runs in the tier's own code is counted.
+
+They are data from outside (`--conformance` or `--riscv-tests`). Each exits with 0, or the number of the test that
+failed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from polyvm.engine import layout, worker
+from polyvm.engine.executor import Engine, GuestCpu, _page
+from polyvm.memory.space import EXEC, READ, WRITE, AddressSpace
+
+TIERS = ("golden", "interpreter", "region")
+PROGRAMS = 170
+SYS_EXIT = 93
+BUDGET = 1_000_000
+"""The longest program has some 20,000 instructions."""
+
+
+class Eager(Engine):
+    """Compiles a region the first time that control goes somewhere by a backward or dynamic jump, and waits for it."""
+
+    def __init__(self, guest: str) -> None:
+        super().__init__(guest, tier="region")
+        self.threshold = 1
+
+    def hot(self, cpu: GuestCpu) -> None:
+        self.compile(cpu, cpu._words[layout.ST["hot_pc"] >> 3])
+
+    def compile(self, cpu: GuestCpu, pc: int) -> None:
+        units, space = self.units, cpu.space
+        assert units is not None
+        if pc in units.by_pc:
+            return
+        data = worker.compile_unit(self.name, pc, {}, lambda address: _page(space, address))
+        assert data is not None
+        assert units.install(space, data) is not None
+
+
+def load_program(path: Path, space: AddressSpace) -> int:
+    """Map a static program; its entry."""
+    image = path.read_bytes()
+    entry, headers = struct.unpack_from("<QQ", image, 24)
+    (count,) = struct.unpack_from("<H", image, 56)
+    for number in range(count):
+        kind, flags, offset, address, _, size, memory, _ = struct.unpack_from(
+            "<IIQQQQQQ", image, headers + 56 * number
+        )
+        if kind != 1:
+            continue
+        start = address & -4096
+        end = -(-(address + memory) // 4096) * 4096
+        space.map(start, end - start, READ | WRITE)
+        space.write(address, image[offset : offset + size])
+        prot = (READ if flags & 4 else 0) | (WRITE if flags & 2 else 0) | (EXEC if flags & 1 else 0)
+        space.protect(start, end - start, prot)
+    return int(entry)
+
+
+def run(engine: Engine, path: Path) -> tuple[int, int]:
+    """The exit status, and how many instructions were counted: those outside of regions."""
+    space = AddressSpace()
+    cpu = engine.thread(space)
+    cpu.pc = load_program(path, space)
+    cpu.budget = BUDGET
+    if isinstance(engine, Eager):
+        engine.compile(cpu, cpu.pc)
+    reason = cpu.run()
+    assert reason == layout.SYSCALL, f"{layout.REASONS[reason]} at {cpu.pc:#x}, value {cpu.value:#x}"
+    assert cpu.x[17] == SYS_EXIT
+    status, counted = cpu.x[10], BUDGET - cpu.budget
+    if engine.units is not None:
+        engine.units.drop_all(space)
+    cpu.close()
+    space.close()
+    return status, counted
+
+
+@pytest.fixture(scope="module")
+def programs(riscv_tests_dir: Path) -> list[Path]:
+    found = sorted(path for path in riscv_tests_dir.iterdir() if path.name.startswith("rv64"))
+    assert len(found) == PROGRAMS
+    return found
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_riscv_tests(tier: str, programs: list[Path], report: Callable[[str], None]) -> None:
+    engine = Eager("riscv64") if tier == "region" else Engine("riscv64", tier=tier)
+    failed = []
+    total = 0
+    for path in programs:
+        status, counted = run(engine, path)
+        total += counted
+        if status:
+            failed.append(f"{path.name}: test {status >> 1}")
+    assert failed == []
+    report(f"riscv-tests, {tier}: {len(programs)} of {PROGRAMS} programs, {total} instructions counted")
