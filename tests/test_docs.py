@@ -105,3 +105,17 @@ def test_json_documents_have_the_keys_that_are_described() -> None:
         document["cache"]["jump"],
     ):
         assert set(inner) <= told
+
+
+def test_the_language_that_is_taught_is_there() -> None:
+    from polyvm.ir.trace import Tracer
+    from polyvm.ir.values import Val
+
+    page = PAGES["explanation/add-an-instruction.md"]
+    table = page[page.index("| to say |") : page.index("Widths must agree")]
+    of_machine = {name for name in re.findall(r"\bm\.(\w+)", table) if name not in ("x",)}
+    of_values = set(re.findall(r"[`\s(]\.(\w+)", table))
+    assert len(of_machine) > 10
+    assert len(of_values) > 10
+    assert [name for name in of_machine if not hasattr(Tracer, name)] == []
+    assert [name for name in of_values if not hasattr(Val, name)] == []

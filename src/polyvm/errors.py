@@ -240,20 +240,20 @@ def causes(error: BaseException) -> list[BaseException]:
 def render(error: BaseException, indent: str = "") -> str:
     """An error as lines for a person. Control characters are escaped: paths and names may be the guest's."""
     if isinstance(error, PolyvmError):
-        lines = [f"{indent}{error.code}: {_printable(error.message)}"]
-        lines += [f"{indent}  {key}: {_printable(_text(key, value))}" for key, value in error.context.items()]
+        lines = [f"{indent}{error.code}: {printable(error.message)}"]
+        lines += [f"{indent}  {key}: {printable(_text(key, value))}" for key, value in error.context.items()]
     elif isinstance(error, BaseExceptionGroup):
-        lines = [f"{indent}PVM-SEVERAL: {_printable(str(error.message))}"]
+        lines = [f"{indent}PVM-SEVERAL: {printable(str(error.message))}"]
         lines += [render(member, indent + "  ") for member in error.exceptions]
     else:
-        lines = [f"{indent}{_printable(_foreign(error))}"]
+        lines = [f"{indent}{printable(_foreign(error))}"]
     for cause in causes(error):
-        lines.append(f"{indent}  cause: {_printable(_foreign(cause))}")
+        lines.append(f"{indent}  cause: {printable(_foreign(cause))}")
         if isinstance(cause, BaseExceptionGroup):
             lines += [render(member, indent + "    ") for member in cause.exceptions]
     if isinstance(error, PolyvmError):
         if error.hint:
-            lines.append(f"{indent}  hint: {_printable(error.hint)}")
+            lines.append(f"{indent}  hint: {printable(error.hint)}")
         lines.append(f"{indent}  page: {error.docs}")
     return "\n".join(lines)
 
@@ -265,7 +265,8 @@ def _foreign(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Text with its control characters escaped: names and paths may be the guest's, and the terminal is ours."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )

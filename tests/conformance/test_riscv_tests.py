@@ -38,7 +38,7 @@ class Eager(Engine):
         assert units is not None
         if pc in units.by_pc:
             return
-        data = worker.compile_unit(self.name, pc, {}, lambda address: _page(space, address))
+        data = worker.compile_unit(self.name, pc, [], {}, lambda address: _page(space, address))
         assert data is not None
         assert units.install(space, data) is not None
 

@@ -7,8 +7,8 @@ backtrace is a guess: it shows return addresses that stand on the stack behind a
 from __future__ import annotations
 
 from polyvm.debug import elf
-from polyvm.engine.layout import FAULT
-from polyvm.errors import PolyvmError
+from polyvm.engine.layout import FAULT, PRECISE
+from polyvm.errors import PolyvmError, printable
 from polyvm.isa import disasm
 from polyvm.memory.regions import EXEC
 from polyvm.user import signals
@@ -35,8 +35,8 @@ def report(thread: Thread, signo: int, info: bytes, guest: str) -> str:
     names = _Names(space)
     lines = [f"polyvm: the {guest} program was killed by {_what(thread, signo, info)}"]
     lines += [f"  pc = {cpu.pc:#x} {names.of(cpu.pc)}".rstrip(), ""]
-    engine = cpu.engine
-    stale = engine.units is not None and engine.units.by_pc and not engine.precise
+    units = cpu.engine.units
+    stale = units is not None and units.by_pc and PRECISE not in units.kind
     note = " (those that the program had no more use for may be out of date)" if stale else ""
     lines += [f"Registers{note}:", *_registers(thread, isa), ""]
     lines += ["Backtrace (return addresses on the stack, old ones may be among them):"]
@@ -44,7 +44,7 @@ def report(thread: Thread, signo: int, info: bytes, guest: str) -> str:
         lines.append(f"  #{number:<2} {address:#014x} {names.of(address)}".rstrip())
     lines += ["", "Code:", *_code(space, isa, cpu.pc, names), "", "Mapping:"]
     for region in space:
-        where = region.backing.path if region.backing is not None else region.name
+        where = printable(region.backing.path if region.backing is not None else region.name)
         lines.append(f"  {region.start:012x}-{region.end:012x} {region.permissions} {where}".rstrip())
     return "\n".join(lines) + "\n"
 
@@ -93,8 +93,8 @@ class _Names:
         if region is None:
             return ""
         if region.backing is None:
-            return region.name
-        path = region.backing.path
+            return printable(region.name)
+        path = printable(region.backing.path)
         text = self.label(address)
         return f"{text} ({path})" if text else f"({path})"
 
@@ -103,7 +103,7 @@ class _Names:
         found = self._find(address)
         if found is None:
             return None
-        name, offset = found
+        name, offset = printable(found[0]), found[1]
         return f"{name}+{offset:#x}" if offset else name
 
     def start(self, address: int) -> int | None:

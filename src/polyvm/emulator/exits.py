@@ -33,6 +33,26 @@ class Exit:
         return hash((self.reason, self.pc))
 
 
+class Limits:
+    """What ends a run: an address, so many more instructions, a time; and where hooks were called last.
+
+    announced: the instruction that code hooks were told of and that was not executed since, -1 for none.
+    """
+
+    __slots__ = ("announced", "deadline", "left", "until")
+
+    def __init__(self, until: int | None, count: int | None, deadline: float | None) -> None:
+        self.until = until
+        self.left = count
+        self.deadline = deadline
+        self.announced = -1
+
+    def ran(self, count: int) -> None:
+        """So many instructions were executed."""
+        if self.left is not None:
+            self.left -= min(count, self.left)
+
+
 class GuestTrap(PolyvmError):
     """An exception of the guest's architecture that nobody handles; the registers are as before the instruction.
 

@@ -46,7 +46,8 @@ class Memory:
 
     def read(self, address: int, size: int) -> bytes:
         """A copy of memory. Raises GuestFault (PVM-MEMORY-FAULT) unless all of it is mapped."""
-        return self._space.read(address, size)
+        self._alive()
+        return self._space.peek(address, size)
 
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
         """Store bytes. Raises GuestFault (PVM-MEMORY-FAULT) unless all of it is mapped."""
@@ -63,16 +64,21 @@ class Memory:
 
     def regions(self) -> list[Region]:
         """What is mapped, in order: `start`, `end`, `permissions` of each."""
+        self._alive()
         return list(self._space)
 
     def __repr__(self) -> str:
         return f"Memory({', '.join(f'{r.start:#x}-{r.end:#x} {r.permissions[:3]}' for r in self._space)})"
 
-    def _check_thread(self) -> None:
+    def _alive(self) -> Emulator:
+        """The emulator, unless it is closed or forgotten."""
         owner = self._owner()
-        if owner is None:
+        if owner is None or not owner._close.alive:
             raise PolyvmError("PVM-USAGE", "The emulator of this memory is closed.")
-        owner._check_thread()
+        return owner
+
+    def _check_thread(self) -> None:
+        self._alive()._check_thread()
 
 
 def _permissions(text: str) -> int:

@@ -1,8 +1,9 @@
 """The emulator itself: running, stopping, hooks, and what becomes of everything that leaves native code.
 
-What things cost: a run without `until` and without hooks is native code from end to end. `until` and hooks are
-watched for by running one straight line of code at a time (about 2 microseconds each), a memory hook evaluates each
-loading or storing instruction in Python (tens of microseconds). Nothing of that is paid while they are not used.
+What things cost: without hooks a run is native code from end to end; `until` is a breakpoint in it, and so are the
+instructions of a code hook for up to 64 KiB of code, a few microseconds each time one is met. With a wider code hook,
+or with a memory hook, one straight line of code runs at a time (about 2 microseconds each), and a memory hook has each
+loading or storing instruction evaluated in Python (tens of microseconds). Nothing is paid for what is not used.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, TypeAlias
 
-from polyvm.emulator.exits import SYSCALL, Context, Exit, GuestTrap, Hook
+from polyvm.emulator.exits import SYSCALL, Context, Exit, GuestTrap, Hook, Limits
 from polyvm.emulator.memory import Memory
 from polyvm.emulator.registers import Registers
 from polyvm.engine import fault, layout
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from polyvm.emulator.points import Breakpoints
     from polyvm.emulator.watch import Watcher
 
 SIGBUS = 7
@@ -71,6 +73,7 @@ class Emulator:
         self._thread: int | None = None  # who is running it
         self._wanted = False  # somebody called stop()
         self._watcher: Watcher | None = None
+        self._points: Breakpoints | None = None
         self._syscall: SyscallHook | None = None
         self._trap: TrapHook | None = None
         self.memory = Memory(self._space, weakref.ref(self))
@@ -85,7 +88,7 @@ class Emulator:
     @property
     def pc(self) -> int:
         """The program counter; the same as registers["pc"]."""
-        return self._cpu.pc
+        return self.registers["pc"]
 
     @pc.setter
     def pc(self, value: int) -> None:
@@ -126,10 +129,11 @@ class Emulator:
                 timer = threading.Timer(timeout, self._kick)
                 timer.daemon = True
                 timer.start()
-            limit = None if timeout is None else monotonic() + timeout
-            if until is None and (self._watcher is None or not self._watcher.busy):
-                return self._run_freely(count, limit)
-            return self._watched().run(until, count, limit)
+            limits = Limits(until, count, None if timeout is None else monotonic() + timeout)
+            ended: Exit | None = None
+            while ended is None:
+                ended = self._run(limits)
+            return ended
         finally:
             if timer is not None:
                 timer.cancel()
@@ -175,18 +179,38 @@ class Emulator:
         if self._thread is not None and self._thread != threading.get_ident():
             raise PolyvmError("PVM-USAGE", "From other threads, a running emulator can only be stopped.")
 
-    def _run_freely(self, count: int | None, limit: float | None) -> Exit:
+    def _run(self, limits: Limits) -> Exit | None:
+        """Run in the cheapest way that sees what must be seen; None when that way changed meanwhile."""
+        watcher = self._watcher
+        if watcher is not None and watcher.busy:
+            if watcher.wide or self._cpu.golden:
+                return watcher.run(limits)
+        elif limits.until is None:
+            return self._run_freely(limits)
+        elif self._cpu.golden:
+            return self._watched().run(limits)
+        if self._points is None:
+            from polyvm.emulator.points import Breakpoints
+
+            self._points = Breakpoints(weakref.ref(self), self._cpu, self._space)
+        return self._points.run(limits, watcher)
+
+    def _run_freely(self, limits: Limits) -> Exit | None:
         """Without anything to watch for: native code until it leaves by itself."""
-        left = count
-        while left is None or left > 0:
-            before = self._cpu.budget = FOREVER if left is None else left - 1
+        before = self._version()
+        while limits.left != 0:
+            budget = self._cpu.budget = FOREVER if limits.left is None else limits.left - 1
             reason = self._cpu.run()
-            if left is not None:
-                left -= before - self._cpu.budget
-            ended = self._after(reason, limit)
+            limits.ran(budget - self._cpu.budget)
+            ended = self._after(reason, limits.deadline)
             if ended is not None:
                 return ended
+            if self._version() != before:
+                return None  # a handler of system calls put a hook in place
         return Exit("count", self._cpu.pc)
+
+    def _version(self) -> int:
+        return 0 if self._watcher is None else self._watcher.version
 
     def _after(self, reason: int, limit: float | None) -> Exit | None:
         """What follows when native code was left: the end of the run, an error, or None to go on."""

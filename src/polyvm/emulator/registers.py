@@ -45,7 +45,7 @@ class Registers(MutableMapping[str, int]):
     def __getitem__(self, name: str) -> int:
         if name not in self._bits:
             raise self._unknown(name)
-        return self._cpu.read(name)
+        return self._alive().read(name)
 
     def __setitem__(self, name: str, value: int) -> None:
         bits = self._bits.get(name)
@@ -57,7 +57,7 @@ class Registers(MutableMapping[str, int]):
             )
         # What is hardwired to zero takes any value and stays zero, as in the processor.
         if name not in self._zero:
-            self._cpu.write(name, value & (1 << bits) - 1)
+            self._alive().write(name, value & (1 << bits) - 1)
 
     def __delitem__(self, name: str) -> None:
         raise TypeError("a processor's registers cannot be removed")
@@ -74,7 +74,7 @@ class Registers(MutableMapping[str, int]):
     def __getattr__(self, name: str) -> int:
         if name.startswith("_") or name not in self._bits:
             raise AttributeError(f"no register {name!r}")
-        return self._cpu.read(name)
+        return self._alive().read(name)
 
     def __setattr__(self, name: str, value: int) -> None:
         self[name] = value
@@ -87,6 +87,12 @@ class Registers(MutableMapping[str, int]):
 
     def __repr__(self) -> str:
         return "Registers(" + ", ".join(f"{name}={value:#x}" for name, value in self.items() if value) + ")"
+
+    def _alive(self) -> GuestCpu:
+        """The processor, unless its emulator is closed."""
+        if not self._cpu.st:
+            raise PolyvmError("PVM-USAGE", "The emulator of these registers is closed.")
+        return self._cpu
 
     def _unknown(self, name: object) -> PolyvmError:
         from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Running with something to watch for: an address to stop at, a code hook, a memory hook.
+"""Hooks, and running with those for which breakpoints will not do: memory hooks, and code hooks on wide ranges.
 
 Straight lines of code in which nothing is watched run natively, one after the other; the instruction that is watched
 is announced first, and one that a memory hook wants to see is done by the golden evaluator, whose memory tells. None
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from polyvm.emulator.exits import Exit, Hook
+from polyvm.emulator.points import MAX_BYTES
 from polyvm.engine import layout
 from polyvm.engine.goldenstep import Fault, SpaceMemory, Stepper
 from polyvm.errors import PolyvmError
@@ -19,6 +20,7 @@ from polyvm.memory.regions import READ, WRITE
 if TYPE_CHECKING:
     from weakref import ref
 
+    from polyvm.emulator.exits import Limits
     from polyvm.emulator.processor import CodeHook, Emulator, MemoryHook
     from polyvm.engine.executor import GuestCpu
     from polyvm.isa.spec import Isa
@@ -110,6 +112,7 @@ class Watcher:
         self.isa = isa
         self.code: list[_CodeWatch] = []
         self.memory: list[_MemoryWatch] = []
+        self.version = 0  # counts hooks that came and went
         self.until: int | None = None
         self.stepper = _WatchedStepper(cpu, isa, space, self)
         self._insns: dict[int, _Insn | None] = {}
@@ -128,10 +131,15 @@ class Watcher:
         """Whether any hook is in place."""
         return bool(self.code or self.memory)
 
+    @property
+    def wide(self) -> bool:
+        """Whether breakpoints will not do."""
+        return bool(self.memory) or sum(watch.end - watch.begin for watch in self.code) > MAX_BYTES
+
     # -------------------------------------------------------------------------------------------- hooks
     def add_code(self, callback: CodeHook, begin: int, end: int | None) -> Hook:
         """A hook before instructions."""
-        watch = _CodeWatch(callback, begin, self.space.limit if end is None else end)
+        watch = _CodeWatch(callback, *self._range(begin, end))
         self.code.append(watch)
         return self._hook(self.code, watch)
 
@@ -143,15 +151,24 @@ class Watcher:
             raise PolyvmError(
                 "PVM-USAGE", "A memory hook for neither reads nor writes would never be called."
             )
-        watch = _MemoryWatch(callback, begin, self.space.limit if end is None else end, read, write)
+        watch = _MemoryWatch(callback, *self._range(begin, end), read, write)
         self.memory.append(watch)
         return self._hook(self.memory, watch)
 
+    def _range(self, begin: int, end: int | None) -> tuple[int, int]:
+        """A range, checked; without an end it goes to the end of memory."""
+        end = self.space.limit if end is None else end
+        if not 0 <= begin < end:
+            raise PolyvmError("PVM-USAGE", f"A hook for addresses from {begin:#x} up to {end:#x} has none.")
+        return begin, end
+
     def _hook(self, watches: list[_CodeWatch] | list[_MemoryWatch], watch: _CodeWatch | _MemoryWatch) -> Hook:
         self._lines.clear()
+        self.version += 1
 
         def remove() -> None:
             self._lines.clear()
+            self.version += 1
             watches.remove(watch)  # type: ignore[arg-type]  # the list that it was added to
 
         return Hook(remove)
@@ -164,33 +181,31 @@ class Watcher:
                 watch.callback(self.emulator, kind, address, size, value)
 
     # -------------------------------------------------------------------------------------------- running
-    def run(self, until: int | None, count: int | None, limit: float | None) -> Exit:
-        """Run until an address, a count, a time, a stop, or an error."""
-        if until != self.until:
-            self.until = until
+    def run(self, limits: Limits) -> Exit | None:
+        """Run until something ends it; None when hooks came or went, and how to run must be decided anew."""
+        if limits.until != self.until:
+            self.until = limits.until
             self._lines.clear()
-        cpu, emulator = self.cpu, self.emulator
-        left = -1 if count is None else count
-        announced = -1  # the instruction whose code hooks were called already
-        while True:
+        cpu, emulator, version = self.cpu, self.emulator, self.version
+        while self.version == version:
             pc = cpu.pc
-            if pc == until:
+            if pc == self.until:
                 return Exit("until", pc)
-            if left == 0:
+            if limits.left == 0:
                 return Exit("count", pc)
             if emulator._wanted:
                 cpu.clear_stop()
                 return Exit("stopped", pc)
-            if self.code and announced != pc:
-                announced = pc
-                if self._announce(pc):
+            if self.code and limits.announced != pc:
+                limits.announced = pc
+                if self.announce(pc):
                     continue  # the hook may have changed anything: look again
-            announced = -1
+            limits.announced = -1
             length = self._lines.get(pc, -1)
             if length < 0:
                 length = self._lines[pc] = self._line(pc)
             if length:
-                length = length if left < 0 else min(length, left)
+                length = length if limits.left is None else min(length, limits.left)
                 before = cpu.budget = length - 1
                 reason = cpu.run()
                 done = before - cpu.budget
@@ -198,13 +213,13 @@ class Watcher:
                 before = cpu.budget = 1 << 32
                 reason = self._evaluate()
                 done = before - cpu.budget
-            if left > 0:
-                left -= min(done, left)
-            ended = emulator._after(reason, limit)
+            limits.ran(done)
+            ended = emulator._after(reason, limits.deadline)
             if ended is not None:
                 return ended
+        return None
 
-    def _announce(self, pc: int) -> bool:
+    def announce(self, pc: int) -> bool:
         """Call the code hooks for an instruction; whether there were any."""
         insn = self._insn(pc)
         called = False

@@ -1,4 +1,4 @@
-"""The golden evaluator on a copy of a thread and its memory: told how far another tier went, it goes there and compares.
+"""The golden evaluator on a copy of a thread and its memory: it goes as far as another tier went, and compares.
 
 Its code is `ir.golden_source`'s, one Python function a block, so that it judges millions of instructions. It refuses
 to guess: a value that the other tier was free to lose is never read here without saying so.
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from polyvm.engine.executor import GuestCpu
     from polyvm.ir.golden_source import Slot
+    from polyvm.ir.trace import Trace
     from polyvm.isa.spec import Isa
     from polyvm.memory.space import AddressSpace
 
@@ -182,7 +183,7 @@ class Judge:
         return Event(SYSCALL)
 
     def _block(self, pc: int, limit: int) -> Block:
-        insns = []
+        insns: list[tuple[int, Trace, dict[str, int]]] = []
         at = pc
         while len(insns) < limit:
             found = self._decode(at)

@@ -7,6 +7,7 @@ code, and what they changed is taken over. Regions are compiled in this process,
 
 from __future__ import annotations
 
+from time import process_time
 from typing import TYPE_CHECKING, Any
 
 from polyvm.engine import compile as compiler
@@ -17,6 +18,7 @@ from polyvm.engine.judge import Event, Judge
 from polyvm.engine.layout import (
     BUDGET,
     COUNTED,
+    COUNTERS,
     FAULT,
     FLUSH,
     GOLDEN,
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
 STRETCH = 4096
 """Instructions of tier 0 between two comparisons."""
-_UNITS = ST["units"] >> 3
+_UNITS, _HOT_PC = ST["units"] >> 3, ST["hot_pc"] >> 3
 
 # A unit that is left at once: where another one begins, whoever compares wants to be asked.
 _DOOR = """
@@ -104,10 +106,11 @@ class Here:
 
     def submit(self, job: Job) -> None:
         """Compile a region and hand it over."""
+        started = process_time()
         data = worker.compile_unit(
-            self.guest, job.pc, job.observed, job.read, kind=job.kind, emitter=self._emit
+            self.guest, job.pc, job.entries, job.observed(), job.read, kind=job.kind, emitter=self._emit
         )
-        job.done(job, data, 0.0)
+        job.done(job, data, process_time() - started)
 
     def _emit(self, isa: Isa, region: Region, *, kind: str = "") -> RegionEmitter:
         self.made = self.emitter(isa, region, kind=kind)
@@ -168,6 +171,13 @@ class LockstepEngine(Engine):
         super().new_program()
         if self.precise and self.units is not None:
             self.units.kind = PRECISE + COUNTED
+
+    def hot(self, cpu: GuestCpu) -> None:
+        """Have a region compiled the first time already."""
+        pc = cpu._words[_HOT_PC]
+        self.met.add(pc)
+        super().hot(cpu)
+        cpu.hot_cells[(pc >> 1) % COUNTERS] = self.threshold << 4
 
     def _compiled(self, job: Job, data: bytes | None, cpu_s: float) -> None:
         units = self.units
@@ -237,12 +247,12 @@ class LockstepCpu(GuestCpu):
         # Behind the region's exit one instruction of tier 0 uses the budget up.
         door, units.cells[unit.index] = units.cells[unit.index], engine.starts[unit]
         self.budget = 0
-        start = self.pc
         reason = super(GuestCpu, self).run()
         units.cells[unit.index] = door
-        return reason, -self.budget, self._lost(reason, start, engine.emitters[unit])
+        insns = -self.budget
+        return reason, insns, self._lost(reason, engine.emitters[unit]) if insns else set()
 
-    def _lost(self, reason: int, start: int, emitter: RegionEmitter) -> set[Slot]:
+    def _lost(self, reason: int, emitter: RegionEmitter) -> set[Slot]:
         """Registers whose value a region may have given up: what is dead at a loop head, and in the mode for guests
         that cannot look, all that it uses at a fault."""
         if emitter.precise:
@@ -250,7 +260,7 @@ class LockstepCpu(GuestCpu):
         know = emitter.know
         if reason == FAULT:
             return set(know.used)
-        if reason in (BUDGET, STOP) and self.pc in emitter.heads and self.pc != start:
+        if reason in (BUDGET, STOP) and self.pc in emitter.heads:
             return set(know.used) - know.live[self.pc]
         return set()
 

@@ -61,6 +61,9 @@ class RegionEmitter(Deferred):
         self.placed: Placed | None = None
         self.nested = 0
         self.metadata: list[str] = []
+        self.gone: list[tuple[str, str]] = []  # (label, target)
+        self.points: dict[int, str] = {}  # offset in the state -> pointer, made once at the entry
+        self.wild: list[tuple[str, int, str, int]] = []  # (label, guest PC, address, kind of access)
 
     def text(self, name: str) -> str:
         """The module's text: the function and what it refers to."""
@@ -82,7 +85,10 @@ class RegionEmitter(Deferred):
         self._enter()
         for block in self.region.blocks.values():
             self._block(block)
-        body = "\n".join(self.lines)
+        self._wild()
+        self._gone()
+        points = [f"{name} = getelementptr i8, ptr %st, i64 {offset}" for offset, name in self.points.items()]
+        body = "\n".join([self.lines[0], *points, *self.lines[1:]])
         declarations = "\n".join(d for d in sorted(self.declarations) if "@pv_" not in d)
         runtime = llvm_float.RUNTIME.replace("FP_ROUND", str(ST["fp_round"])) if any(
             "@pv_" in d for d in self.declarations) else ""  # fmt: skip
@@ -90,6 +96,7 @@ class RegionEmitter(Deferred):
             f"{declarations}\n{runtime}\ndefine preserve_nonecc void @{name}{SIGNATURE} #0 {{\n{body}\n}}\n"
             'attributes #0 = { nounwind strictfp "no-builtins" }\n'
             + METADATA
+            + '!1 = !{!"branch_weights", i32 100000, i32 1}\n'
             + "\n".join(self.metadata)
             + "\n"
         )
@@ -116,7 +123,7 @@ class RegionEmitter(Deferred):
         return 8 * self.places[slot][1]
 
     def _at(self, offset: int) -> str:
-        return self.ins(f"getelementptr i8, ptr %st, i64 {offset}")
+        return self.points.setdefault(offset, f"%S.{offset}")
 
     def st(self, field: str) -> str:
         """A pointer to a field of the thread's state."""
@@ -227,6 +234,10 @@ class RegionEmitter(Deferred):
         """End the block by leaving the region for a guest address, through its code slot."""
         self.sync()
         self.account(0)
+        self._away(target)
+
+    def _away(self, target: str) -> None:
+        """Leave for a guest address, the state being in order."""
         base = self.ins(f"load ptr, ptr {self.st('slot_base')}")
         known = _literal(target)
         offset = (
@@ -234,18 +245,12 @@ class RegionEmitter(Deferred):
             if known is not None
             else self.ins(f"shl i64 {target}, {layout.SLOT_SHIFT}")
         )
-        if known is None:
-            inside = self.ins(f"icmp ult i64 {target}, %limit")
-            ok, bad = self.fresh_label("in"), self.fresh_label("out")
-            self.do(f"br i1 {inside}, label %{ok}, label %{bad}")
-            self.start(bad)
-            self.do(f"store i64 {target}, ptr {self.st('pc')}")
-            self.do(f"store i64 {target}, ptr {self.st('value')}")
-            self.do(f"store i32 {layout.FETCH}, ptr {self.st('access')}")
-            self.do(f"store i64 11, ptr {self.st('cause')}")
-            self.do(f"store i32 {layout.FAULT}, ptr {self.st('reason')}")
-            self.do("ret void")
-            self.start(ok)
+        # The jump itself succeeds; it is the fetch at its target that faults.
+        inside = self.ins(f"icmp ult i64 {target}, %limit")
+        go = self.fresh_label("in")
+        self.gone.append((self.label, target))
+        self.do(f"br i1 {inside}, label %{go}, label %gone, !prof !1")
+        self.start(go)
         slot = self.ins(f"getelementptr i8, ptr {base}, i64 {offset}")
         hb = self.ins(f"load ptr, ptr {self.st('hbase')}")
         budget = self.ins(f"load i64, ptr {self.st('budget')}")
@@ -360,7 +365,7 @@ class RegionEmitter(Deferred):
         assert self.placed is not None
         form = base_of(op, self.placed.decoded.fields, self.placed.pc)
         compared = value
-        if form is not None:
+        if form is not None and not is_zero(self.isa, form[0]):
             slot, distance = form
             if not self.checked.covers(slot, distance, 16):
                 compared = self.read(slot)
@@ -370,9 +375,50 @@ class RegionEmitter(Deferred):
                 compared = ""
         if compared:
             outside = self.ins(f"icmp uge i64 {compared}, %limit")
-            self.unlikely(outside, self.leave_golden)
+            if self.precise:
+                self.unlikely(outside, self.leave_golden)
+            else:
+                self._outside(outside, value, write=write)
         self.save()
         return self.ins(f"getelementptr i8, ptr %mem, i64 {value}")
+
+    def _outside(self, outside: str, address: str, *, write: bool) -> None:
+        """Fast mode: a base outside the space ends the guest. No page is mapped so near its ends that the distance from
+        the base could lead back inside, and nobody can look at registers: all such places share one way out.
+        """
+        assert self.placed is not None
+        go = self.fresh_label("go")
+        self.wild.append((self.label, self.placed.pc, address, layout.WRITE if write else layout.READ))
+        self.do(f"br i1 {outside}, label %wild, label %{go}, {UNLIKELY}")
+        self.start(go)
+
+    def _wild(self) -> None:
+        """The way out of all of them."""
+        if not self.wild:
+            return
+        self.start("wild")
+        for name, kind, column in (("pc", "i64", 1), ("address", "i64", 2), ("access", "i32", 3)):
+            values = ", ".join(f"[ {entry[column]}, %{entry[0]} ]" for entry in self.wild)
+            self.do(f"%wild.{name} = phi {kind} {values}")
+        self.account(0)
+        self._fault("%wild.pc", "%wild.address", "%wild.access")
+
+    def _gone(self) -> None:
+        """The way out of all jumps to a place outside the space."""
+        if not self.gone:
+            return
+        self.start("gone")
+        values = ", ".join(f"[ {target}, %{label} ]" for label, target in self.gone)
+        self.do(f"%gone.pc = phi i64 {values}")
+        self._fault("%gone.pc", "%gone.pc", str(layout.FETCH))
+
+    def _fault(self, pc: str, address: str, access: str) -> None:
+        self.do(f"store i64 {pc}, ptr {self.st('pc')}")
+        self.do(f"store i64 {address}, ptr {self.st('value')}")
+        self.do(f"store i32 {access}, ptr {self.st('access')}")
+        self.do(f"store i64 11, ptr {self.st('cause')}")
+        self.do(f"store i32 {layout.FAULT}, ptr {self.st('reason')}")
+        self.do("ret void")
 
     def _mark(self) -> str:
         assert self.placed is not None
@@ -462,9 +508,11 @@ class RegionEmitter(Deferred):
             cases = " ".join(f"i64 {site}, label %{_label(site)}" for site in sites)
             self.do(f"switch i64 {args[0]}, label %{away} [ {cases} ]")
             self.start(away)
+        self.sync()
+        self.account(0)
         if not flow.returns:
             self._note_target(args[0])
-        self.exit(args[0])
+        self._away(args[0])
 
     def _note_target(self, target: str) -> None:
         """Log where a dynamic jump went that the region did not know, and ask for a better region when it goes on."""
@@ -476,8 +524,6 @@ class RegionEmitter(Deferred):
         self.do(f"store i32 {left}, ptr {counter}")
 
         def hot() -> None:
-            self.sync()
-            self.account(0)
             self.do(f"store i64 {target}, ptr {self.st('pc')}")
             self.do(f"store i64 {self.region.entry}, ptr {self.st('hot_pc')}")
             self.do(f"store i32 {layout.HOT}, ptr {self.st('reason')}")

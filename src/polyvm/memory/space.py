@@ -98,6 +98,7 @@ class AddressSpace(GuestBytes):
         self.pause: Callable[[], AbstractContextManager[None]] = _NoPause
         # Policy, to be set by whoever owns the space.
         self.min_address = 0  # below it, MAP_FIXED is EPERM
+        self.max_address = self.limit  # nothing is mapped from there on
         self.mmap_top = self.limit  # where the search for free addresses starts, downwards
         self.memory_limit: int | None = None  # bytes mapped in all; beyond it, ENOMEM
         self.stack_limit = 8 << 20  # how far a mapping may grow down
@@ -212,11 +213,11 @@ class AddressSpace(GuestBytes):
         with self.lock:
             if (
                 hint >= floor
-                and hint + size <= self.limit
+                and hint + size <= self.max_address
                 and not self.regions.overlapping(hint, hint + size)
             ):
                 return hint
-            for top in (self.mmap_top, self.limit):
+            for top in (self.mmap_top, self.max_address):
                 found = self.regions.gap_below(top, floor, size)
                 if found is not None:
                     return found // page * page
@@ -241,6 +242,26 @@ class AddressSpace(GuestBytes):
                 return False
             self._insert(Region(page, above.start, above.prot, above.flags, None, 0, above.name))
             return True
+
+    def peek(self, address: int, size: int) -> bytes:
+        """Read whatever the protection, as a debugger does. Raises GuestFault where nothing is mapped."""
+        page = self.page_size
+        end = address + size
+        with self.pause(), self.lock:
+            self._check(address, end, 0, "read")
+            parts = []
+            for region in self.regions.overlapping(address, end):
+                start, stop = max(address, region.start), min(end, region.end)
+                low, high = start // page * page, -(-stop // page) * page
+                hidden = not region.prot & (READ | EXEC)
+                if hidden:
+                    self._protect_host(low, high, READ)
+                try:
+                    parts.append(self._read_safely(start, stop - start, "read"))
+                finally:
+                    if hidden:
+                        self._protect_host(low, high, region.prot)
+            return b"".join(parts)
 
     def poke(self, address: int, data: bytes) -> None:
         """Write whatever the protection, as a loader or a debugger does; code made from there is dropped.
@@ -331,7 +352,7 @@ class AddressSpace(GuestBytes):
         if addr % page or addr < 0 or size < 0:
             raise MapError(errno.EINVAL, "The address is not a page's.", addr=addr, size=size)
         size = -(-size // page) * page
-        if addr + size > self.limit:
+        if addr + size > self.max_address:
             raise MapError(beyond, "The range ends beyond the guest's address space.", addr=addr, size=size)
         return size
 

@@ -59,7 +59,9 @@ class Process:
         self.pid = os.getpid()
         self.hidden: set[int] = set()
         self.numbers = numbers()
-        self.space = AddressSpace()
+        self.space = space = AddressSpace()
+        # As on Linux (vm.mmap_min_addr); and compiled code takes a pointer outside of these for wild (engine.region).
+        space.min_address, space.max_address = 0x10000, space.limit - space.page_size
         engine.hide, engine.block = self.hide, self.block_all
         self.world = World()
         self.space.pause = self.pause
