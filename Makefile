@@ -19,8 +19,10 @@ TEST_ARGS ?=
 BENCH_ARGS ?= --peers native
 
 # Two processes: what a small CI machine has. Worksteal, because single tests differ a thousandfold.
-PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term \
+PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal $(COVERAGE) \
 	$(if $(wildcard ../shared/conformance),--conformance=../shared/conformance)
+# A part of the suite covers a part of the sources: then nothing is measured.
+COVERAGE = $(if $(filter -k -m --lf --ff --sw tests/%,$(TEST_ARGS)),,--cov --cov-report=term)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-guest test test-full format bench docs clean \

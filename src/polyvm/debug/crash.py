@@ -1,12 +1,12 @@
 """What is told when a guest dies of a fault: registers, backtrace with symbols, mapping, and the code around pc.
 
-Only memory and files are read; nothing is changed, and what cannot be read is left out. Without unwind tables a
-backtrace is a guess: it shows return addresses that stand on the stack behind a call, and says so.
+Only memory and files are read; nothing is changed, and what cannot be read is left out. Where the program has no
+unwind tables the backtrace is a guess: it shows return addresses that stand on the stack behind a call, and says so.
 """
 
 from __future__ import annotations
 
-from polyvm.debug import elf
+from polyvm.debug import elf, unwind
 from polyvm.engine.layout import FAULT, PRECISE
 from polyvm.errors import PolyvmError, printable
 from polyvm.isa import disasm
@@ -25,6 +25,7 @@ SI_ADDRESS = 16  # offset in siginfo_t
 MAX_FRAMES, STACK_WORDS = 16, 1024
 BEFORE, AFTER = 16, 32  # bytes of code looked at around pc
 SHOWN = 6  # instructions before pc, and from there on
+GUESS = "return addresses on the stack, old ones may be among them"
 FAR = 1 << 16  # a function that began further away is not listed from its start
 
 
@@ -39,8 +40,9 @@ def report(thread: Thread, signo: int, info: bytes, guest: str) -> str:
     stale = units is not None and units.by_pc and PRECISE not in units.kind
     note = " (those that the program had no more use for may be out of date)" if stale else ""
     lines += [f"Registers{note}:", *_registers(thread, isa), ""]
-    lines += ["Backtrace (return addresses on the stack, old ones may be among them):"]
-    for number, address in enumerate(_frames(thread, isa)):
+    frames = _walk(thread, isa, names)
+    lines.append("Backtrace:" if frames else f"Backtrace ({GUESS}):")
+    for number, address in enumerate(frames or _scan(thread, isa)):
         lines.append(f"  #{number:<2} {address:#014x} {names.of(address)}".rstrip())
     lines += ["", "Code:", *_code(space, isa, cpu.pc, names), "", "Mapping:"]
     for region in space:
@@ -86,6 +88,7 @@ class _Names:
     def __init__(self, space: AddressSpace) -> None:
         self.space = space
         self.files: dict[str, tuple[elf.Elf, elf.Symbols] | None] = {}
+        self.unwinding: dict[str, unwind.Tables | None] = {}
 
     def of(self, address: int) -> str:
         """As in "main+0x10 (/bin/program)", as far as it is known."""
@@ -111,7 +114,24 @@ class _Names:
         found = self._find(address)
         return None if found is None or found[1] > FAR else address - found[1]
 
+    def tables(self, address: int) -> tuple[unwind.Tables, int] | None:
+        """The unwind tables of the file that is mapped at an address, and how far it was moved."""
+        found = self._file(address)
+        if found is None:
+            return None
+        path, file, _, own = found
+        if path not in self.unwinding:
+            frames = file.eh_frame()
+            self.unwinding[path] = None if frames is None else unwind.Tables(*frames)
+        tables = self.unwinding[path]
+        return None if tables is None else (tables, address - own)
+
     def _find(self, address: int) -> tuple[str, int] | None:
+        found = self._file(address)
+        return None if found is None else found[2].at(found[3])
+
+    def _file(self, address: int) -> tuple[str, elf.Elf, elf.Symbols, int] | None:
+        """The file that is mapped at an address: path, contents, symbols, and the address as the file counts."""
         region = self.space.lookup(address) if address < self.space.limit else None
         if region is None or region.backing is None:
             return None
@@ -128,11 +148,39 @@ class _Names:
         offset = region.offset + address - region.start
         for segment in found[0].segments:
             if segment.kind == elf.PT_LOAD and segment.offset <= offset < segment.offset + len(segment.data):
-                return found[1].at(segment.address + offset - segment.offset)
+                return path, *found, segment.address + offset - segment.offset
         return None
 
 
-def _frames(thread: Thread, isa: Isa) -> list[int]:
+def _walk(thread: Thread, isa: Isa, names: _Names) -> list[int]:
+    """pc and the return addresses above it, by the unwind tables; nothing where there are none."""
+    cpu, space, abi = thread.cpu, thread.space, thread.process.abi
+
+    def load(address: int) -> int:
+        try:
+            return int.from_bytes(space.read(address, 8), "little")
+        except PolyvmError as error:
+            raise unwind.Damaged(str(error)) from error
+
+    file, number = abi.LINK
+    registers, stack = list(getattr(cpu, file)), int(abi.STACK_POINTER.removeprefix(file))
+    frames = [cpu.pc]
+    start = cpu.pc
+    if names.tables(start) is None and _follows_call(space, isa, registers[number], abi.LINK):
+        # A jump to nowhere, or code that was made at run time: its caller is where the link register points.
+        frames.append(registers[number])
+        start = registers[number] - 1
+    try:
+        for address, _ in unwind.walk(registers, start, stack, names.tables, load):
+            if len(frames) == MAX_FRAMES:
+                break
+            frames.append(address)
+    except unwind.Damaged:
+        pass  # as far as it led
+    return frames if len(frames) > 1 else []
+
+
+def _scan(thread: Thread, isa: Isa) -> list[int]:
     """pc, the link register, and what stands on the stack and follows a call."""
     cpu, space, abi = thread.cpu, thread.space, thread.process.abi
     frames = [cpu.pc]

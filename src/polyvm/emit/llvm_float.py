@@ -57,7 +57,9 @@ def _float(e: Emitter, op: Val, args: list[str], core: Core) -> str:
     if mode is None or op.op == "ftoi":  # which has means of its own
         return core(e, op, args)
     if mode == ROUND_DYNAMIC:
-        e.unlikely(e.ins(f"icmp eq i3 {dynamic_round(e, op)}, {NEAREST_AWAY - 8}"), e.leave_golden)
+        current = dynamic_round(e, op)
+        if not current.isdigit():  # else it is known, and a mode that the host has
+            e.unlikely(e.ins(f"icmp eq i3 {current}, {NEAREST_AWAY - 8}"), e.leave_golden)
         return core(e, op, args)
     if op.op == "itof":
         # Compilers give these a mode where the integer comes from a conversion in that mode: floor, round. It is
@@ -75,6 +77,8 @@ def _static(e: Emitter, op: Val, args: list[str], core: Core, mode: int) -> str:
         e.leave_golden()
         return never(e, "0")
     current = dynamic_round(e, op)
+    if current == str(mode):
+        return core(e, op, args)
     differs = e.ins(f"icmp ne i3 {current}, {mode}")
     cold_effect(e, differs, lambda: set_round(e, str(mode)))
     result = core(e, op, args)

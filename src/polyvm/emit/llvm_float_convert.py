@@ -107,8 +107,9 @@ def to_integer(e: Emitter, op: Val, args: list[str]) -> str:
     signed, mode = _attr(op)
     source = _Source(e, op.args[0].bits, args[0])
     if mode == ROUND_DYNAMIC:
-        away = e.ins(f"icmp eq i3 {dynamic_round(e, op)}, {NEAREST_AWAY - 8}")
-        e.unlikely(away, e.leave_golden)
+        current = dynamic_round(e, op)
+        if not current.isdigit():
+            e.unlikely(e.ins(f"icmp eq i3 {current}, {NEAREST_AWAY - 8}"), e.leave_golden)
     return (_signed if signed else _unsigned)(e, source, op.bits, mode)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from polyvm.ir.golden import fold_numbers
-from polyvm.ir.ops import OPS
+from polyvm.ir.ops import FP_ROUND, OPS
 from polyvm.ir.trace import Trace, walk
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Decoded, Isa
@@ -172,7 +172,7 @@ def flow_of(isa: Isa, placed: Placed, known: Constants | None = None) -> Flow:
                     _jump(flow, inner, placed, isa, known)
         elif op.op == "jump":
             _jump(flow, op, placed, isa, known)
-        elif op.op in ("trap", "syscall", "flush"):
+        elif op.op in ("trap", "syscall", "flush") or sets_round(op):
             flow.leaves = True
         elif op.op in ("set", "setx"):
             slot = slot_of(op, fields)
@@ -183,6 +183,13 @@ def flow_of(isa: Isa, placed: Placed, known: Constants | None = None) -> Flow:
     if flow.call:
         flow.returns = False
     return flow
+
+
+def sets_round(op: Val) -> bool:
+    """Whether an op may change the rounding mode, which compiled code takes for constant: a region ends there."""
+    if op.op == "if":
+        return any(sets_round(inner) for inner in walk(op.attr))  # type: ignore[arg-type]  # an if's attr is its body
+    return op.op == "set" and op.attr == FP_ROUND
 
 
 def _jump(flow: Flow, op: Val, placed: Placed, isa: Isa, known: Constants) -> None:

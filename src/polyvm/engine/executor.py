@@ -11,7 +11,7 @@ from time import perf_counter
 from polyvm.engine import cachedir, fault, interpreter_image, layout
 from polyvm.engine.cpu import FOREVER, Cpu
 from polyvm.engine.guest import Guest
-from polyvm.engine.layout import COUNTED, COUNTERS, FLUSH, GOLDEN, HOT, PRECISE, ST
+from polyvm.engine.layout import COUNTED, COUNTERS, FLUSH, GOLDEN, HOT, PRECISE, ROUNDED, ST
 from polyvm.engine.native import Native
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
@@ -188,7 +188,9 @@ class Engine:
         pc = cpu._words[_HOT_PC]
         units = self.units
         later = HOT_AFTER
-        if units is not None:
+        if units is not None and cpu.fp_round and ROUNDED not in units.kind:
+            self._renew(cpu.space, units, ROUNDED)
+        elif units is not None:
             self._read_log(cpu)
             if pc in self.met:
                 # Asked again only when much more has happened: by then the region is there, or will never be.
@@ -274,11 +276,15 @@ class Engine:
         """From now on the guest can see its registers at a fault: only code that is exact about them may run."""
         units = self.units
         if units is not None and PRECISE not in units.kind:
-            with space.pause(), space.lock:
-                units.drop_all(space)
-                units.kind = PRECISE + units.kind
-                self.tries.clear()
-                self.met.clear()
+            self._renew(space, units, PRECISE)
+
+    def _renew(self, space: AddressSpace, units: Units, letter: str) -> None:
+        """Make new units of another kind."""
+        with space.pause(), space.lock:
+            units.drop_all(space)
+            units.kind = "".join(sorted(units.kind + letter))
+            self.tries.clear()
+            self.met.clear()
 
     def new_program(self) -> None:
         """The guest replaced its program: what was learnt of the old one is void. Its code is dropped already."""
@@ -286,7 +292,7 @@ class Engine:
         self.seen.clear()
         self.met.clear()
         if self.units is not None:
-            self.units.kind = self.units.kind.replace(PRECISE, "")
+            self.units.kind = COUNTED if self.counted else ""
 
     def ended(self, cpu: GuestCpu) -> None:
         """A thread is going away: keep what it counted."""

@@ -14,7 +14,7 @@ from polyvm.emit import llvm_float
 from polyvm.emit.deferred import Deferred
 from polyvm.emit.llvm import METADATA, UNLIKELY
 from polyvm.engine import layout
-from polyvm.engine.discover import Block, Placed, Region, Slot, slot_of
+from polyvm.engine.discover import Block, Placed, Region, Slot, sets_round, slot_of
 from polyvm.engine.interpreter import log_target
 from polyvm.engine.layout import COUNTERS, ST
 from polyvm.engine.liveness import Checked, Knowledge, analyse, base_of, is_zero
@@ -30,7 +30,7 @@ RETURN_SWITCH = 12
 # A safepoint: a label, and in section pvp where to go when a stop was asked for. No instruction at all.
 _POINT = (
     'callbr void asm sideeffect ".Lpvp${:uid}:\\0A.pushsection pvp,\\22a\\22\\0A'
-    '.long .Lpvp${:uid}-., ${0:l}-.\\0A.popsection", "!i,~{memory}"()'
+    '.long .Lpvp${:uid}-., ${0:l}-.\\0A.popsection", "!i"()'
 )
 
 
@@ -49,6 +49,8 @@ class RegionEmitter(Deferred):
         self.region = region
         self.precise = layout.PRECISE in kind
         self.counted = layout.COUNTED in kind
+        self.rounded = layout.ROUNDED in kind
+        self.round_used = False
         self.undone = 0  # instructions of the block from this one on: counted, but not done
         self.stale: set[Slot] = set()  # registers whose value in the state is an older one, on some way here
         self.places = isa.state_layout(layout.REGISTERS)
@@ -82,13 +84,15 @@ class RegionEmitter(Deferred):
             self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
         limit = self.ins(f"load i64, ptr {self.st('limit')}")
         self.lines[-1] = self.lines[-1].replace(limit, "%limit", 1)
+        entry = len(self.lines)
         self._enter()
         for block in self.region.blocks.values():
             self._block(block)
         self._wild()
         self._gone()
+        rounding = self._rounding()
         points = [f"{name} = getelementptr i8, ptr %st, i64 {offset}" for offset, name in self.points.items()]
-        body = "\n".join([self.lines[0], *points, *self.lines[1:]])
+        body = "\n".join([self.lines[0], *points, *self.lines[1:entry], *rounding, *self.lines[entry:]])
         declarations = "\n".join(d for d in sorted(self.declarations) if "@pv_" not in d)
         runtime = llvm_float.RUNTIME.replace("FP_ROUND", str(ST["fp_round"])) if any(
             "@pv_" in d for d in self.declarations) else ""  # fmt: skip
@@ -114,6 +118,30 @@ class RegionEmitter(Deferred):
     def companions(self) -> Iterable[str]:
         """What was written last: it is often stored next."""
         return reversed(self.current.values())
+
+    def _rounding(self) -> list[str]:
+        """What the entry does about the rounding mode: no instruction inside changes it, so it is looked at once."""
+        if not self.round_used:
+            return []
+        lines = [f"  %round.32 = load i32, ptr {self.st('fp_round')}"]
+        if self.rounded:
+            return [*lines, "  %round = trunc i32 %round.32 to i3"]
+        here = self.st("slot_base")
+        return [
+            *lines,
+            "  %round.other = icmp ne i32 %round.32, 0",
+            "  br i1 %round.other, label %rounding, label %nearest, !prof !0",
+            "rounding:",
+            f"  %rounding.slots = load i64, ptr {here}",
+            "  %rounding.ip = ptrtoint ptr %ip to i64",
+            "  %rounding.at = sub i64 %rounding.ip, %rounding.slots",
+            f"  %rounding.pc = lshr i64 %rounding.at, {layout.SLOT_SHIFT}",
+            f"  store i64 %rounding.pc, ptr {self.st('pc')}",
+            f"  store i64 %rounding.pc, ptr {self.st('hot_pc')}",
+            f"  store i32 {layout.HOT}, ptr {self.st('reason')}",
+            "  ret void",
+            "nearest:",
+        ]
 
     # -- places
     def _home(self, slot: Slot) -> str:
@@ -157,7 +185,9 @@ class RegionEmitter(Deferred):
             self.checked.walk(placed)
         last = block.insns[-1]
         flow = block.flow
-        if not flow.ends or flow.conditional:
+        if any(sets_round(op) for op in last.trace.ops):
+            self.exit(str(last.next_pc))
+        elif not flow.ends or flow.conditional:
             self.go(last.next_pc)
 
     def _safepoint(self, pc: int) -> None:
@@ -313,8 +343,8 @@ class RegionEmitter(Deferred):
         if slot == FP_FLAGS:
             return self.call("i5", "pv_read_flags")
         if slot == FP_ROUND:
-            mode = self.ins(f"load i32, ptr {self.st('fp_round')}")
-            return self.ins(f"trunc i32 {mode} to i3")
+            self.round_used = True
+            return "%round" if self.rounded else "0"
         if is_zero(self.isa, slot):
             return "0"
         value = self.read(slot)

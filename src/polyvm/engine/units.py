@@ -92,11 +92,9 @@ class Units:
 
     def fetch(self, space: AddressSpace, pc: int) -> Unit | None:
         """Install the unit of an address from the disk, if there is one that fits."""
-        if self.folder is None:
-            return None
-        name = self.name(space, pc)
-        data = cachedir.read(self.folder, name) if name else None
-        if data is None:
+        name = self.name(space, pc) if self.folder is not None else None
+        data = cachedir.read(self.folder, name) if name and self.folder is not None else None
+        if name is None or self.folder is None or data is None:
             self.misses += 1
             return None
         try:
@@ -105,14 +103,13 @@ class Units:
             if error.code != "PVM-CACHE-DAMAGED":
                 raise
             unit = None
-        if (
-            unit is None or pc not in unit.entries
-        ):  # damaged, of other code, or of another place: somebody copied it here
-            unit = None
-            self.rejected += 1
-        else:
+        if unit is not None and pc in unit.entries:
             self.hits += 1
-        return unit
+            return unit
+        # Damaged, of other code, or of another place: somebody copied it here. It will be made again.
+        self.rejected += 1
+        cachedir.remove(f"{self.folder}/{name}")
+        return None
 
     def store(self, space: AddressSpace, unit: Unit, data: bytes) -> None:
         """Keep a unit for the next process, under every address that it was asked for at."""

@@ -1,0 +1,136 @@
+"""Damaged, truncated and foreign cache entries: noticed, made again, counted; never an answer that is wrong."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from polyvm.cli.main import main
+from polyvm.engine import image
+from tests.robust.conftest import Lane
+
+# Each takes the sound content, another entry's sound content, and random numbers.
+DAMAGES: dict[str, Callable[[bytes, bytes, random.Random], bytes]] = {
+    "one bit changed": lambda data, other, rng: flip(data, rng),
+    "truncated": lambda data, other, rng: data[: rng.randrange(1, len(data))],
+    "emptied": lambda data, other, rng: b"",
+    "longer": lambda data, other, rng: data + b"\0" * rng.randrange(1, 5000),
+    "a page of zeros": lambda data, other, rng: data[:4096] + bytes(4096) + data[8192:],
+    "random bytes": lambda data, other, rng: rng.randbytes(len(data)),
+    "a header and nothing else": lambda data, other, rng: data[:64] + bytes(len(data) - 64),
+    "another format": lambda data, other, rng: b"\x7fELF" + data[4:],
+    "another version": lambda data, other, rng: data[:8] + (image.VERSION + 1).to_bytes(4, "little") + data[12:],
+    "another entry": lambda data, other, rng: other,
+}
+
+
+def flip(data: bytes, rng: random.Random) -> bytes:
+    changed = bytearray(data)
+    changed[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+@pytest.fixture
+def full_lane(lane: Lane) -> Lane:
+    """A cache that is complete."""
+    lane.settle()
+    return lane
+
+
+def foreign() -> bytes:
+    """A sound image that is none of polyvm's own: made for nobody."""
+    return image.pack(b"\xc3" * 64, {"unit": 0, "decode": 0}, {}, b"")
+
+
+def test_damaged_regions(full_lane: Lane, rng: random.Random, full: bool, report: Callable[[str], None]) -> None:
+    lane = full_lane
+    count = 0
+    for turn in range(10 if full else 1):
+        for how, damage in DAMAGES.items():
+            victim, *_ = used(lane)
+            sound = victim.read_bytes()
+            bad = damage(sound, foreign(), rng)
+            if bad == sound:
+                continue
+            victim.write_bytes(bad)
+            if how != "another entry":
+                assert main(["cache", "verify"]) == 125
+            document = lane.run()
+            assert document["cache"]["disk_rejected"] >= 1, (turn, how)
+            count += 1
+            lane.settle()
+            lane.verify()
+            assert lane.run()["cache"]["disk_rejected"] == 0
+    report(f"cache: {count} damaged regions noticed, made again and counted")
+
+
+def used(lane: Lane) -> list[Path]:
+    """The entries that a run reads, the ones used last first."""
+    for unit in lane.units():
+        os.utime(unit, ns=(0, unit.stat().st_mtime_ns))
+    lane.run()
+    found = [unit for unit in lane.units() if unit.stat().st_atime_ns]
+    assert found, "a complete cache is used"
+    return found
+
+
+@pytest.mark.parametrize("how", ["a link", "writable by others", "a folder"])
+def test_regions_that_cannot_be_trusted(full_lane: Lane, how: str) -> None:
+    lane = full_lane
+    victim, *_ = used(lane)
+    if how == "a link":
+        elsewhere = lane.folder.parent / "elsewhere"
+        victim.rename(elsewhere)
+        victim.symlink_to(elsewhere)
+    elif how == "writable by others":
+        victim.chmod(0o622)
+    else:
+        victim.unlink()
+        victim.mkdir()
+    assert lane.run()["cache"]["disk_rejected"] >= 1
+    if how != "a folder":  # which nobody asked polyvm to remove
+        lane.settle()
+        assert victim.is_file()
+        assert not victim.is_symlink()
+        lane.verify()
+        assert lane.run()["cache"]["disk_rejected"] == 0
+
+
+def test_a_region_of_another_place(full_lane: Lane) -> None:
+    lane = full_lane
+    found = used(lane)
+    if len(found) < 2:
+        pytest.skip("the program has one region only")
+    found[0].write_bytes(found[1].read_bytes())
+    assert lane.run()["cache"]["disk_rejected"] >= 1
+    lane.settle()
+    assert lane.run()["cache"]["disk_rejected"] == 0
+
+
+@pytest.mark.parametrize("how", ["one bit changed", "truncated", "another entry"])
+def test_damaged_interpreters(full_lane: Lane, rng: random.Random, how: str) -> None:
+    lane = full_lane
+    (file,) = lane.interpreters()
+    sound = file.read_bytes()
+    file.write_bytes(DAMAGES[how](sound, foreign(), rng))
+    document = lane.run()
+    assert document["cache"]["disk_rejected"] == 1
+    assert document["cache"]["disk_written"] >= 1
+    assert lane.run()["cache"]["disk_rejected"] == 0
+    lane.verify()
+
+
+def test_it_is_said_by_stats(full_lane: Lane, capfd: pytest.CaptureFixture[str]) -> None:
+    lane = full_lane
+    victim, *_ = used(lane)
+    victim.write_bytes(b"nonsense")
+    command = [sys.executable, "-m", "polyvm", "run", "--quiet", "--stats", str(lane.program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ", 1 rejected" in done.stderr
+    assert done.stdout == lane.expected

@@ -1,0 +1,106 @@
+"""SIGKILL at any moment, also in the middle of a cache write: the next run is right, and the cache is sound."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from polyvm.engine import cachedir
+from tests.robust.conftest import Lane
+from tests.robust.victim import POINTS
+
+VICTIM = Path(__file__).with_name("victim.py")
+COMMAND = ["run", "--quiet"]
+
+
+def forget(lane: Lane, rng: random.Random, share: float, *, interpreter: bool = False) -> None:
+    """Take something out of the cache, so that the next run has something to write."""
+    for unit in lane.units():
+        if rng.random() < share:
+            unit.unlink()
+    if interpreter:  # seconds of compiling: seldom
+        for file in lane.interpreters():
+            file.unlink()
+
+
+def test_kills_at_random_times(
+    lane: Lane, rng: random.Random, full: bool, report: Callable[[str], None]
+) -> None:
+    kills = 500 if full else 50
+    outcomes: Counter[str] = Counter()
+    began = time.monotonic()
+    lane.run()
+    length = time.monotonic() - began
+    for number in range(kills):
+        inside = number % 5 == 0
+        cold = number % 50 in (20, 49)
+        forget(lane, rng, 1.0 if inside else 0.5, interpreter=cold)
+        if inside:
+            point = POINTS[number // 5 % len(POINTS)]
+            # The interpreter is one write, each region is one.
+            nth = 1 if cold else rng.choice((1, 1, 2))
+            command = [sys.executable, str(VICTIM), point, str(nth), *COMMAND, str(lane.program)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+            died = done.returncode == -signal.SIGKILL
+            # With fewer writes than that it lives, and then it is right.
+            assert died or (done.returncode, done.stdout) == (0, lane.expected), done.stderr
+            outcomes[f"in a write, {point}" if died else "no write to die in"] += 1
+        else:
+            command = [sys.executable, "-m", "polyvm", *COMMAND, str(lane.program)]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            time.sleep(rng.random() * (4.0 if cold else length))
+            process.kill()
+            out, err = process.communicate(timeout=200)
+            assert process.returncode in (0, -signal.SIGKILL), err
+            assert lane.expected.startswith(out)
+            outcomes["at a random time" if process.returncode else "too late"] += 1
+        document = lane.run()
+        assert document["cache"]["disk_rejected"] == 0  # nothing half written was ever in place
+        lane.verify()
+    assert sum(count for what, count in outcomes.items() if what.startswith("in a write")) >= kills // 10
+    report(f"SIGKILL: {kills} runs killed, " + ", ".join(f"{n} {what}" for what, n in sorted(outcomes.items())))
+    # What dead writers left is no entry, and goes when it is old enough.
+    left = list(lane.folder.glob(f"{cachedir.TEMPORARY}*"))
+    assert left
+    for file in left:
+        os.utime(file, (0, 0))
+    assert len(cachedir.trim(str(lane.folder))) == len(left)
+    assert not list(lane.folder.glob(f"{cachedir.TEMPORARY}*"))
+
+
+def test_the_compilers_die(lane: Lane, rng: random.Random, full: bool, report: Callable[[str], None]) -> None:
+    killed = 0
+    for _ in range(40 if full else 8):
+        forget(lane, rng, 1.0)
+        command = [sys.executable, "-m", "polyvm", *COMMAND, str(lane.program)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(0.05 + 0.2 * rng.random())
+        for pid in lane.pools():
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+        out, err = process.communicate(timeout=200)
+        assert (process.returncode, out, err) == (0, lane.expected, "")
+        lane.verify()
+    lane.run()
+    report(f"SIGKILL: {killed} compile pools killed under running programs")
+
+
+def test_many_start_at_once_on_an_empty_cache(lane: Lane) -> None:
+    command = [sys.executable, "-m", "polyvm", *COMMAND, str(lane.program)]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(6)
+    ]
+    for process in processes:
+        out, err = process.communicate(timeout=200)
+        assert (process.returncode, out, err) == (0, lane.expected, "")
+    lane.verify()
+    document = lane.settle()
+    assert document["cache"]["disk"]["hits"] > 0
+    assert document["cache"]["disk_rejected"] == 0
