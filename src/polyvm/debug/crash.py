@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FATAL = frozenset((4, 5, 6, 7, 8, 11, 31))  # SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGSEGV SIGSYS
 _OF_AN_ADDRESS = frozenset((4, 5, 7, 8, 11))
 SI_ADDRESS = 16  # offset in siginfo_t
-MAX_FRAMES, STACK_WORDS = 16, 1024
+MAX_FRAMES, STACK_WORDS = 32, 1024
 BEFORE, AFTER = 16, 32  # bytes of code looked at around pc
 SHOWN = 6  # instructions before pc, and from there on
 GUESS = "return addresses on the stack, old ones may be among them"

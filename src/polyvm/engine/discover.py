@@ -20,7 +20,7 @@ Slot = tuple[str, int]
 Fetch = Callable[[int, int], bytes]
 """Code at (address, length): as many bytes as the guest may execute there."""
 
-MAX_INSNS = 1500
+MAX_INSNS = 600
 MAX_RETURN_SITES = 12
 Observed = dict[int, list[int]]
 """Dynamic jump -> targets it was seen to go to, the commonest first."""
