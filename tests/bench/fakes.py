@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,10 @@ class Bench:
         monkeypatch.setattr(runner.peers, "find", self._peer)
         monkeypatch.setattr(runner.peers, "subject", lambda command, more: self._polyvm())
 
+    def program(self, name: str, script: str) -> None:
+        """A program that is no workload."""
+        self._script(self.folder / "workloads" / f"{name}.sh", script)
+
     def workload(
         self, name: str, script: str = 'echo "right $1"', group: str = "int", simd: str = ""
     ) -> None:
@@ -73,18 +78,23 @@ class Bench:
         return Peer(name, name if name.startswith("native") else "guest", "1", prefix=(str(path),))
 
     def _polyvm(self) -> Peer:
-        # --result-file FILE comes before the program, as for `polyvm run`.
+        # Options come before the program, as for `polyvm run`: --tier TIER and --result-file FILE.
         text = self.prefixes.get("polyvm", 'exec "$@"')
-        path = self._script(
-            self.folder / "peer-polyvm", f"echo polyvm >> {self.log}\nresult=$2; shift 2\n{text}"
-        )
+        options = 'result=/dev/null\nwhile case "$1" in --*) true;; *) false;; esac; do\n'
+        options += '[ "$1" = --result-file ] && result=$2; shift 2\ndone'
+        whole = f"echo polyvm >> {self.log}\nall=$*\n{options}\n{text}"
+        path = self._script(self.folder / "peer-polyvm", whole)
         return Peer("polyvm", "guest", "1", prefix=(str(path),))
 
 
-def document(cpu: float = 0.0, written: int = 0, **region: float) -> str:
-    """Shell text that writes a polyvm.run/1 document of that run."""
-    text = (
-        f'{{"workers_cpu_s": {cpu}, "max_rss": 1000, "cache": {{"disk_written": {written}, "disk": {{"misses": 0}}}},'
-        f' "tiers": {{"region": {str(region).replace(chr(39), chr(34))}}}}}'
+def document(cpu: float = 0.0, written: int = 0, interpreter: int = 0, **region: float) -> str:
+    """Shell text that writes a polyvm.run/1 document of that run, and runs the program."""
+    text = json.dumps(
+        {
+            "workers_cpu_s": cpu,
+            "max_rss": 1000,
+            "cache": {"disk_written": written, "disk": {"misses": 0}},
+            "tiers": {"interpreter": {"insns": interpreter}, "region": region},
+        }
     )
     return f"cat > \"$result\" <<'END'\n{text}\nEND\n" + 'exec "$@"'

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from polyvm.cli.main import main
 from polyvm.engine import image
-from tests.robust.conftest import Lane
+from tests.robust.conftest import LONG, Lane
 
 # Each takes the sound content, another entry's sound content, and random numbers.
 DAMAGES: dict[str, Callable[[bytes, bytes, random.Random], bytes]] = {
@@ -51,69 +49,65 @@ def foreign() -> bytes:
 def test_damaged_regions(full_lane: Lane, rng: random.Random, full: bool, report: Callable[[str], None]) -> None:
     lane = full_lane
     count = 0
-    for turn in range(10 if full else 1):
+    sound = {unit: unit.read_bytes() for unit in lane.units()}
+    for turn in range(20 if full else 1):
         for how, damage in DAMAGES.items():
-            victim, *_ = used(lane)
-            sound = victim.read_bytes()
-            bad = damage(sound, foreign(), rng)
-            if bad == sound:
-                continue
-            victim.write_bytes(bad)
+            # Which of them a run asks for, and which it does without, is the policy's business: all are damaged.
+            for unit, data in sound.items():
+                unit.write_bytes(damage(data, foreign(), rng))
             if how != "another entry":
                 assert main(["cache", "verify"]) == 125
-            document = lane.run()
-            assert document["cache"]["disk_rejected"] >= 1, (turn, how)
+            assert lane.run()["cache"]["disk_rejected"] >= 1, (turn, how)
             count += 1
-            lane.settle()
-            lane.verify()
-            assert lane.run()["cache"]["disk_rejected"] == 0
-    report(f"cache: {count} damaged regions noticed, made again and counted")
+            for unit, data in sound.items():
+                unit.write_bytes(data)
+    report(f"cache: {count} times damaged regions noticed, made again and counted")
+    document = lane.run()
+    assert document["cache"]["disk_rejected"] == 0
+    assert document["cache"]["disk"]["hits"] >= 1
 
 
-def used(lane: Lane) -> list[Path]:
-    """The entries that a run reads, the ones used last first."""
+def test_damaged_regions_are_made_again(full_lane: Lane) -> None:
+    lane = full_lane
     for unit in lane.units():
-        os.utime(unit, ns=(0, unit.stat().st_mtime_ns))
-    lane.run()
-    found = [unit for unit in lane.units() if unit.stat().st_atime_ns]
-    assert found, "a complete cache is used"
-    return found
+        unit.write_bytes(b"nonsense")
+    assert lane.run(LONG)["cache"]["disk_rejected"] >= 1
+    lane.settle()
+    document = lane.run()
+    assert document["cache"]["disk_rejected"] == 0
+    assert document["cache"]["disk"]["hits"] >= 1
 
 
 @pytest.mark.parametrize("how", ["a link", "writable by others", "a folder"])
 def test_regions_that_cannot_be_trusted(full_lane: Lane, how: str) -> None:
     lane = full_lane
-    victim, *_ = used(lane)
-    if how == "a link":
-        elsewhere = lane.folder.parent / "elsewhere"
-        victim.rename(elsewhere)
-        victim.symlink_to(elsewhere)
-    elif how == "writable by others":
-        victim.chmod(0o622)
-    else:
-        victim.unlink()
-        victim.mkdir()
+    for number, unit in enumerate(lane.units()):
+        if how == "a link":
+            elsewhere = lane.folder.parent / f"elsewhere-{number}"
+            unit.rename(elsewhere)
+            unit.symlink_to(elsewhere)
+        elif how == "writable by others":
+            unit.chmod(0o622)
+        else:
+            unit.unlink()
+            unit.mkdir()
     assert lane.run()["cache"]["disk_rejected"] >= 1
-    if how != "a folder":  # which nobody asked polyvm to remove
-        lane.settle()
-        assert victim.is_file()
-        assert not victim.is_symlink()
-        lane.verify()
-        assert lane.run()["cache"]["disk_rejected"] == 0
 
 
-def test_a_region_of_another_place(full_lane: Lane) -> None:
+def test_regions_of_another_place(full_lane: Lane) -> None:
     lane = full_lane
-    found = used(lane)
-    if len(found) < 2:
+    units = lane.units()
+    if len(units) < 2:
         pytest.skip("the program has one region only")
-    found[0].write_bytes(found[1].read_bytes())
-    assert lane.run()["cache"]["disk_rejected"] >= 1
+    data = [unit.read_bytes() for unit in units]
+    for unit, other in zip(units, [*data[1:], data[0]], strict=True):
+        unit.write_bytes(other)
+    lane.verify()  # they are sound
+    lane.run()
     lane.settle()
-    assert lane.run()["cache"]["disk_rejected"] == 0
 
 
-@pytest.mark.parametrize("how", ["one bit changed", "truncated", "another entry"])
+@pytest.mark.parametrize("how", ["one bit changed", "another entry"])
 def test_damaged_interpreters(full_lane: Lane, rng: random.Random, how: str) -> None:
     lane = full_lane
     (file,) = lane.interpreters()
@@ -126,11 +120,11 @@ def test_damaged_interpreters(full_lane: Lane, rng: random.Random, how: str) -> 
     lane.verify()
 
 
-def test_it_is_said_by_stats(full_lane: Lane, capfd: pytest.CaptureFixture[str]) -> None:
+def test_it_is_said_by_stats(full_lane: Lane) -> None:
     lane = full_lane
-    victim, *_ = used(lane)
-    victim.write_bytes(b"nonsense")
+    for unit in lane.units():
+        unit.write_bytes(b"nonsense")
     command = [sys.executable, "-m", "polyvm", "run", "--quiet", "--stats", str(lane.program)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert ", 1 rejected" in done.stderr
+    assert " rejected\n" in done.stderr
     assert done.stdout == lane.expected

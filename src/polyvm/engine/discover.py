@@ -6,6 +6,7 @@ knows LLVM or a particular guest: what an instruction does to control is read of
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -226,9 +227,10 @@ def discover(
     flows: dict[int, Flow] = {}
     leaders = {entry, *entries}
     calls: dict[int, tuple[int, ...]] = {}  # pc of a call -> callees
-    work = [entry]
+    # Functions before what they call: a region without part of a loop is of less use than one without a callee.
+    work = [(0, 0, entry)]
     while work:
-        pc = work.pop(0)
+        depth, _, pc = heapq.heappop(work)
         known: Constants = {}
         while pc not in placed and len(placed) < limit:
             item = _decode(isa, fetch, pc)
@@ -242,9 +244,9 @@ def discover(
             if not flow.ends:
                 pc = item.next_pc
                 continue
-            for target in _followed(item, flow):
+            for target, deeper in _followed(item, flow):
                 leaders.add(target)
-                work.append(target)
+                heapq.heappush(work, (depth + deeper, len(placed), target))
             if flow.call:
                 calls[pc] = flow.seen if flow.target is None else (flow.target,)
             break
@@ -277,14 +279,14 @@ def _decode(isa: Isa, fetch: Fetch, pc: int) -> Placed | None:
     return Placed(pc, decoded, isa.trace(decoded.insn, decoded.shape))
 
 
-def _followed(item: Placed, flow: Flow) -> list[int]:
-    """Where the search goes on after an instruction that ends a block: the straight way first."""
+def _followed(item: Placed, flow: Flow) -> list[tuple[int, bool]]:
+    """Where the search goes on after an instruction that ends a block, and whether that is a callee."""
     places = []
     if flow.conditional or flow.call or flow.leaves:
-        places.append(item.next_pc)
+        places.append((item.next_pc, False))
     if flow.target is not None:
-        places.append(flow.target)
-    places.extend(flow.seen)
+        places.append((flow.target, flow.call))
+    places.extend((target, flow.call) for target in flow.seen)
     return places
 
 

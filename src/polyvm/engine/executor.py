@@ -215,7 +215,9 @@ class Engine:
                 entry, entries = unit.pc, [*unit.asked, pc]
                 job = self.pending.get(entry)
                 if job is not None:
-                    job.entries.append(pc)
+                    if pc not in job.entries:
+                        job.entries.append(pc)
+                    job.heat += 1
                     return
         else:
             entry, entries = units.by_pc[pc].pc, units.by_pc[pc].asked

@@ -27,12 +27,14 @@ EXEC = 4
 class Unit:
     """A compiled region: its image, where it may be entered, and the guest code that it stands for."""
 
-    __slots__ = ("asked", "code", "compile_s", "entries", "image", "index", "insns", "kind", "pc", "range")
+    __slots__ = ("asked", "code", "compile_s", "entries", "image", "index", "insns", "kind", "pc", "range",
+                 "start")  # fmt: skip
 
-    def __init__(self, image: Image, index: int) -> None:
+    def __init__(self, image: Image) -> None:
         meta = marshal.loads(image.meta)
         self.image = image
-        self.index = index
+        self.index = 0  # its entry in the table, once it is installed
+        self.start = image.base + image.exports["unit"]
         self.pc: int = meta["pc"]
         self.kind: str = meta["kind"]
         self.asked: list[int] = meta["asked"]  # entries that somebody asked for
@@ -135,15 +137,15 @@ class Units:
         """
         image = images.load(data, shadow=True)
         try:
+            unit = Unit(image)
             with space.lock:
-                unit = Unit(image, self._index())
                 same = all(self._same(space, at, code) for at, code in unit.code)
                 if unit.kind != self.kind or not same:
-                    self.free.append(unit.index)
                     image.unload()
                     return None
+                unit.index = self._index()
                 self._replace(space, unit)
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, EOFError, KeyError, TypeError, IndexError) as error:
             image.unload()
             raise PolyvmError(
                 "PVM-CACHE-DAMAGED", "A unit's description cannot be read.", unit="memory"
@@ -170,7 +172,7 @@ class Units:
 
     def _replace(self, space: AddressSpace, unit: Unit) -> None:
         self.native.add_ranges([unit.range])
-        self.cells[unit.index] = unit.image.address("unit")
+        self.cells[unit.index] = unit.start
         self.code_bytes += unit.image.size
         for pc in unit.entries:
             slot = host.view(space.slots + pc * (layout.SLOT_SIZE >> 1), 8).cast("Q")
