@@ -89,7 +89,11 @@ def test_it_does_what_subprocess_does(
 ) -> None:
     expected = subprocess.run([copy_native, *words], check=False, **options)
     done = polyvm.run([copy, *words], **options)
-    assert (done.returncode, done.stdout, done.stderr) == (expected.returncode, expected.stdout, expected.stderr)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        expected.returncode,
+        expected.stdout,
+        expected.stderr,
+    )
 
 
 def test_descriptors_are_handed_on(copy: Path) -> None:
@@ -166,9 +170,15 @@ def test_output_until_the_timeout(copy: Path) -> None:
 
 @pytest.mark.parametrize(
     ("program", "code"),
-    [("/nonexistent", "PVM-FILE-MISSING"), ("/etc", "PVM-FILE-DIRECTORY"), (os.path.realpath(sys.executable), "PVM-ELF-MACHINE")],
+    [
+        ("/nonexistent", "PVM-FILE-MISSING"),
+        ("/etc", "PVM-FILE-DIRECTORY"),
+        (os.path.realpath(sys.executable), "PVM-ELF-MACHINE"),
+    ],
 )
-def test_what_cannot_be_run_is_an_exception(program: str, code: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_run_is_an_exception(
+    program: str, code: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(polyvm.RunError) as caught:
         polyvm.run([program], capture_output=True)
     error = caught.value
@@ -264,7 +274,9 @@ def test_ctrl_c_leaves_nothing_running() -> None:
         "except KeyboardInterrupt: print('interrupted')\n"
     )
     command = [sys.executable, "-c", code, str(loop)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
     assert process.stderr is not None
     while b"set_tid_address" not in process.stderr.readline():
         pass

@@ -21,7 +21,11 @@ def imported(*words: str) -> set[str]:
     # Measuring coverage imports a good deal of its own.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", *words], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-X", "importtime", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip() for line in lines} - {"imported package"}
@@ -40,7 +44,9 @@ def test_a_warm_run_imports_what_it_needs_and_nothing_else(golden: Callable[[str
 def test_no_specification_and_no_compiler_on_the_warm_path(golden: Callable[[str, str], None]) -> None:
     program = str(toolchain.build("hello.c"))
     found = imported("-P", MAIN, "run", "--stats", "--result-file", "/dev/null", program)
-    assert not [name for name in found if name.split(".")[0] in ("llvmlite", "json", "re", "typing", "dataclasses")]
+    assert not [
+        name for name in found if name.split(".")[0] in ("llvmlite", "json", "re", "typing", "dataclasses")
+    ]
     layers = {".".join(name.split(".")[:2]) for name in found if name.startswith("polyvm.")}
     assert layers <= {
         "polyvm.cli", "polyvm.errors", "polyvm.user", "polyvm.engine", "polyvm.memory", "polyvm.isa",

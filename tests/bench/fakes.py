@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from polyvm.bench import options, runner
+from polyvm.bench import options, peers, runner
 from polyvm.bench.build import Builder
 from polyvm.bench.peers import Peer
 from polyvm.bench.progress import Silent
@@ -36,8 +36,8 @@ class Bench:
         self.prefixes: dict[str, str] = {}
         monkeypatch.setattr(Builder, "build", lambda _self, source, _kind: source.with_suffix(".sh"))
         monkeypatch.setattr(Builder, "version", "zig 0")
-        monkeypatch.setattr(runner.peers, "find", self._peer)
-        monkeypatch.setattr(runner.peers, "subject", lambda command, more: self._polyvm())
+        monkeypatch.setattr(peers, "find", self._peer)
+        monkeypatch.setattr(peers, "subject", lambda command, more: self._polyvm())
 
     def program(self, name: str, script: str) -> None:
         """A program that is no workload."""

@@ -33,7 +33,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_options_are_handed_on(cli: Cli, asked: list[Any]) -> None:
-    words = ["--peers", "native, qemu,native", "--runs", "2", "--size", "small", "--no-extras", "--limit", "2m"]
+    words = [
+        "--peers",
+        "native, qemu,native",
+        "--runs",
+        "2",
+        "--size",
+        "small",
+        "--no-extras",
+        "--limit",
+        "2m",
+    ]
     done = cli("bench", *words, "--run-option=--tier=golden", "sieve", "int")
     assert (done.status, done.out) == (0, "a table\n")
     (options,) = asked
@@ -58,7 +68,9 @@ def test_the_document(cli: Cli, asked: list[Any], tmp_path: Path) -> None:
     assert json.loads(cli("bench", "--json").out) == DOCUMENT
 
 
-def test_a_wrong_output_fails_after_the_table(cli: Cli, asked: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_output_fails_after_the_table(
+    cli: Cli, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bench, "failure", lambda document: PolyvmError("PVM-BENCH-MISMATCH", "Wrong."))
     done = cli("bench")
     assert (done.status, done.code(), done.out) == (125, "PVM-BENCH-MISMATCH", "a table\n")

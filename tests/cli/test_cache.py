@@ -51,7 +51,10 @@ def test_ls(cli: Cli, cache: Path) -> None:
 
 def test_verify_a_sound_cache(cli: Cli, cache: Path) -> None:
     done = cli("cache", "verify")
-    assert (done.status, done.out) == (0, f"{cache}: 2 entries, all sound; 1 unfinished, which prune removes\n")
+    assert (done.status, done.out) == (
+        0,
+        f"{cache}: 2 entries, all sound; 1 unfinished, which prune removes\n",
+    )
     document = json.loads(cli("cache", "verify", "--json").out)
     assert (document["checked"], document["damaged"]) == (2, [])
 
@@ -117,7 +120,9 @@ def test_clear_keeps_what_is_not_code(cli: Cli, cache: Path) -> None:
     assert [p.name for p in cache.rglob("*") if p.is_file()] == ["notes.txt"]
 
 
-def test_a_cache_that_is_not_there_is_empty(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_is_not_there_is_empty(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("POLYVM_CACHE_DIR", str(tmp_path / "none"))
     assert "empty" in cli("cache", "info").out
     assert cli("cache", "verify").status == 0

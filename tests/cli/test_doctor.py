@@ -47,7 +47,9 @@ def test_the_text_names_every_check(cli: Cli) -> None:
     assert text.rstrip().endswith("programs here." if document["ok"] else "see what failed above.")
 
 
-def test_a_cache_that_others_can_enter_is_a_failure(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_others_can_enter_is_a_failure(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tmp_path.chmod(0o755)
     monkeypatch.setenv("POLYVM_CACHE_DIR", str(tmp_path))
     done = cli("doctor", "--json")

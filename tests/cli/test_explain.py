@@ -24,7 +24,9 @@ Cli = Callable[..., Done]
         ("fadd", ["fadd.d"]),
     ],
 )
-def test_text_encoding_and_ops(cli: Cli, golden: Callable[[str, str], None], name: str, words: list[str]) -> None:
+def test_text_encoding_and_ops(
+    cli: Cli, golden: Callable[[str, str], None], name: str, words: list[str]
+) -> None:
     done = cli("explain", "--show", "text,encoding,ops", *words)
     assert (done.status, done.err) == (0, "")
     golden(f"explain-{name}.txt", done.out)

@@ -34,7 +34,22 @@ def test_coverage(cli: Cli) -> None:
     assert document["schema"] == "polyvm.coverage/1"
     assert set(document) == {"schema", "polyvm", "guest", "revision", "extensions", "encodings"}
     parts = {part["name"]: part for part in document["extensions"]}
-    for name in ("I", "M", "A", "F", "D", "C", "Zicsr", "Zifencei", "Zba", "Zbb", "Zbs", "Zbkb", "Zicond", "Zfh"):
+    for name in (
+        "I",
+        "M",
+        "A",
+        "F",
+        "D",
+        "C",
+        "Zicsr",
+        "Zifencei",
+        "Zba",
+        "Zbb",
+        "Zbs",
+        "Zbkb",
+        "Zicond",
+        "Zfh",
+    ):
         assert parts[name]["state"] == "done", name
         assert parts[name]["missing"] == []
     counts = document["encodings"]

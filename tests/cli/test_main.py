@@ -114,7 +114,9 @@ def test_a_mistake_of_our_own_is_internal_and_no_traceback(cli: Cli, monkeypatch
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
     command = f"{sys.executable} -m polyvm isa list riscv64 | head -1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
+    )
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
     assert done.returncode in (0, 128 + signal.SIGPIPE)
@@ -134,5 +136,7 @@ def test_ctrl_c_ends_a_command_by_the_signal() -> None:
 def test_the_module_runs_by_name_and_by_path() -> None:
     where = os.path.join(os.path.dirname(polyvm.__file__), "__main__.py")
     for words in (["-m", "polyvm"], ["-P", where]):
-        done = subprocess.run([sys.executable, *words, "--version"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, *words, "--version"], capture_output=True, text=True, check=True
+        )
         assert done.stdout == f"polyvm {polyvm.__version__}\n"

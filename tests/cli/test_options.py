@@ -30,7 +30,9 @@ PLAIN = Command(
     ),
     takes=(1, 2),
 )
-PROGRAM = Command("start", usage=("PROGRAM",), about="Starts.", options=(JSON, DEBUG), stops=True, takes=(1, None))
+PROGRAM = Command(
+    "start", usage=("PROGRAM",), about="Starts.", options=(JSON, DEBUG), stops=True, takes=(1, None)
+)
 
 
 def test_defaults_are_converted_and_all_there() -> None:
@@ -43,7 +45,9 @@ def test_defaults_are_converted_and_all_there() -> None:
     assert values.given == set()
 
 
-@pytest.mark.parametrize("words", [["--count", "7", "x"], ["--count=7", "x"], ["x", "-n", "7"], ["-n=7", "x"]])
+@pytest.mark.parametrize(
+    "words", [["--count", "7", "x"], ["--count=7", "x"], ["x", "-n", "7"], ["-n=7", "x"]]
+)
 def test_a_value_may_stand_in_three_ways(words: list[str]) -> None:
     values = parse(PLAIN, words)
     assert (values.count, values.arguments, values.given) == (7, ["x"], {"count"})
@@ -61,7 +65,13 @@ def test_two_dashes_end_options() -> None:
 
 
 def test_options_behind_a_program_are_its_own() -> None:
-    assert parse(PROGRAM, ["--json", "prog", "--json", "-x", "--", "y"]).arguments == ["prog", "--json", "-x", "--", "y"]
+    assert parse(PROGRAM, ["--json", "prog", "--json", "-x", "--", "y"]).arguments == [
+        "prog",
+        "--json",
+        "-x",
+        "--",
+        "y",
+    ]
     assert parse(PROGRAM, ["--", "--prog", "--json"]).arguments == ["--prog", "--json"]
 
 
@@ -95,7 +105,9 @@ def test_what_cannot_be_understood_is_usage(words: list[str], message: str, hint
     assert hint in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize(("words", "hint"), [(["--colour", "green"], "Use blue."), (["--future", "1"], "Wait.")])
+@pytest.mark.parametrize(
+    ("words", "hint"), [(["--colour", "green"], "Use blue."), (["--future", "1"], "Wait.")]
+)
 def test_what_does_not_exist_yet_is_refused_by_name(words: list[str], hint: str) -> None:
     with pytest.raises(PolyvmError) as caught:
         parse(PLAIN, [*words, "x"])

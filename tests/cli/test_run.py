@@ -96,7 +96,9 @@ def test_a_timeout(run: Run, loop: Path) -> None:
 
 
 def test_ctrl_c_reaches_the_guest_and_ends_us_by_it(loop: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-m", "polyvm", "run", "--strace", str(loop)], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "polyvm", "run", "--strace", str(loop)], stderr=subprocess.PIPE
+    )
     assert process.stderr is not None
     while b"set_tid_address" not in process.stderr.readline():  # the guest runs
         pass
@@ -134,7 +136,11 @@ def test_the_result_file(run: Run, hello: Path, tmp_path: Path) -> None:
     assert document["schema"] == "polyvm.run/1"
     assert set(document) == DOCUMENT
     assert document["exit"] == {"kind": "exited", "status": 0, "signal": None}
-    assert (document["guest"], document["program"], document["argv"]) == ("riscv64", str(hello), [str(hello), "more"])
+    assert (document["guest"], document["program"], document["argv"]) == (
+        "riscv64",
+        str(hello),
+        [str(hello), "more"],
+    )
     assert document["error"] is None
     assert document["syscalls"]["exit_group"] == {"count": 1, "errors": 0, "native": 0}
     assert set(document["tiers"]) == {"golden", "interpreter", "baseline", "region"}
@@ -143,7 +149,7 @@ def test_the_result_file(run: Run, hello: Path, tmp_path: Path) -> None:
     assert set(document["cache"]) == {"jump", "map", "disk", "disk_written", "disk_rejected"}
     assert 0 < document["wall_s"] < 100
     assert 0 < document["cpu_s"] < 100
-    assert 1 << 20 < document["max_rss"]
+    assert document["max_rss"] > 1 << 20
 
 
 def test_the_result_is_written_when_the_guest_dies_and_when_we_fail(
@@ -201,7 +207,9 @@ def test_stats_and_strace_go_to_standard_error(run: Run, hello: Path) -> None:
 
 # ------------------------------------------------------------------------------------------------- the guest's world
 def test_arguments_and_environment(run: Run, args: Path) -> None:
-    done = run("--argv0", "me", "--env", "A=1", "--env", "B=x=y", "--unset-env", "HOME", args, "--stats", "", "ä")
+    done = run(
+        "--argv0", "me", "--env", "A=1", "--env", "B=x=y", "--unset-env", "HOME", args, "--stats", "", "ä"
+    )
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("argv[")] == [
         "argv[0] me", "argv[1] --stats", "argv[2] ", "argv[3] ä",
@@ -290,7 +298,14 @@ def test_usage(cli: Cli, words: list[str], text: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["--tier", "baseline"], ["--backend", "cranelift"], ["--accel", "kvm"], ["--core", "f"], ["--gdb", "1"], ["--aslr"]],
+    [
+        ["--tier", "baseline"],
+        ["--backend", "cranelift"],
+        ["--accel", "kvm"],
+        ["--core", "f"],
+        ["--gdb", "1"],
+        ["--aslr"],
+    ],
 )
 def test_what_does_not_exist_yet(cli: Cli, words: list[str]) -> None:
     done = cli("run", *words, "x")
@@ -298,8 +313,20 @@ def test_what_does_not_exist_yet(cli: Cli, words: list[str]) -> None:
 
 
 def test_values_of_options() -> None:
-    assert [runoptions.seconds(text) for text in ("1", "1.5s", "250ms", "2m", "1h")] == [1, 1.5, 0.25, 120, 3600]
-    assert [runoptions.size(text) for text in ("1", "4k", "1KiB", "2MB", "1g")] == [1, 4096, 1024, 2 << 20, 1 << 30]
+    assert [runoptions.seconds(text) for text in ("1", "1.5s", "250ms", "2m", "1h")] == [
+        1,
+        1.5,
+        0.25,
+        120,
+        3600,
+    ]
+    assert [runoptions.size(text) for text in ("1", "4k", "1KiB", "2MB", "1g")] == [
+        1,
+        4096,
+        1024,
+        2 << 20,
+        1 << 30,
+    ]
     assert runoptions.bind("/a") == ("/a", "/a", False)
     assert runoptions.bind("a:/b:ro") == ("a", "/b", True)
     assert runoptions.bind("/a:ro") == ("/a", "/a", True)

@@ -24,10 +24,14 @@ def end(request: pytest.FixtureRequest) -> int | None:
 
 
 # ------------------------------------------------------------------------------------------------- code hooks
-def test_each_instruction_is_told_once_before_it_runs(cpu: polyvm.Emulator, put: Put, end: int | None) -> None:
+def test_each_instruction_is_told_once_before_it_runs(
+    cpu: polyvm.Emulator, put: Put, end: int | None
+) -> None:
     stop = put("li a1, 2", "c.addi a0, 1", "addi a1, a1, -1", "bnez a1, .-6")
     seen: list[tuple[int, int, int]] = []
-    with cpu.hook_code(lambda c, address, size: seen.append((address - CODE, size, c.registers["a0"])), CODE, end):
+    with cpu.hook_code(
+        lambda c, address, size: seen.append((address - CODE, size, c.registers["a0"])), CODE, end
+    ):
         assert cpu.run(CODE, until=stop).reason == "until"
     assert seen == [(0, 4, 0), (4, 2, 0), (6, 4, 1), (10, 4, 1), (4, 2, 1), (6, 4, 2), (10, 4, 2)]
     cpu.registers["a0"] = 0
@@ -140,7 +144,9 @@ def test_stop_from_another_thread_under_hooks(cpu: polyvm.Emulator, put: Put, en
 # ------------------------------------------------------------------------------------------------- memory hooks
 def accesses(cpu: polyvm.Emulator, stop: int, **options: object) -> list[Access]:
     seen: list[Access] = []
-    with cpu.hook_memory(lambda c, kind, a, size, value: seen.append((kind, a - DATA, size, value)), **options):
+    with cpu.hook_memory(
+        lambda c, kind, a, size, value: seen.append((kind, a - DATA, size, value)), **options
+    ):
         cpu.run(CODE, until=stop)
     return seen
 

@@ -39,7 +39,9 @@ def test_until_in_a_loop_and_after_it(cpu: polyvm.Emulator, put: Put) -> None:
 
 
 @pytest.mark.parametrize("until", [CODE + 1, CODE + 2, 0, 1 << 38, (1 << 64) - 4, CODE + 6])
-def test_until_where_no_instruction_begins_is_never_reached(cpu: polyvm.Emulator, put: Put, until: int) -> None:
+def test_until_where_no_instruction_begins_is_never_reached(
+    cpu: polyvm.Emulator, put: Put, until: int
+) -> None:
     put(*LOOP)
     assert cpu.run(CODE, until=until, count=99).reason == "count"
     assert cpu.registers["a0"] == 50
@@ -210,7 +212,9 @@ def test_code_that_is_written_runs_at_once(cpu: polyvm.Emulator, put: Put) -> No
 
 def test_code_that_the_guest_writes_runs_after_a_fence(cpu: polyvm.Emulator, put: Put) -> None:
     word = int.from_bytes(asm("li a0, 42"), "little")
-    end = put("li a0, 1", "bnez a2, 0x1001c", "sw a1, 0(a3)", "fence.i", "li a2, 1", "j 0x10000", "nop", "nop")
+    end = put(
+        "li a0, 1", "bnez a2, 0x1001c", "sw a1, 0(a3)", "fence.i", "li a2, 1", "j 0x10000", "nop", "nop"
+    )
     cpu.registers.update(a1=word, a2=0, a3=CODE)
     # The breakpoint stands in the same page, and must survive that its code was dropped.
     assert cpu.run(CODE, until=end, count=100).reason == "until"
@@ -259,7 +263,12 @@ def test_a_closed_emulator_says_so() -> None:
     cpu.close()
     cpu.close()
     assert repr(cpu) == "<Emulator of riscv64, closed>"
-    for wrong in (lambda: cpu.run(0), lambda: cpu.memory.read(0, 1), lambda: cpu.registers["a0"], lambda: cpu.pc):
+    for wrong in (
+        lambda: cpu.run(0),
+        lambda: cpu.memory.read(0, 1),
+        lambda: cpu.registers["a0"],
+        lambda: cpu.pc,
+    ):
         with pytest.raises(polyvm.PolyvmError, match="closed"):
             wrong()
 

@@ -106,7 +106,9 @@ def test_memory_that_is_not_there(cpu: polyvm.Emulator) -> None:
         cpu.memory.read(DATA, 1)
 
 
-@pytest.mark.parametrize(("address", "size"), [(DATA, 0x1000), (0x123, 0x1000), (0x50000, 0), (1 << 38, 0x1000)])
+@pytest.mark.parametrize(
+    ("address", "size"), [(DATA, 0x1000), (0x123, 0x1000), (0x50000, 0), (1 << 38, 0x1000)]
+)
 def test_what_cannot_be_mapped(cpu: polyvm.Emulator, address: int, size: int) -> None:
     with pytest.raises(polyvm.PolyvmError) as caught:
         cpu.memory.map(address, size)

@@ -120,7 +120,11 @@ class Lane:
                 folder = os.open(self.folder, os.O_PATH)
                 try:
                     sock.connect(f"/proc/self/fd/{folder}/{path.name}")
-                    found.append(int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], "little"))
+                    found.append(
+                        int.from_bytes(
+                            sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], "little"
+                        )
+                    )
                 except ConnectionError:
                     pass  # it is gone, its socket's name is not
                 finally:
@@ -138,7 +142,8 @@ def work() -> tuple[Path, str, str]:
     """The program, and what the same source prints on this machine, also for many rounds."""
     native = toolchain.build(SOURCE, "x86_64", name="work")
     expected, long = (
-        subprocess.run([native, *words], capture_output=True, text=True, check=True).stdout for words in ([], [LONG])
+        subprocess.run([native, *words], capture_output=True, text=True, check=True).stdout
+        for words in ([], [LONG])
     )
     return toolchain.build(SOURCE, name="work"), expected, long
 

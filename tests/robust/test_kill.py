@@ -66,7 +66,9 @@ def test_kills_at_random_times(
         assert document["cache"]["disk_rejected"] == 0  # nothing half written was ever in place
         lane.verify()
     assert sum(count for what, count in outcomes.items() if what.startswith("in a write")) >= kills // 10
-    report(f"SIGKILL: {kills} runs killed, " + ", ".join(f"{n} {what}" for what, n in sorted(outcomes.items())))
+    report(
+        f"SIGKILL: {kills} runs killed, " + ", ".join(f"{n} {what}" for what, n in sorted(outcomes.items()))
+    )
     # What dead writers left is no entry, and goes when it is old enough.
     left = list(lane.folder.glob(f"{cachedir.TEMPORARY}*"))
     assert left

@@ -168,6 +168,19 @@ def write(folder: str, name: str, data: bytes) -> bool:
     return True
 
 
+def link(folder: str, name: str, alias: str) -> bool:
+    """Have a file under one more name, replacing what had it. Whether it could be done."""
+    temporary = os.path.join(folder, f"{TEMPORARY}{os.getpid()}-{alias.replace('/', '-')}")
+    try:
+        os.link(os.path.join(folder, name), temporary)
+        os.rename(temporary, os.path.join(folder, alias))
+    except OSError:
+        remove(temporary)
+        return False
+    remove(temporary)  # rename does nothing when both are the same file already
+    return True
+
+
 def remove(file: str) -> bool:
     """Delete a file; whether it was there and could be deleted."""
     try:

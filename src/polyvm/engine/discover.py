@@ -21,8 +21,9 @@ Slot = tuple[str, int]
 Fetch = Callable[[int, int], bytes]
 """Code at (address, length): as many bytes as the guest may execute there."""
 
-MAX_INSNS = 600
-MAX_RETURN_SITES = 12
+MAX_INSNS, ROOM = 500, 100
+"""Instructions of a region: so many, and so many more for each address that it is to be entered at."""
+MAX_RETURN_SITES = 40
 Observed = dict[int, list[int]]
 """Dynamic jump -> targets it was seen to go to, the commonest first."""
 
@@ -228,7 +229,9 @@ def discover(
     leaders = {entry, *entries}
     calls: dict[int, tuple[int, ...]] = {}  # pc of a call -> callees
     # Functions before what they call: a region without part of a loop is of less use than one without a callee.
-    work = [(0, 0, entry)]
+    roots = [entry, *entries]
+    limit += ROOM * len(roots)
+    work = [(0, 0, root) for root in roots]
     while work:
         depth, _, pc = heapq.heappop(work)
         known: Constants = {}
@@ -264,6 +267,10 @@ def discover(
         outside = block.flow.call and (block.flow.dynamic or block.flow.target not in blocks)
         if (outside or block.flow.leaves) and last.next_pc in blocks and last.next_pc not in found:
             found.append(last.next_pc)
+        # Past so many, a return leaves the region and comes back to it.
+        sites = returns.get(block.start, [])
+        found.extend(site for site in sites[MAX_RETURN_SITES:] if site not in found)
+        del sites[MAX_RETURN_SITES:]
         block.successors = _successors(block, blocks, returns)
     return Region(entry, found, _reachable(blocks, found), returns)
 
@@ -318,7 +325,7 @@ def _returns(blocks: dict[int, Block], calls: dict[int, tuple[int, ...]]) -> dic
             if blocks[start].flow.returns:
                 known = found.setdefault(start, [])
                 known.extend(p for p in places if p not in known)
-    return {start: places for start, places in found.items() if len(places) <= MAX_RETURN_SITES}
+    return found
 
 
 def _function(blocks: dict[int, Block], entry: int) -> set[int]:

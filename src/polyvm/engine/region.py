@@ -24,8 +24,10 @@ from polyvm.ir.values import Val
 from polyvm.isa.spec import Isa
 
 MASK = (1 << 64) - 1
-SIGNATURE = f"(ptr noalias align 4096 dereferenceable({layout.STATE_SIZE}) %st, ptr noalias %mem, ptr %ip, ptr %hb, i64 %budget)"
-RETURN_SWITCH = 12
+SIGNATURE = (
+    f"(ptr noalias align 4096 dereferenceable({layout.STATE_SIZE}) %st, ptr noalias %mem, "
+    "ptr %ip, ptr %hb, i64 %budget)"
+)
 
 # A safepoint: a label, and in section pvp where to go when a stop was asked for. No instruction at all.
 _POINT = (
@@ -225,7 +227,7 @@ class RegionEmitter(Deferred):
             self.do(f"store i{self._bits(slot)} {value}, ptr {self._at(offset)}")
 
     def account(self, undone: int) -> None:
-        """Counted mode: bring the state's counts up to date before leaving, some of the block's instructions not done."""
+        """Counted mode: bring the counts up to date before leaving, the block's last instructions not done."""
         if not self.counted:
             return
         left = self.ins(f"add i64 {self.ins('load i64, ptr %B')}, {undone}")
@@ -264,6 +266,9 @@ class RegionEmitter(Deferred):
         """End the block by leaving the region for a guest address, through its code slot."""
         self.sync()
         self.account(0)
+        known = _literal(target)
+        if known is not None and known >> 63 == 0:
+            self._count(known, target)  # what lies beyond a region's end is as hot as a loop
         self._away(target)
 
     def _away(self, target: str) -> None:
@@ -548,14 +553,18 @@ class RegionEmitter(Deferred):
         """Log where a dynamic jump went that the region did not know, and ask for a better region when it goes on."""
         assert self.placed is not None
         log_target(self, str(self.placed.pc), target)
+        self._count(self.region.entry, target)
+
+    def _count(self, hot_pc: int, target: str) -> None:
+        """Leave with HOT once in a while, `hot_pc` being what is to be compiled; the state is in order."""
         counters = self.ins(f"load ptr, ptr {self.st('counters')}")
-        counter = self.ins(f"getelementptr i32, ptr {counters}, i64 {(self.region.entry >> 1) % COUNTERS}")
+        counter = self.ins(f"getelementptr i32, ptr {counters}, i64 {(hot_pc >> 1) % COUNTERS}")
         left = self.ins(f"sub i32 {self.ins(f'load i32, ptr {counter}')}, 1")
         self.do(f"store i32 {left}, ptr {counter}")
 
         def hot() -> None:
             self.do(f"store i64 {target}, ptr {self.st('pc')}")
-            self.do(f"store i64 {self.region.entry}, ptr {self.st('hot_pc')}")
+            self.do(f"store i64 {hot_pc}, ptr {self.st('hot_pc')}")
             self.do(f"store i32 {layout.HOT}, ptr {self.st('reason')}")
             self.do("ret void")
 

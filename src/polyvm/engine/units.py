@@ -115,11 +115,16 @@ class Units:
 
     def store(self, space: AddressSpace, unit: Unit, data: bytes) -> None:
         """Keep a unit for the next process, under every address that it was asked for at."""
-        for pc in (unit.pc, *unit.asked):
-            name = self.name(space, pc) if self.folder is not None else None
-            if name and self.folder is not None and cachedir.write(self.folder, name, data):
-                self.stored += 1
-                self.written += len(data)
+        folder = self.folder
+        name = self.name(space, unit.pc) if folder is not None else None
+        if folder is None or name is None or not cachedir.write(folder, name, data):
+            return
+        self.stored += 1
+        self.written += len(data)
+        for pc in unit.asked:
+            alias = self.name(space, pc)
+            if alias is not None:
+                cachedir.link(folder, name, alias)
 
     def covering(self, pc: int) -> Unit | None:
         """A unit that has an address inside."""
