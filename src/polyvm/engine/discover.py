@@ -287,13 +287,13 @@ def _decode(isa: Isa, fetch: Fetch, pc: int) -> Placed | None:
 
 
 def _followed(item: Placed, flow: Flow) -> list[tuple[int, bool]]:
-    """Where the search goes on after an instruction that ends a block, and whether that is a callee."""
+    """Where the search goes on after an instruction that ends a block, and whether that can wait: a callee."""
     places = []
     if flow.conditional or flow.call or flow.leaves:
         places.append((item.next_pc, False))
     if flow.target is not None:
         places.append((flow.target, flow.call))
-    places.extend((target, flow.call) for target in flow.seen)
+    places.extend((target, False) for target in flow.seen)  # seen, because it happens often
     return places
 
 
