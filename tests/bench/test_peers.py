@@ -90,11 +90,12 @@ def test_polyvm_runs_as_a_process_of_its_own() -> None:
 def test_the_environment_is_free_of_what_would_change_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANG", "de_DE.UTF-8")
     monkeypatch.setenv("QEMU_CPU", "max")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("POLYVM_CACHE_DIR", "/kept")
     env = peers.subject(("polyvm",), ()).env()
     assert env["LC_ALL"] == "C"
     assert env["POLYVM_CACHE_DIR"] == "/kept"
-    assert not {"LANG", "QEMU_CPU"} & set(env)
+    assert not {"LANG", "QEMU_CPU", "PYTHONDONTWRITEBYTECODE"} & set(env)
 
 
 def test_a_peer_without_dynamic_linking(builder: Builder) -> None:

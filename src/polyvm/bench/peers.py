@@ -19,6 +19,9 @@ import polyvm
 from polyvm.bench.build import Builder
 from polyvm.errors import PolyvmError
 
+CHANGES = ("LC_", "LANG", "QEMU_", "PYTHONDONTWRITEBYTECODE", "PYTHONPROFILEIMPORTTIME")
+"""Variables of the environment that change a program's output or its time."""
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -43,10 +46,11 @@ class Peer:
         return [*self.prefix, *middle, str(program), *arguments]
 
     def env(self) -> dict[str, str]:
-        """The environment of a run: ours, without what would change the C library's behaviour."""
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG", "QEMU_"))
-        }
+        """The environment of a run: ours, without what would change what is measured.
+
+        Python's modules are kept compiled, as they are where a package is installed.
+        """
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(CHANGES)}
         return {**kept, "LC_ALL": "C", **self.environment}
 
     def describe(self) -> dict[str, str | None]:

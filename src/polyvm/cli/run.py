@@ -184,10 +184,11 @@ class Run:
         """The guest is about to die of a signal; only its first process tells how it was."""
         if os.getpid() != self.pid or _identity(2) != self.errors_at:
             return
-        from polyvm.debug import crash
+        from polyvm.user import signals
 
-        if signo in crash.FATAL:
+        if signo in signals.CRASHES:
             from polyvm.cli.rundocument import tell
+            from polyvm.debug import crash
 
             tell(crash.report(thread, signo, info, GUEST))
 

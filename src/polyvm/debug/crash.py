@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from polyvm.memory.space import AddressSpace
     from polyvm.user.thread import Thread
 
-FATAL = frozenset((4, 5, 6, 7, 8, 11, 31))  # SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGSEGV SIGSYS
 _OF_AN_ADDRESS = frozenset((4, 5, 7, 8, 11))
 SI_ADDRESS = 16  # offset in siginfo_t
 MAX_FRAMES, STACK_WORDS = 32, 1024

@@ -142,9 +142,11 @@ def learn(isa: Isa, placed: Placed, known: Constants) -> None:
         after[slot] = None if value is None or slot in after else (value, min([pc, *sources]))
     for op in placed.trace.ops:
         if op.op == "if":  # what is written on one of two ways only
-            after.update(
-                {s: None for o in walk(op.attr) if (s := slot_of(o, fields)) in after and s is not None}
-            )  # type: ignore[arg-type]  # an if's attr is its body
+            body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
+            for inner in walk(body):
+                slot = slot_of(inner, fields) if inner.op in ("set", "setx") else None
+                if slot is not None:
+                    after[slot] = None
     for slot, fact in after.items():
         file = isa.files.get(slot[0])
         if fact is None or (file is not None and file.zero == slot[1]):

@@ -79,7 +79,8 @@ class Handler(Emitter):
         if not self._ends():
             self.dispatch(self.ins(f"getelementptr i8, ptr %ip, i64 {self.insn.size << layout.SLOT_SHIFT}"))
         body = "\n".join(self.lines)
-        return f"define internal preserve_nonecc void @{name}{SIGNATURE} #0 {{\n{body}\n}}\n"
+        # Never a part of the decoder, whose own accesses are fetches.
+        return f"define internal preserve_nonecc void @{name}{SIGNATURE} #0 noinline {{\n{body}\n}}\n"
 
     def _ends(self) -> bool:
         last = self.trace.ops[-1].op if self.trace.ops else ""

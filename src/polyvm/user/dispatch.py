@@ -7,6 +7,7 @@ unknown numbers answer ENOSYS and are counted.
 
 from __future__ import annotations
 
+from polyvm.user import limits
 from polyvm.user.hostabi import numbers
 from polyvm.user.syscalls.table import Declaration, declaration
 
@@ -75,11 +76,17 @@ class Dispatch:
         if found.how == "pass":
             number = numbers()[found.name]
             run = with_paths(found, number) if found.paths else plain(found, number, self.process.hidden)
-            return Call(found.name, run, found.restart)
+            return self.ready(found, run)
         module = __import__(f"polyvm.user.syscalls.{found.how}", fromlist=["polyvm"])
         run = getattr(module, f"sys_{found.name}")
         if found.descriptors:
             run = _guarded(run, found.descriptors, self.process.hidden)
+        return self.ready(found, run)
+
+    def ready(self, found: Declaration, run: Handler) -> Call:
+        """The call, held to the guest's limit of open files where it makes descriptors."""
+        if found.name in limits.CREATING or found.name in limits.PAIRS:
+            run = limits.bounded(found.name, run, self.process)
         return Call(found.name, run, found.restart)
 
     def _unknown(self, number: int) -> Handler:

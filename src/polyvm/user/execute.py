@@ -11,7 +11,7 @@ import os
 
 from polyvm.errors import PolyvmError, from_oserror
 from polyvm.memory import host
-from polyvm.user import loader, signals
+from polyvm.user import limits, loader, signals
 from polyvm.user.elf import check_program, parse_script
 from polyvm.user.paths import AT_FDCWD, O_CLOEXEC
 from polyvm.user.thread import Refusal
@@ -307,9 +307,9 @@ def _execve_host(thread: Thread, what: Plan, envp: list[bytes]) -> int:
     thread.set_host_mask(thread.mask)
     if process.borrowed is not None:
         process.borrowed.send()
-    process.core_limit(restore=True)
+    limits.theirs(process)
     result = process.plain_syscall("execve", memory, memory + table, memory + table + 8 * count)
-    process.core_limit()
+    limits.ours(process)
     thread.set_host_mask(before)
     host.munmap(memory, size)
     what.close()

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import _thread
 import os
-from _struct import pack, unpack
 from time import monotonic, sleep
 
 from polyvm.memory import host
 from polyvm.memory.access import GuestFault
 from polyvm.memory.space import AddressSpace
-from polyvm.user import signals
+from polyvm.user import limits, signals
 from polyvm.user.dispatch import Dispatch
 from polyvm.user.hostabi import numbers
 from polyvm.user.hostsignals import HostSignals
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     Bind = tuple[bytes, bytes, bool]
 
 F_DUPFD_CLOEXEC = 1030
-RLIMIT_CORE = 4
 O_PATH = os.O_PATH
 RESOLVE_IN_ROOT = 0x10
 ENOSYS, EINTR = 38, 4
@@ -127,7 +125,7 @@ class Process:
         import resource
 
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        top = min(limit if limit > 0 else 1024, 1024) - 1
+        top = min(limit if limit > 0 else 1024, 1024 + limits.RESERVE) - 1
         for floor in range(top, 2, -1):
             if floor in self.hidden:
                 continue
@@ -140,18 +138,6 @@ class Process:
             return int(moved)
         self.hidden.add(fd)
         return fd
-
-    def core_limit(self, *, restore: bool = False) -> None:
-        """No core files of ours; a program of the host gets the guest's limit back before it starts."""
-        at = host.mmap(0, 4096, 3, 0x22)
-        if RLIMIT_CORE not in self.limits:
-            self.plain_syscall("prlimit64", 0, RLIMIT_CORE, 0, at)
-            soft, hard = unpack("<QQ", host.peek(at, 16))
-            self.limits[RLIMIT_CORE] = soft, hard
-        soft, hard = self.limits[RLIMIT_CORE]
-        host.poke(at, pack("<QQ", soft if restore else 0, hard))
-        self.plain_syscall("prlimit64", 0, RLIMIT_CORE, at, 0)
-        host.munmap(at, 4096)
 
     def unhide(self, fd: int) -> None:
         """Close a descriptor of ours."""
@@ -442,7 +428,7 @@ def run(
     started = monotonic()
     process = Process(engine, sysroot=sysroot, root=root, binds=binds, strace=strace)
     process.actions.catch_fatal = report
-    process.core_limit()
+    limits.begin(process)
     process.host_signals.begin()
     if process.paths.root is not None:
         process.paths.root.enter()

@@ -37,6 +37,7 @@ WORD = 0xFFFFFFFFFFFFFFFF
 UNCATCHABLE = 1 << SIGKILL - 1 | 1 << SIGSTOP - 1
 IGNORED_BY_DEFAULT = frozenset((SIGCHLD, SIGCONT, SIGURG, SIGWINCH))
 STOPPING = frozenset((SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU))
+CRASHES = frozenset((SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS))  # whose end is explained
 SYNCHRONOUS = (SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS)
 # Never blocked, never ignored and never default on the host: the engine lives on them. They are kept here instead.
 ENGINE = frozenset((SIGSEGV, SIGBUS, SIGTRAP, KICK))
@@ -92,7 +93,8 @@ class Actions:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.table = [Action() for _ in range(NSIG + 1)]
-        self.catch_fatal = False  # whether a fatal default is carried out by us, after a last report
+        # Whether every fatal default is carried out by us, after a last report; those of a crash always are.
+        self.catch_fatal = False
 
     def set(self, signo: int, action: Action) -> None:
         """Install an action and mirror it."""
@@ -112,7 +114,7 @@ class Actions:
         elif action.handler != SIG_DFL:
             host.catch(signo, action.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT))
         elif (
-            self.catch_fatal
+            (self.catch_fatal or signo in CRASHES)
             and signo not in IGNORED_BY_DEFAULT
             and signo not in STOPPING
             and signo != SIGKILL

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from _struct import Struct
 
+from polyvm.user import limits
 from polyvm.user.hostabi import MACHINE
+from polyvm.user.limits import RLIMIT_CORE, RLIMIT_NOFILE
 from polyvm.user.paths import signed
 
 TYPE_CHECKING = False
@@ -17,8 +19,8 @@ INFINITY = (1 << 64) - 1
 _LIMIT = Struct("<QQ")
 
 # Kept here and applied to the guest's memory: on the host they would strike Python and the reservation.
-RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_AS = 2, 3, 4, 9
-_VIRTUAL = (RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_AS)
+RLIMIT_DATA, RLIMIT_STACK, RLIMIT_AS = 2, 3, 9
+_VIRTUAL = (RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_AS)
 
 # prctl options that the host may see: arguments are numbers, or where listed with a position, one pointer.
 _PRCTL = {
@@ -79,6 +81,10 @@ def sys_prlimit64(t: Thread, pid: int, resource: int, new: int, old: int, *_: in
             return -EINVAL
         if hard > before[1] and t.process.plain_syscall("geteuid") != 0:
             return -EPERM
+        if resource == RLIMIT_NOFILE:
+            if hard > before[1] and (refused := limits.raise_hard(t.process, resource, hard)):
+                return refused
+            limits.set_files(t.process, soft)
         t.process.limits[resource] = (soft, hard)
         if resource == RLIMIT_AS:
             t.space.memory_limit = None if soft == INFINITY else soft
