@@ -45,10 +45,13 @@ def test_the_whole_report(program: Path) -> None:
     status, text = crash(program, "0x5000")
     assert status == -signal.SIGSEGV
     lines = text.splitlines()
-    assert lines[0] == "polyvm: the riscv64 program was killed by SIGSEGV: a write to 0x5000, which is not mapped"
+    assert (
+        lines[0]
+        == "polyvm: the riscv64 program was killed by SIGSEGV: a write to 0x5000, which is not mapped"
+    )
     assert re.fullmatch(rf"  pc = 0x[0-9a-f]+ third\+0x[0-9a-f]+ \({re.escape(str(program))}\)", lines[1])
-    assert re.search(r"  s7 0000000000001234  ", text)
-    assert re.search(r" fs3 3ff0000000000000  ", text)
+    assert re.search(r"  s7 0000000000001234", text)
+    assert re.search(r" fs3 3ff0000000000000", text)
     trace = text.split("Backtrace")[1].split("\n\n")[0]
     names = re.findall(r"#\d+ +0x[0-9a-f]+ (\w+)\+", trace)
     assert names[0] == "third"

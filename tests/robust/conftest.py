@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,11 @@ int main(int argc, char **argv) {
     return 0;
 }
 """
+
+
+def plain() -> dict[str, str]:
+    """The environment of a process that may be killed: it does not write what tests have covered, half of it maybe."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 class Lane:
@@ -159,9 +164,3 @@ def lane(cold_cache: Path, code_cache: Path, work: tuple[Path, str, str]) -> Ite
     made = Lane(cold_cache, *work)
     yield made
     made.close()
-
-
-@pytest.fixture
-def wait_for_exit() -> Callable[[subprocess.Popen[str]], int]:
-    """Wait for a process that was killed."""
-    return lambda process: process.wait(60)

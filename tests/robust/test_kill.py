@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from polyvm.engine import cachedir
-from tests.robust.conftest import Lane
+from tests.robust.conftest import LONG, Lane, plain
 from tests.robust.victim import POINTS
 
 VICTIM = Path(__file__).with_name("victim.py")
@@ -30,6 +32,7 @@ def forget(lane: Lane, rng: random.Random, share: float, *, interpreter: bool = 
             file.unlink()
 
 
+@pytest.mark.timeout(7200)
 def test_kills_at_random_times(
     lane: Lane, rng: random.Random, full: bool, report: Callable[[str], None]
 ) -> None:
@@ -45,17 +48,22 @@ def test_kills_at_random_times(
         forget(lane, rng, 1.0 if inside else 0.5, interpreter=cold)
         if inside:
             point = POINTS[number // 5 % len(POINTS)]
-            # The interpreter is one write, each region is one.
-            nth = 1 if cold else rng.choice((1, 1, 2))
-            command = [sys.executable, str(VICTIM), point, str(nth), *COMMAND, str(lane.program)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
-            died = done.returncode == -signal.SIGKILL
-            # With fewer writes than that it lives, and then it is right.
-            assert died or (done.returncode, done.stdout) == (0, lane.expected), done.stderr
-            outcomes[f"in a write, {point}" if died else "no write to die in"] += 1
+            # Long enough that there is something to write: the interpreter, or the first region.
+            words = [point, "1", *COMMAND, str(lane.program), LONG]
+            done = subprocess.run(
+                [sys.executable, str(VICTIM), *words],
+                env=plain(),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == -signal.SIGKILL, done.stderr
+            outcomes[f"in a cache write ({point})"] += 1
         else:
             command = [sys.executable, "-m", "polyvm", *COMMAND, str(lane.program)]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen(
+                command, env=plain(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
             time.sleep(rng.random() * (4.0 if cold else length))
             process.kill()
             out, err = process.communicate(timeout=200)
@@ -65,10 +73,9 @@ def test_kills_at_random_times(
         document = lane.run()
         assert document["cache"]["disk_rejected"] == 0  # nothing half written was ever in place
         lane.verify()
-    assert sum(count for what, count in outcomes.items() if what.startswith("in a write")) >= kills // 10
-    report(
-        f"SIGKILL: {kills} runs killed, " + ", ".join(f"{n} {what}" for what, n in sorted(outcomes.items()))
-    )
+    assert sum(count for what, count in outcomes.items() if "write" in what) >= kills // 5
+    found = ", ".join(f"{n} {what}" for what, n in sorted(outcomes.items()))
+    report(f"SIGKILL: {kills} runs killed, {found}")
     # What dead writers left is no entry, and goes when it is old enough.
     left = list(lane.folder.glob(f"{cachedir.TEMPORARY}*"))
     assert left
@@ -78,12 +85,15 @@ def test_kills_at_random_times(
     assert not list(lane.folder.glob(f"{cachedir.TEMPORARY}*"))
 
 
+@pytest.mark.timeout(1200)
 def test_the_compilers_die(lane: Lane, rng: random.Random, full: bool, report: Callable[[str], None]) -> None:
     killed = 0
     for _ in range(40 if full else 8):
         forget(lane, rng, 1.0)
         command = [sys.executable, "-m", "polyvm", *COMMAND, str(lane.program)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, env=plain(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         time.sleep(0.05 + 0.2 * rng.random())
         for pid in lane.pools():
             os.kill(pid, signal.SIGKILL)

@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 static volatile int turns;
+#define PAGE(address) ((char *)((uintptr_t)(address) & ~4095UL))
+__attribute__((noinline)) static void *here(void) { return __builtin_return_address(0); }
 static char *fresh(int prot) { return mmap(0, 8192, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
 static void on(int number, void *handler, int flags) {
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
@@ -75,15 +77,15 @@ static void *spins(void *argument) { for (;;) (*(volatile char *)argument)++; re
     KIND("return from a signal with a bad frame", memset(__builtin_alloca(4096), 0xff, 4096); __asm__ volatile("li a7, 139\necall")) \
     KIND("return from a signal without a stack", __asm__ volatile("li sp, -64\nli a7, 139\necall")) \
     KIND("unmap everything", munmap((void *)0x10000, (1UL << 38) - 0x20000)) \
-    KIND("unmap its own text", munmap((void *)((uintptr_t)main & ~4095UL), 4096)) \
-    KIND("unmap its own stack", munmap((void *)(((uintptr_t)&argv & ~4095UL) - 65536), 131072); puts("x")) \
-    KIND("hide its own text", mprotect((void *)((uintptr_t)main & ~4095UL), 4096, PROT_NONE)) \
+    KIND("unmap its own text", munmap(PAGE(here()), 4096)) \
+    KIND("unmap its own stack", munmap(PAGE(__builtin_frame_address(0)) - 4096, 8192); fault()) \
+    KIND("hide its own text", mprotect(PAGE(here()), 4096, PROT_NONE)) \
     KIND("write to its text", *(volatile int *)(uintptr_t)main = 0) \
     KIND("past the end of a file", int fd = memfd_create("x", 0); ftruncate(fd, 4096); \
          char *m = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0); m[5000] = 1) \
     KIND("a file that became shorter", int fd = memfd_create("x", 0); ftruncate(fd, 8192); \
          char *m = mmap(0, 8192, PROT_READ, MAP_PRIVATE, fd, 0); turns += m[5000]; ftruncate(fd, 0); turns += m[100]) \
-    KIND("all memory", for (;;) memset(malloc(1 << 20), 1, 1 << 20)) \
+    KIND("all memory", for (;;) { char *volatile m = malloc(1 << 20); memset(m, 1, 1 << 20); }) \
     KIND("all memory by mapping", for (;;) { char *m = fresh(PROT_READ | PROT_WRITE); if (m == MAP_FAILED) abort(); *m = 1; }) \
     KIND("all memory by brk", for (;;) { char *m = sbrk(65536); if (m == (void *)-1) abort(); memset(m, 1, 65536); }) \
     KIND("all descriptors", while (open("/dev/null", O_RDONLY) >= 0) {} exit(errno)) \
@@ -92,7 +94,7 @@ static void *spins(void *argument) { for (;;) (*(volatile char *)argument)++; re
     KIND("a fault in a thread", pthread_t t; pthread_create(&t, 0, faults, 0); for (;;) pause()) \
     KIND("memory that another thread takes away", pthread_t t; char *p = fresh(PROT_READ | PROT_WRITE); \
          pthread_create(&t, 0, spins, p); usleep(20000); munmap(p, 8192); for (;;) pause()) \
-    KIND("too much processor time", struct rlimit l = {1, 1}; setrlimit(RLIMIT_CPU, &l); for (;;) turns++) \
+    KIND("too much processor time", struct rlimit l = {1, 2}; setrlimit(RLIMIT_CPU, &l); for (;;) turns++) \
     KIND("too long a file", struct rlimit l = {100, 100}; setrlimit(RLIMIT_FSIZE, &l); \
          int fd = memfd_create("x", 0); for (int i = 0; i < 9; i++) write(fd, "0123456789012345678901234567890123456789", 40)) \
     KIND("an ignored breakpoint", on(SIGTRAP, SIG_IGN, 0); __asm__ volatile("ebreak")) \
