@@ -1,12 +1,19 @@
-"""Thousands of damaged ELF files: each loads, or is refused by a PolyvmError, in little time and memory."""
+"""Thousands of damaged ELF files: each loads, or is refused by a PolyvmError, in little time and memory.
+
+Once more through what `polyvm run` does, in a process of its own: there, what loads also runs to some end.
+"""
 
 from __future__ import annotations
 
 import collections
+import json
 import os
 import random
+import re
 import resource
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +23,8 @@ import pytest
 from polyvm.errors import PolyvmError
 from polyvm.memory.space import AddressSpace
 from polyvm.user.loader import load, prepare
-from tests.user.elfs import SmallAbi, descriptor, pie, static, with_symbols
+from tests.toolchain import build
+from tests.user.elfs import SmallAbi, descriptor, pie, static, with_symbols, write
 
 ABI = SmallAbi()
 SECONDS, BYTES = 2.0, 256 << 20
@@ -189,6 +197,109 @@ def test_damaged_files_are_loaded_or_refused(
     report(
         f"damaged ELF files: {count}, past the magic {magic * 100 // count}%, slowest {slowest * 1e3:.0f} ms: {parts}"
     )
+
+
+# ------------------------------------------------------------------------------------------------ and run
+SERVER = Path(__file__).parent / "server.py"
+# Ends that nothing but the guest's own doing explains: the report of its crash must be there as well.
+FATAL = {-11: "SIGSEGV", -4: "SIGILL", -7: "SIGBUS", -5: "SIGTRAP"}
+
+
+class Server:
+    """server.py, and what it says to one program after the other."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, *words: str) -> dict[str, object]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(words) + "\n")
+        self.process.stdin.flush()
+        answer: dict[str, object] = json.loads(self.process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.stdout.close()
+        assert self.process.wait(30) == 0
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+def judge(answer: dict[str, object]) -> str:
+    """The outcome's name, for what a damaged program may do; anything else fails."""
+    status, errors = answer["status"], str(answer["errors"])
+    assert not answer["late"], answer
+    assert float(str(answer["cpu"])) < SECONDS, answer
+    assert int(str(answer["rss"])) < BYTES, answer
+    assert "Traceback" not in errors, answer
+    codes = re.findall(
+        r"^polyvm: (PVM-[A-Z-]+):", errors, re.MULTILINE
+    )  # the error; its causes come after it
+    assert "PVM-INTERNAL" not in codes, answer
+    if codes:
+        assert len(codes) == 1, answer
+        assert status == (125 if codes[0] == "PVM-RESOURCE" else 126), answer
+        return codes[0]
+    if status in FATAL:
+        assert f"killed by {FATAL[int(str(status))]}" in errors, answer
+        return FATAL[int(str(status))]
+    return f"exit {status}"
+
+
+@pytest.mark.timeout(3000)
+def test_damaged_files_are_run_or_refused(
+    server: Server, full: bool, rng: random.Random, report: Callable[[str], None], tmp_path: Path
+) -> None:
+    count = 10_000 if full else 1_000
+    programs = {
+        **SEEDS,
+        "bare": build("bare_hello.c", libc=None).read_bytes(),
+        "hello": build("hello.c").read_bytes(),
+        "static pie": build("hello.c", flags=("-pie", "-fPIE")).read_bytes(),
+    }
+    linker = tmp_path / "linker"
+    programs["dynamic"] = pie(bytes(linker))
+    names = list(programs)
+    outcomes: collections.Counter[str] = collections.Counter()
+    magic, slowest, largest = 0, 0.0, 0
+    for i in range(count):
+        name = names[i % len(names)]
+        damaged = mutate(rng, programs[name])
+        write(tmp_path, programs["pie"], "linker")
+        path = write(tmp_path, damaged)
+        if name == "dynamic" and rng.random() < 0.5:
+            damaged = mutate(rng, programs["pie"])
+            write(tmp_path, damaged, "linker")
+            path = write(tmp_path, programs["dynamic"])
+        answer = server.run(str(path))
+        outcomes[judge(answer)] += 1
+        magic += damaged[:4] == b"\x7fELF"
+        slowest = max(slowest, float(str(answer["seconds"])))
+        largest = max(largest, int(str(answer["rss"])))
+    assert magic >= 0.3 * count
+    assert sum(n for name, n in outcomes.items() if not name.startswith("PVM")) >= 0.1 * count
+    parts = ", ".join(f"{name} {number}" for name, number in outcomes.most_common())
+    report(
+        f"damaged ELF files run: {count}, past the magic {magic * 100 // count}%, "
+        f"slowest {slowest * 1e3:.0f} ms, at most {largest >> 20} MiB: {parts}"
+    )
+
+
+def test_the_undamaged_ones_run(server: Server) -> None:
+    for program in (build("hello.c"), build("bare_hello.c", libc=None)):
+        answer = server.run(str(program))
+        assert (answer["status"], answer["errors"]) == (0, "")
 
 
 def test_the_undamaged_ones_load(space: AddressSpace) -> None:

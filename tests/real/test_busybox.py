@@ -86,7 +86,9 @@ def test_the_shell_says_what_the_hosts_says(name: str, busybox: Path, tmp_path: 
 
 def test_archives_go_both_ways(busybox: Path, tmp_path: Path) -> None:
     make_files(tmp_path)
-    done = polyvm("--cwd", tmp_path, busybox, "sh", "-c", "tar czf ours.tar.gz table binary; gzip -k -9 table2")
+    done = polyvm(
+        "--cwd", tmp_path, busybox, "sh", "-c", "tar czf ours.tar.gz table binary; gzip -k -9 table2"
+    )
     assert (done.returncode, done.stdout) == (0, "")
     for command, name in (
         ("tar xzOf ours.tar.gz binary", "binary"),
@@ -96,7 +98,9 @@ def test_archives_go_both_ways(busybox: Path, tmp_path: Path) -> None:
         unpacked = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, check=True).stdout
         assert unpacked == (tmp_path / name).read_bytes()
     subprocess.run(["tar", "czf", "theirs.tar.gz", "table", "binary"], cwd=tmp_path, check=True)
-    script = "mkdir out; cd out; tar xzf ../theirs.tar.gz; cmp table ../table && cmp binary ../binary && echo same"
+    script = (
+        "mkdir out; cd out; tar xzf ../theirs.tar.gz; cmp table ../table && cmp binary ../binary && echo same"
+    )
     done = polyvm("--cwd", tmp_path, busybox, "sh", "-c", script)
     assert (done.returncode, done.stdout, done.stderr) == (0, "same\n", "")
 
@@ -119,7 +123,9 @@ def test_how_a_shell_ends(busybox: Path, tier: str, script: str, status: int, ou
 
 
 def test_what_proc_says(busybox: Path) -> None:
-    script = "readlink /proc/self/exe; head -1 /proc/self/maps; ls /proc/self/fd; tr '\\0' ' ' < /proc/$$/cmdline"
+    script = (
+        "readlink /proc/self/exe; head -1 /proc/self/maps; ls /proc/self/fd; tr '\\0' ' ' < /proc/$$/cmdline"
+    )
     done = polyvm(busybox, "sh", "-c", script)
     lines = done.stdout.splitlines()
     assert lines[0] == str(busybox)

@@ -58,7 +58,9 @@ def test_lua_runs_a_suite(tier: str, sysroot: Path, golden: Callable[[str, str],
 
 def test_the_interactive_parts_of_lua(sysroot: Path) -> None:
     lua = sysroot / "usr/bin/lua5.4"
-    done = polyvm("--sysroot", sysroot, lua, "-", "one", stdin="print(arg[1], _VERSION, io.read and 1 << 62)\n")
+    done = polyvm(
+        "--sysroot", sysroot, lua, "-", "one", stdin="print(arg[1], _VERSION, io.read and 1 << 62)\n"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"one\tLua 5.4\t{1 << 62}\n", "")
     done = polyvm("--sysroot", sysroot, lua, "-e", "error('wrong')")
     assert done.returncode == 1

@@ -39,7 +39,16 @@ int main(int argc, char **argv) {
 def test_an_endless_loop_of_one_block_ends_by_ctrl_c(
     tier: str, handler: bool, report: Callable[[str], None]
 ) -> None:
-    command = [sys.executable, "-m", "polyvm", "run", "--quiet", "--tier", tier, build(ENDLESS, name="endless")]
+    command = [
+        sys.executable,
+        "-m",
+        "polyvm",
+        "run",
+        "--quiet",
+        "--tier",
+        tier,
+        build(ENDLESS, name="endless"),
+    ]
     process = subprocess.Popen([*command, *["x"] * handler], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"

@@ -125,11 +125,12 @@ class Emulator:
         self._enter()
         timer = None
         try:
+            # The deadline first: a timer that rang before it would be taken for a signal, and never ring again.
+            limits = Limits(until, count, None if timeout is None else monotonic() + timeout)
             if timeout is not None:
                 timer = threading.Timer(timeout, self._kick)
                 timer.daemon = True
                 timer.start()
-            limits = Limits(until, count, None if timeout is None else monotonic() + timeout)
             ended: Exit | None = None
             while ended is None:
                 ended = self._run(limits)

@@ -156,7 +156,7 @@ def learn(isa: Isa, placed: Placed, known: Constants) -> None:
 
 
 def _registers(op: Val, fields: dict[str, int]) -> Iterable[Slot]:
-    for value in _inputs(op):
+    for value in inputs(op):
         slot = slot_of(value, fields) if value.op in ("get", "getx") else None
         if slot is not None:
             yield slot
@@ -205,13 +205,14 @@ def _jump(flow: Flow, op: Val, placed: Placed, isa: Isa, known: Constants) -> No
         flow.since = min(sources, default=None)
         return
     flow.dynamic = True
-    flow.returns = any(slot_of(value, fields) in isa.links for value in _inputs(op.args[0]))
+    flow.returns = any(slot_of(value, fields) in isa.links for value in inputs(op.args[0]))
 
 
-def _inputs(op: Val) -> Iterable[Val]:
+def inputs(op: Val) -> Iterable[Val]:
+    """A value and all that it is computed from."""
     yield op
     for arg in op.args:
-        yield from _inputs(arg)
+        yield from inputs(arg)
 
 
 def discover(

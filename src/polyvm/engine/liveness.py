@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from polyvm.engine.discover import Block, Placed, Region, Slot, slot_of, static_value
+from polyvm.engine.discover import Block, Placed, Region, Slot, inputs, slot_of, static_value
 from polyvm.ir.ops import FP_FLAGS, FP_ROUND
 from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
@@ -61,14 +61,16 @@ class Knowledge:
     checked: dict[int, dict[Slot, int]]
 
 
-def analyse(isa: Isa, region: Region, *, precise: bool = False) -> Knowledge:
-    """Run the three analyses. With precise, what an access saves before it is not dirty behind it."""
+def analyse(isa: Isa, region: Region, *, precise: bool = False, rounded: bool = False) -> Knowledge:
+    """Run the three analyses. With precise, what an access saves before it is not dirty behind it. With
+    rounded, instructions may trap because of the rounding mode.
+    """
     table = {p.pc: effects(isa, p) for block in region.blocks.values() for p in block.insns}
     used: set[Slot] = set()
     for effect in table.values():
         used |= effect.reads | effect.writes
     dirty = _dirty(region, table, precise)
-    return Knowledge(sorted(used), dirty, _live(region, table, used), _checked(isa, region))
+    return Knowledge(sorted(used), dirty, _live(region, table, used, rounded), _checked(isa, region))
 
 
 ACCESSES = ("load", "store", "amo", "cas", "probe")
@@ -108,7 +110,19 @@ def leaves_region(block: Block, region: Region) -> bool:
     return any(place not in region.blocks for place in places)
 
 
-def _live(region: Region, table: dict[int, Effects], used: set[Slot]) -> dict[int, frozenset[Slot]]:
+def may_trap(placed: Placed, rounded: bool) -> bool:
+    """Whether an instruction may end in an exception, before which a handler can see every register."""
+    return any(
+        op.op == "if"
+        and any(inner.op == "trap" for inner in walk(op.attr))  # type: ignore[arg-type]  # an if's attr is its body
+        and (rounded or not any(value.attr == FP_ROUND for value in inputs(op.args[0])))
+        for op in placed.trace.ops
+    )
+
+
+def _live(
+    region: Region, table: dict[int, Effects], used: set[Slot], rounded: bool
+) -> dict[int, frozenset[Slot]]:
     everything = frozenset(used)
     into: dict[int, frozenset[Slot]] = {start: frozenset() for start in region.blocks}
     before: dict[int, list[int]] = {start: [] for start in region.blocks}
@@ -127,7 +141,7 @@ def _live(region: Region, table: dict[int, Effects], used: set[Slot]) -> dict[in
         )
         for placed in reversed(block.insns):
             effect = table[placed.pc]
-            now = (now - effect.surely) | effect.reads
+            now = everything if may_trap(placed, rounded) else (now - effect.surely) | effect.reads
             live[placed.pc] = now
         if now != into[start]:
             into[start] = now

@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from polyvm.emit import llvm_float
-from polyvm.emit.deferred import Deferred
+from polyvm.emit.deferred import Deferred, Loose
 from polyvm.emit.llvm import METADATA, UNLIKELY
+from polyvm.emit.llvm_float_env import NAN_BITS, TYPE, to_float
 from polyvm.engine import layout
 from polyvm.engine.discover import Block, Placed, Region, Slot, sets_round, slot_of
 from polyvm.engine.interpreter import log_target
 from polyvm.engine.layout import COUNTERS, ST
 from polyvm.engine.liveness import Checked, Knowledge, analyse, base_of, is_zero
+from polyvm.engine.looseness import BOX, copied, loose_on_entry
 from polyvm.ir.golden import fold_numbers
 from polyvm.ir.ops import FP_FLAGS, FP_ROUND, OPS
 from polyvm.ir.values import Val
@@ -56,7 +58,9 @@ class RegionEmitter(Deferred):
         self.undone = 0  # instructions of the block from this one on: counted, but not done
         self.stale: set[Slot] = set()  # registers whose value in the state is an older one, on some way here
         self.places = isa.state_layout(layout.REGISTERS)
-        self.know: Knowledge = analyse(isa, region, precise=self.precise)
+        self.loosely = loose_on_entry(isa, region)
+        self.home_loose: dict[Slot, int] = {}
+        self.know: Knowledge = analyse(isa, region, precise=self.precise, rounded=self.rounded)
         self.heads = _loop_heads(region)
         self.current: dict[Slot, str] = {}
         self.written: set[Slot] = set()
@@ -88,6 +92,7 @@ class RegionEmitter(Deferred):
         self.lines[-1] = self.lines[-1].replace(limit, "%limit", 1)
         entry = len(self.lines)
         self._enter()
+        self._guards()
         for block in self.region.blocks.values():
             self._block(block)
         self._wild()
@@ -110,12 +115,39 @@ class RegionEmitter(Deferred):
     def _enter(self) -> None:
         entries = self.region.entries
         if len(entries) == 1:
-            self.do(f"br label %{_label(entries[0])}")
+            self.do(f"br label %{self._gate(entries[0])}")
             return
         base = self.ins(f"load i64, ptr {self.st('slot_base')}")
         here = self.ins(f"sub i64 {self.ins('ptrtoint ptr %ip to i64')}, {base}")
-        cases = " ".join(f"i64 {pc << layout.SLOT_SHIFT}, label %{_label(pc)}" for pc in entries[1:])
-        self.do(f"switch i64 {here}, label %{_label(entries[0])} [ {cases} ]")
+        cases = " ".join(f"i64 {pc << layout.SLOT_SHIFT}, label %{self._gate(pc)}" for pc in entries[1:])
+        self.do(f"switch i64 {here}, label %{self._gate(entries[0])} [ {cases} ]")
+
+    def _gate(self, pc: int) -> str:
+        return f"G{pc:x}" if self.loosely.at_entry(pc) else _label(pc)
+
+    def _guards(self) -> None:
+        """Entries to blocks that take registers for results: another NaN, or no box, is golden's to go on with."""
+        for pc in self.region.entries:
+            looked_at = sorted(self.loosely.at_entry(pc).items())
+            if not looked_at:
+                continue
+            self.start(self._gate(pc))
+            bad = "false"
+            for slot, bits in looked_at:
+                value = self.ins(f"load i64, ptr {self._home(slot)}")
+                pattern = value if bits == 64 else self.ins(f"trunc i64 {value} to i32")
+                number = to_float(self, pattern, bits)
+                nan = self.ins(f"fcmp uno {TYPE[bits]} {number}, {number}")
+                other = self.ins(f"icmp ne i{bits} {pattern}, {NAN_BITS[bits]}")
+                bad = self.ins(f"or i1 {bad}, {self.ins(f'and i1 {nan}, {other}')}")
+                if bits == 32:
+                    bad = self.ins(f"or i1 {bad}, {self.ins(f'icmp ult i64 {value}, {BOX}')}")
+            odd = self.fresh_label("odd")
+            self.do(f"br i1 {bad}, label %{odd}, label %{_label(pc)}, {UNLIKELY}")
+            self.start(odd)
+            self.do(f"store i64 {pc}, ptr {self.st('pc')}")
+            self.do(f"store i32 {layout.GOLDEN}, ptr {self.st('reason')}")
+            self.do("ret void")
 
     def companions(self) -> Iterable[str]:
         """What was written last: it is often stored next."""
@@ -163,7 +195,22 @@ class RegionEmitter(Deferred):
         """A register's value here."""
         value = self.current.get(slot)
         if value is None:
-            value = self.current[slot] = self.ins(f"load i{self._bits(slot)}, ptr {self._home(slot)}")
+            value = self.current[slot] = self._from_home(slot)
+        return value
+
+    def _from_home(self, slot: Slot) -> str:
+        """A register's value out of its home, where it may be loose."""
+        value = self.ins(f"load i{self._bits(slot)}, ptr {self._home(slot)}")
+        bits = self.home_loose.get(slot)
+        if bits == 64:
+            self.loose[value] = Loose(to_float(self, value, 64), 64, lambda canonical: canonical)
+        elif bits == 32:
+            number = to_float(self, self.ins(f"trunc i64 {value} to i32"), 32)
+
+            def box(canonical: str) -> str:
+                return self.ins(f"or i64 {self.ins(f'zext i32 {canonical} to i64')}, {BOX}")
+
+            self.loose[value] = Loose(number, 32, box)
         return value
 
     # -- blocks
@@ -174,6 +221,7 @@ class RegionEmitter(Deferred):
         self.checked = Checked(self.isa, self.know.checked[block.start])
         self.start(_label(block.start))
         self.forget()
+        self.home_loose = dict(self.loosely.blocks[block.start])
         if block.start in self.heads:
             self._safepoint(block.start)
         if self.counted:
@@ -198,15 +246,37 @@ class RegionEmitter(Deferred):
         self.do(f"{_POINT} to label %{go} [label %{stop}]")
         self.start(stop)
         saved = dict(self.current)
-        self.leave("STOP", pc, live_at=pc)
+        with self.aside():
+            self.leave("STOP", pc, live_at=pc)
         self.current = saved
         self.start(go)
 
-    def flush(self) -> None:
+    def flush(self, targets: list[int]) -> None:
         """Put what this block wrote into the registers' homes, for the blocks behind it."""
-        slots = sorted(self.written)
-        for slot, value in zip(slots, self.settle([self.current[slot] for slot in slots]), strict=True):
+        exact = self._settled_slots(targets)
+        slots = sorted(self.written | set(exact))
+        known = dict(zip(exact, self.settle([self.read(slot) for slot in exact]), strict=True))
+        for slot in slots:
+            value = known.get(slot, self.current[slot])
             self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
+
+    def _settled_slots(self, targets: list[int]) -> list[Slot]:
+        """Registers that are loose here, and that one of the blocks that come next takes for exact."""
+        assert self.block is not None
+        found = []
+        for slot in sorted(self.written | self.home_loose.keys()):
+            value = self.current.get(slot)
+            loose = None if value is None else self.loose.get(value)
+            bits = self.home_loose.get(slot) if value is None else loose.bits if loose else None
+            if bits and any(
+                self.loosely.blocks[t].get(slot) != bits and self._seen(slot, t) for t in targets
+            ):
+                found.append(slot)
+        return found
+
+    def _seen(self, slot: Slot, target: int) -> bool:
+        """Whether anybody may look at a register in a block or behind it."""
+        return self.precise or slot in self.know.live[target]
 
     def sync(self, live_at: int | None = None) -> None:
         """Store dirty registers in the state: all, or those that are live at an instruction."""
@@ -214,15 +284,10 @@ class RegionEmitter(Deferred):
         dirty = set(self.stale)
         if live_at is not None and not self.precise:
             dirty &= self.know.live[live_at]
-        slots = sorted(dirty & self.current.keys())
-        known = dict(
-            zip(slots, self.settle([self.current[slot] for slot in slots], leaving=True), strict=True)
-        )
-        for slot in sorted(dirty):
-            value = known.get(slot)
-            if value is None:
-                # Not remembered: this may be a block beside the one that goes on.
-                value = self.ins(f"load i{self._bits(slot)}, ptr {self._home(slot)}")
+        slots = sorted(dirty)
+        # What is read here is not remembered: this may be a block beside the one that goes on.
+        values = [self.current.get(slot) or self._from_home(slot) for slot in slots]
+        for slot, value in zip(slots, self.settle(values, leaving=True), strict=True):
             offset, _ = self.places[slot]
             self.do(f"store i{self._bits(slot)} {value}, ptr {self._at(offset)}")
 
@@ -257,7 +322,7 @@ class RegionEmitter(Deferred):
     def go(self, target: int) -> None:
         """End the block by going on at a known guest address."""
         if target in self.region.blocks:
-            self.flush()
+            self.flush([target])
             self.do(f"br label %{_label(target)}")
         else:
             self.exit(str(target))
@@ -320,11 +385,19 @@ class RegionEmitter(Deferred):
                     masked = [n & ((1 << a.bits) - 1) for n, a in zip(numbers, op.args, strict=True)]  # type: ignore[operator]  # no None here
                     self.values[op] = str(fold_numbers(op, masked))
                     continue
+            source = copied(op) if op.op == "or" else None
+            if source is not None and self._copy(op):
+                self.values[op] = self.values[source]
+                continue
             own = getattr(self, "op_" + op.op, None)
             value = own(op, args) if own is not None else self.simple(op, args)
             if op.bits:
                 self.values[op] = value
                 self.give(op, args, value)
+
+    def _copy(self, op: Val) -> bool:
+        """Whether both halves of a copy are of the same value: a loose one stays loose."""
+        return self.values[op.args[0].args[0]] == self.values[op.args[1].args[0]]
 
     def op_field(self, op: Val, args: list[str]) -> str:
         """A data field: known here."""
@@ -379,6 +452,7 @@ class RegionEmitter(Deferred):
             # Inside a `when` the register's home is its only place, so that both ways meet there.
             (value,) = self.settle([value])
             self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
+            self.home_loose.pop(slot, None)
             return
         self.current.pop(slot, None)  # so that the last one written is the last one
         self.current[slot] = value
@@ -505,8 +579,7 @@ class RegionEmitter(Deferred):
             if slot is not None and slot in self.places and not is_zero(self.isa, slot):
                 (value,) = self.settle([self.read(slot)])
                 self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
-        if last == "jump":
-            self.settle([self.current[slot] for slot in sorted(self.written)])  # for both ways
+                self.home_loose.pop(slot, None)
         self.do(f"br i1 {args[0]}, label %{then}, label %{after}{', ' + UNLIKELY if last == 'trap' else ''}")
         self.start(then)
         saved = dict(self.current), set(self.written), set(self.stale)
@@ -538,7 +611,7 @@ class RegionEmitter(Deferred):
         sites = self.region.returns.get(self.block.start, []) if flow.returns else flow.seen
         sites = [site for site in sites if site in self.region.blocks]
         if sites:
-            self.flush()
+            self.flush(sites)
             away = self.fresh_label("away")
             cases = " ".join(f"i64 {site}, label %{_label(site)}" for site in sites)
             self.do(f"switch i64 {args[0]}, label %{away} [ {cases} ]")
