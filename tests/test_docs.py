@@ -89,8 +89,9 @@ def test_its_python_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name in ("hello-riscv64", "program-riscv64"):
         shutil.copy(toolchain.build("hello.c"), tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    names = {"polyvm": __import__("polyvm")}  # a page is read from its beginning
     for block in blocks("python", page):
-        exec(compile(block, page, "exec"), {"polyvm": __import__("polyvm")})
+        exec(compile(block, page, "exec"), names)
 
 
 # Keys whose values have keys of their own choosing: names of signals, peers, fields...

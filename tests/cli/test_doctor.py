@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import importlib.util
 import json
+import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from polyvm import doctor
+from polyvm.errors import PolyvmError
 from tests.cli.conftest import Done
 
 Cli = Callable[..., Done]
@@ -104,3 +110,122 @@ def test_old_packages_and_pythons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.os, "sysconf", lambda name: 65536)
     (check,) = doctor._page_size()
     assert check.status == "fail"
+
+
+def fail(*arguments: object, **options: object) -> object:
+    raise OSError(13, "Permission denied")
+
+
+def test_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.sys, "implementation", type("Other", (), {"name": "pypy"}))
+    (check,) = doctor._python()
+    assert (check.status, check.hint) == ("fail", "Use CPython.")
+
+
+def test_a_cpu_that_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_cpu_info", dict)
+    (check,) = doctor._cpu()
+    assert check.status == "skip"
+    assert doctor._cpu_name()
+
+
+def test_hardened_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from polyvm.memory import host, space
+
+    monkeypatch.setattr(host, "mprotect", lambda *a: -13)
+    (check,) = doctor._executable_memory()
+    assert (check.status, check.verified_on_hardware) == ("fail", True)
+
+    def refuse(*a: object) -> bytes:
+        raise PolyvmError("PVM-RESOURCE", "No.")
+
+    monkeypatch.setattr(host, "safe_read", refuse)
+    (check,) = doctor._process_memory()
+    assert check.status == "fail"
+    monkeypatch.setattr(space, "AddressSpace", refuse)
+    assert doctor.address_bits() is None
+
+
+def test_memory_that_is_scarce_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.os, "sysconf", lambda name: 4096)
+    (check,) = doctor._memory()
+    assert check.status == "warn"
+    monkeypatch.setattr(doctor.os, "sysconf", fail)
+    (check,) = doctor._memory()
+    assert check.status == "skip"
+
+
+def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
+    (check,) = doctor._llvmlite()
+    assert (check.status, check.hint) == ("fail", "pip install llvmlite")
+
+
+def test_states_of_the_cache(cold_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (check,) = doctor._cache_check()
+    assert check.status == "ok"
+    assert doctor._cache() == {"path": str(cold_cache), "bytes": 0, "trusted": True}
+    (check,) = doctor._interpreter()
+    assert "will be compiled" in check.summary
+    monkeypatch.setattr(doctor.os, "access", lambda *a: False)
+    (check,) = doctor._cache_check()
+    assert check.status == "warn"
+    assert "cannot be written" in check.summary
+    monkeypatch.undo()
+    monkeypatch.setenv("POLYVM_CACHE_DIR", str(cold_cache))
+    monkeypatch.setattr(doctor, "DISK_WANTED", 1 << 62)
+    (check,) = doctor._cache_check()
+    assert (check.status, check.hint) == ("warn", "polyvm cache prune")
+    monkeypatch.setenv("POLYVM_CACHE_DIR", str(cold_cache / "none"))
+    (check,) = doctor._cache_check()
+    assert "will be made" in check.summary
+    assert doctor._cache()["bytes"] == 0
+    (check,) = doctor._interpreter()
+    assert "will be compiled" in check.summary
+
+
+def test_the_interpreter_is_there(cold_cache: Path) -> None:
+    from polyvm.engine import interpreter_image
+
+    (cold_cache / "tier0").mkdir()
+    (cold_cache / f"tier0/riscv64-{interpreter_image.key('riscv64')}.pvi").touch()
+    (check,) = doctor._interpreter()
+    assert "is compiled" in check.summary
+
+
+def test_what_is_not_installed_is_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    (check,) = doctor._peers()
+    assert check.status == "skip"
+    assert "apt install" in (check.hint or "")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert [(check.id, check.status) for check in doctor._extras()] == [
+        ("package-unicorn", "skip"), ("package-ziglang", "skip"),
+    ]  # fmt: skip
+    monkeypatch.delenv("POLYVM_SYSROOT", raising=False)
+    monkeypatch.setattr(doctor, "SYSROOTS", {"riscv64": (str(tmp_path / "none"), "the-package")})
+    (check,) = doctor._sysroots()
+    assert (check.status, check.hint) == ("skip", "On Debian and Ubuntu: apt install the-package")
+    monkeypatch.setattr(doctor, "SYSROOTS", {"riscv64": (str(tmp_path), "the-package")})
+    (check,) = doctor._sysroots()
+    assert check.status == "ok"
+    monkeypatch.setenv("POLYVM_SYSROOT", str(tmp_path))
+    (check,) = doctor._sysroots()
+    assert (check.status, check.summary) == ("ok", f"$POLYVM_SYSROOT is {tmp_path}")
+
+
+def test_kvm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    opened: list[str] = []
+
+    def device(path: str, flags: int) -> int:
+        opened.append(path)
+        return os_open(tmp_path, os.O_RDONLY)
+
+    os_open = os.open
+    monkeypatch.setattr(doctor.os, "open", device)
+    assert "does not answer" in doctor._kvm()["reason"]
+    monkeypatch.setattr(fcntl, "ioctl", lambda fd, request: 12)
+    assert "API version 12" in doctor._kvm()["reason"]
+    monkeypatch.setattr(doctor.os, "open", fail)
+    assert "Permission denied" in doctor._kvm()["reason"]
+    assert opened == ["/dev/kvm", "/dev/kvm"]

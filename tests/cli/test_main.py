@@ -122,6 +122,17 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert done.returncode in (0, 128 + signal.SIGPIPE)
 
 
+@pytest.mark.parametrize("words", ["isa list", "--help", "explain addi --json"])
+def test_output_that_cannot_be_written(words: str) -> None:
+    command = f"{sys.executable} -m polyvm {words}"
+    done = subprocess.run(f"{command} > /dev/full", shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 125
+    assert "PVM-RESOURCE" in done.stderr
+    assert "Traceback" not in done.stderr
+    closed = subprocess.run(f"{command} >&-", shell=True, capture_output=True, text=True, check=False)
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
 def test_ctrl_c_ends_a_command_by_the_signal() -> None:
     code = (
         "import polyvm.cli.main as m, os, signal\n"

@@ -73,7 +73,9 @@ def test_a_failure_in_the_document() -> None:
 
 def test_merging_keeps_the_schema() -> None:
     document = rundocument.empty("x", [])
-    rundocument.merge(document, {"tiers": {"region": {"units": 3}}, "cache": {"disk": {"hits": 1}, "disk_written": 2}})
+    rundocument.merge(
+        document, {"tiers": {"region": {"units": 3}}, "cache": {"disk": {"hits": 1}, "disk_written": 2}}
+    )
     assert document["tiers"]["region"]["units"] == 3
     assert document["tiers"]["region"]["insns"] is None
     assert document["cache"]["disk"] == {"hits": 1, "misses": None}

@@ -197,7 +197,11 @@ def test_tidy_removes_empty_folders(folder: Path) -> None:
     (folder / "units/new/x.pvu").touch()
     (folder / "tier0").mkdir()
     cachedir.tidy(str(folder))
-    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == ["units", "units/new", "units/new/x.pvu"]
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == [
+        "units",
+        "units/new",
+        "units/new/x.pvu",
+    ]
     (folder / "units/new/x.pvu").unlink()
     cachedir.tidy(str(folder))
     assert list(folder.iterdir()) == []

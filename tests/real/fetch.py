@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 # From a checkout that is not installed, too.
-sys.path[:0] = [str(Path(__file__).parents[2] / "src"), str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from polyvm.bench import debian
 from polyvm.errors import PolyvmError

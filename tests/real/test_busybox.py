@@ -16,7 +16,8 @@ from tests.user.running import TIERS, polyvm
 SAME = {
     "pipeline": "seq 1 2000 | sort -rn | head -3",
     "awk sums {awk}": "awk '{ n[$1] += $3; t += $3 } END { for (k in n) print k, n[k]; print t }' table | sort",
-    "awk functions {awk}": "awk 'function f(n) { return n < 2 ? n : f(n - 1) + f(n - 2) } BEGIN { print f(15), substr(\"polyvm\", 2, 3), length(\"abc\"), 7 % 4 }'",
+    "awk functions {awk}": "awk 'function f(n) { return n < 2 ? n : f(n - 1) + f(n - 2) } "
+    "BEGIN { print f(15), substr(\"polyvm\", 2, 3), length(\"abc\"), 7 % 4 }'",
     "awk floats {awk}": "awk 'BEGIN { for (i = 1; i < 9; i++) printf \"%.6f %g %d\\n\", i / 7, i * i / 3e9, i * 1.5 }'",
     "sort by keys": "sort -t: -k2,2n -k1,1r table2 && sort -u table2 | wc -l",
     "sort numbers": "sort -n -k3 table | tail -5",
@@ -36,7 +37,8 @@ SAME = {
     "a child dies of a signal": "sh -c 'kill -KILL $$'; echo $?",
     "SIGPIPE": "yes | head -2",
     "a script": "printf '#!/bin/sh\\necho \"$0 $1\"\\n' > script; chmod +x script; ./script word",
-    "files": "mkdir -p d/e; echo x > d/e/f; cp -r d d2; mv d2/e/f d2/g; ln -s g d2/l; cat d2/l; find d d2 | sort; rm -r d d2",
+    "files": "mkdir -p d/e; echo x > d/e/f; cp -r d d2; mv d2/e/f d2/g; ln -s g d2/l; "
+    "cat d2/l; find d d2 | sort; rm -r d d2",
     "here and there": "ls -1; test -f table && echo yes; stat -c '%s %F' binary; basename /a/b.c .c; dirname /a/b",
     "dates": "TZ=UTC0 date -d @86399 '+%Y-%m-%d %H:%M:%S'",
     "arithmetic": "expr 7 '*' 6; echo $((1 << 40)) $((-7 / 2)) $((-7 % 3)); printf '%05d|%x|%o\\n' 42 255 8",

@@ -66,7 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         # `polyvm isa list | head` ends as every tool does.
         _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
     try:
-        return _other(name, words)
+        _open_streams()
+        status = _other(name, words)
+        sys.stdout.flush()
+        return status
+    except OSError as error:  # a full disk is told as any other failure, not by the interpreter at its end
+        from polyvm.cli.failure import report
+        from polyvm.errors import from_oserror
+
+        _abandon_output()
+        return report(from_oserror(error, "Cannot write the output"), json=False, debug="--debug" in words)
     except KeyboardInterrupt:
         if argv is not None:
             raise
@@ -116,6 +125,24 @@ def _other(name: str, words: list[str]) -> int:
         from polyvm.cli.failure import report
 
         return report(error, json=json, debug=debug)
+
+
+def _open_streams() -> None:
+    """A stream that the caller closed (`>&-`) takes what is written, as /dev/null does."""
+    if sys.stdout is None or sys.stderr is None:
+        import os
+
+        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # open as long as we are
+        sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115  # likewise
+
+
+def _abandon_output() -> None:
+    """Send what could not be written to /dev/null, so that nobody tries again."""
+    import os
+
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def load(name: str) -> ModuleType:

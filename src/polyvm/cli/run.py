@@ -40,8 +40,6 @@ def main(words: Sequence[str], *, leave: bool) -> int:
         status, signal = 130, 2
     if not leave:
         return status
-    sys.stdout.flush()
-    sys.stderr.flush()
     if signal is not None:
         from polyvm.user.process import die
 
@@ -57,8 +55,7 @@ def _main(words: Sequence[str], began: float) -> tuple[int, int | None]:
     try:
         options.parse(COMMAND, words, dict(os.environ), values)
         if values.help:
-            sys.stdout.write(options.help_text(COMMAND))
-            return 0, None
+            return _help(), None
         run = Run(values, began)
         run.start()
     except PolyvmError as error:
@@ -68,6 +65,17 @@ def _main(words: Sequence[str], began: float) -> tuple[int, int | None]:
             run.argv = list(words)
         return run.finish(None, error)
     return run.go()
+
+
+def _help() -> int:
+    """Print the help; the exit status."""
+    try:
+        if sys.stdout is not None:  # it may be closed
+            sys.stdout.write(options.help_text(COMMAND))
+            sys.stdout.flush()
+    except OSError as error:
+        return _tell(from_oserror(error, "Cannot write the help"), False, False)
+    return 0
 
 
 def _tell(error: BaseException, json: bool, debug: bool) -> int:

@@ -1,0 +1,66 @@
+"""Dynamically linked programs, with a linker made here: names in --sysroot and --root. Real ones are in tests/real."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.toolchain import build
+from tests.user.running import PROGRAMS, polyvm
+
+NAME = "/lib/ld-polyvm-test.so.1"
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    return build(PROGRAMS / "dynamic.c", libc=None, static=False, flags=("-fPIE", "-pie"))
+
+
+@pytest.fixture
+def sysroot(tmp_path: Path) -> Path:
+    folder = tmp_path / "sysroot"
+    (folder / "lib").mkdir(parents=True)
+    linker = build(PROGRAMS / "linker.c", libc=None, flags=("-fPIE", "-pie"))
+    shutil.copy(linker, folder / NAME[1:])
+    return folder
+
+
+SAID = "linked end\nHello, end\n"
+
+
+def test_its_linker_is_missing(program: Path) -> None:
+    done = polyvm(program)
+    assert (done.returncode, done.stdout) == (126, "")
+    assert "PVM-ELF-INTERP" in done.stderr
+    assert NAME in done.stderr
+    assert "--sysroot" in done.stderr
+
+
+@pytest.mark.parametrize("tier", ["golden", "interpreter", "auto"])
+def test_its_linker_is_in_the_sysroot(tier: str, program: Path, sysroot: Path) -> None:
+    done = polyvm("--tier", tier, "--sysroot", sysroot, program, "end")
+    assert (done.returncode, done.stdout, done.stderr) == (0, SAID, "")
+
+
+def test_the_sysroot_comes_from_the_environment_too(
+    program: Path, sysroot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLYVM_SYSROOT", str(sysroot))
+    assert polyvm(program, "end").stdout == SAID
+
+
+def test_unpacked_packages_lack_the_link_from_lib_to_usr(program: Path, sysroot: Path) -> None:
+    (sysroot / "usr").mkdir()
+    (sysroot / "lib").rename(sysroot / "usr/lib")
+    assert polyvm("--sysroot", sysroot, program, "end").stdout == SAID
+
+
+def test_program_and_linker_below_a_root(program: Path, sysroot: Path) -> None:
+    shutil.copy(program, sysroot / "program")
+    done = polyvm("--root", sysroot, "--cwd", "/", "/program", "end")
+    assert (done.returncode, done.stdout, done.stderr) == (0, SAID, "")
+    # Nothing of the host is there: neither the program by its host's name, nor another.
+    assert polyvm("--root", sysroot, "--cwd", "/", program).returncode == 127
+    assert polyvm("--root", sysroot, "--cwd", "/", "/../../bin/sh").returncode == 127
