@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from polyvm.engine import layout, worker
-from polyvm.engine.executor import Engine, GuestCpu, _page
+from polyvm.engine import layout
+from polyvm.engine.executor import Engine, GuestCpu
+from polyvm.engine.lockstep import Here
 from polyvm.memory.space import EXEC, READ, WRITE, AddressSpace
 
 TIERS = ("golden", "interpreter", "region")
@@ -28,19 +29,21 @@ class Eager(Engine):
 
     def __init__(self, guest: str) -> None:
         super().__init__(guest, tier="region")
+        assert self.units is not None
         self.threshold = 1
+        self.units.folder = None  # what others made is of no interest
+        self.compilers = Here(guest)  # type: ignore[assignment]  # it has what is used of the pool
 
     def hot(self, cpu: GuestCpu) -> None:
-        self.compile(cpu, cpu._words[layout.ST["hot_pc"] >> 3])
+        """As for every engine, but a region is compiled the first time already."""
+        self.met.add(cpu._words[layout.ST["hot_pc"] >> 3])
+        super().hot(cpu)
 
     def compile(self, cpu: GuestCpu, pc: int) -> None:
-        units, space = self.units, cpu.space
-        assert units is not None
-        if pc in units.by_pc:
-            return
-        data = worker.compile_unit(self.name, pc, [], {}, lambda address: _page(space, address))
-        assert data is not None
-        assert units.install(space, data) is not None
+        """Compile the region of an address before anything ran there."""
+        assert self.units is not None
+        self._want(cpu.space, self.units, pc)
+        assert pc in self.units.by_pc
 
 
 def load_program(path: Path, space: AddressSpace) -> int:
@@ -77,6 +80,7 @@ def run(engine: Engine, path: Path) -> tuple[int, int]:
     status, counted = cpu.x[10], BUDGET - cpu.budget
     if engine.units is not None:
         engine.units.drop_all(space)
+    engine.new_program()
     cpu.close()
     space.close()
     return status, counted
