@@ -239,8 +239,9 @@ static void creating(void) {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     char *argv[] = {self, "echo", "spawned", 0};
-    say("posix_spawn", posix_spawn(&pid, self, &actions, 0, argv, environ));
-    say("its status", status_of(pid));
+    int spawned = posix_spawn(&pid, self, &actions, 0, argv, environ), status = status_of(pid);
+    say("posix_spawn", spawned); /* only now: until it ended, the two write in any order */
+    say("its status", status);
     say("posix_spawn ENOENT", posix_spawn(&pid, "/no/such", 0, 0, argv, environ) == ENOENT);
     struct clone_args args = {.flags = CLONE_PIDFD, .exit_signal = SIGCHLD};
     int pidfd = -1;
