@@ -151,14 +151,19 @@ class Emitter:
         return self.address(value)
 
     def op_amo(self, op: Val, args: list[str]) -> str:
-        """A sequentially consistent read-modify-write. The spec has checked the alignment."""
+        """A sequentially consistent read-modify-write. The spec has checked the alignment. It faults as a write, also
+        where it would change nothing."""
         kinds = {"swap": "xchg", "minu": "umin", "maxu": "umax"}
         assert isinstance(op.attr, str)
+        t = f"i{op.bits}"
         pointer = self.address_for(op, args[0], op.bits // 8, write=True)
         kind = kinds.get(op.attr, op.attr)
-        return self.ins(
-            f"atomicrmw volatile {kind} ptr {pointer}, i{op.bits} {args[1]} seq_cst, align {op.bits // 8}"
-        )
+        if kind not in ("xchg", "add"):
+            # The host has a loop for it, which begins with a load.
+            self.ins(f"atomicrmw volatile or ptr {pointer}, i8 0 monotonic")
+        # LLVM makes a load of what adds a known zero, and that asks for no right to write.
+        value = self.ins(f'call {t} asm "", "=r,0"({t} {args[1]})')
+        return self.ins(f"atomicrmw volatile {kind} ptr {pointer}, {t} {value} seq_cst, align {op.bits // 8}")
 
     def op_cas(self, op: Val, args: list[str]) -> str:
         """A sequentially consistent compare and swap."""

@@ -83,12 +83,7 @@ class SpaceMemory:
 
     def load(self, address: int, size: int) -> int:
         """Read, little-endian."""
-        from polyvm.memory.space import GuestFault
-
-        try:
-            return int.from_bytes(self.space.read(address, size), "little")
-        except GuestFault as fault:
-            raise Fault(fault.address, layout.READ, _signo(fault.reason)) from None
+        return self._read(address, size, layout.READ)
 
     def store(self, address: int, size: int, value: int) -> None:
         """Write, little-endian."""
@@ -101,9 +96,17 @@ class SpaceMemory:
 
     def probe(self, address: int, size: int, write: bool) -> None:
         """Fault as an access would."""
-        value = self.load(address, size)
+        value = self._read(address, size, layout.WRITE if write else layout.READ)
         if write:
             self.store(address, size, value)
+
+    def _read(self, address: int, size: int, access: int) -> int:
+        from polyvm.memory.space import GuestFault
+
+        try:
+            return int.from_bytes(self.space.read(address, size), "little")
+        except GuestFault as fault:
+            raise Fault(fault.address, access, _signo(fault.reason)) from None
 
 
 class Stepper:
@@ -119,7 +122,7 @@ class Stepper:
         self.halves = host.view(cpu.st, 256).cast("I")
 
     def fetch(self, pc: int) -> int:
-        """The instruction word at pc, as far as it is executable. Raises Fault."""
+        """The instruction word at pc. Raises Fault where it, or a part of it, is not executable."""
         raw = b""
         step = min(self.isa.sizes)
         for offset in range(0, max(self.isa.sizes), step):
@@ -129,7 +132,10 @@ class Stepper:
                     raise Fault(pc, layout.FETCH)
                 break
             raw += self.memory.load(pc + offset, step).to_bytes(step, "little")
-        return int.from_bytes(raw, "little")
+        word = int.from_bytes(raw, "little")
+        if self.isa.length(word) > len(raw) < max(self.isa.sizes):
+            raise Fault(pc + len(raw), layout.FETCH)
+        return word
 
     def step(self) -> int:
         """Do one instruction; 0 when it completed, else the reason, the state being as native code leaves it."""

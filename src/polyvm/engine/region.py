@@ -551,9 +551,12 @@ class RegionEmitter(Deferred):
         self.lines[-1] += self._mark()
 
     def op_amo(self, op: Val, args: list[str]) -> str:
-        """An atomic operation, its place noted."""
+        """An atomic operation, the places of its accesses noted."""
+        first = len(self.lines)
         value = super().op_amo(op, args)
-        self.lines[-1] += self._mark()
+        for number in range(first, len(self.lines)):
+            if "= atomicrmw volatile" in self.lines[number]:
+                self.lines[number] += self._mark()
         return value
 
     def op_cas(self, op: Val, args: list[str]) -> str:
