@@ -238,7 +238,7 @@ def _cache() -> dict[str, Any]:
 def _bytes_in(folder: str) -> int:
     from polyvm.engine import cachedir
 
-    return sum(entry.size for entry in cachedir.entries(folder))
+    return cachedir.total(cachedir.entries(folder))
 
 
 def _interpreter() -> Iterator[Check]:

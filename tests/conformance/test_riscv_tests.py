@@ -39,6 +39,10 @@ class Eager(Engine):
         self.met.add(cpu._words[layout.ST["hot_pc"] >> 3])
         super().hot(cpu)
 
+    def ran(self, space: AddressSpace, address: int) -> bytes:
+        """Whole programs are compiled before anything of them ran."""
+        return b""
+
     def compile(self, cpu: GuestCpu, pc: int) -> None:
         """Compile the region of an address before anything ran there."""
         assert self.units is not None

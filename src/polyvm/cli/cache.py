@@ -133,10 +133,10 @@ Found = list[tuple["Entry", str]]
 
 def _info(folder: str, found: Found, trusted: bool, json: bool) -> int:
     kinds: dict[str, tuple[int, int]] = {}
-    for entry, what in found:
-        count, total = kinds.get(what, (0, 0))
-        kinds[what] = (count + 1, total + entry.size)
-    total = sum(entry.size for entry, _ in found)
+    for name in {what for _, what in found}:
+        of_kind = [entry for entry, what in found if what == name]
+        kinds[name] = (len(of_kind), cachedir.total(of_kind))
+    total = cachedir.total(entry for entry, _ in found)
     if json:
         by_kind = {name: {"entries": count, "bytes": amount} for name, (count, amount) in kinds.items()}
         output.document(
@@ -205,7 +205,7 @@ def _remove(folder: str, chosen: list[Entry]) -> list[Entry]:
 
 def _removed(folder: str, removed: list[Entry], json: bool) -> int:
     cachedir.tidy(folder)
-    total = sum(entry.size for entry in removed)
+    total = cachedir.total(removed)
     if json:
         output.document("cache-removed", {"path": folder, "entries": len(removed), "bytes": total})
     else:

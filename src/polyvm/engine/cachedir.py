@@ -13,7 +13,7 @@ from polyvm.errors import PolyvmError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -195,19 +195,22 @@ def trim(folder: str, limit: int = LIMIT) -> list[Entry]:
     from time import time
 
     now = time()
-    gone, kept, total = [], [], 0
+    gone: list[Entry] = []
+    kept: dict[
+        int, list[Entry]
+    ] = {}  # a file may have many names: its space comes back with the last of them
     for entry in entries(folder):
         if entry.temporary:
             if now - entry.used > STALE:
                 gone.append(entry)
         elif entry.name.startswith(OURS):
-            kept.append(entry)
-            total += entry.size
-    kept.sort(key=lambda entry: -entry.used)
-    while kept and total > limit:
-        oldest = kept.pop()
-        total -= oldest.size
-        gone.append(oldest)
+            kept.setdefault(entry.inode, []).append(entry)
+    files = sorted(kept.values(), key=lambda names: -names[0].used)
+    left = sum(names[0].size for names in files)
+    while files and left > limit:
+        oldest = files.pop()
+        left -= oldest[0].size
+        gone += oldest
     return [entry for entry in gone if remove(os.path.join(folder, entry.name))]
 
 
@@ -229,12 +232,13 @@ def _folders(path: str) -> list[os.DirEntry[str]]:
 
 
 class Entry:
-    """A file in the cache: its name below the folder, its size, and when it was last used, in seconds."""
+    """A name in the cache, below the folder: its file's inode and size, and when that was last used, in seconds."""
 
-    __slots__ = ("name", "size", "used")
+    __slots__ = ("inode", "name", "size", "used")
 
-    def __init__(self, name: str, size: int, used: float) -> None:
+    def __init__(self, name: str, inode: int, size: int, used: float) -> None:
         self.name = name
+        self.inode = inode
         self.size = size
         self.used = used
 
@@ -261,7 +265,12 @@ def entries(folder: str, below: str = "") -> Iterator[Entry]:
                 found = item.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            yield Entry(name, found.st_size, max(found.st_mtime, found.st_atime))
+            yield Entry(name, found.st_ino, found.st_size, max(found.st_mtime, found.st_atime))
+
+
+def total(found: Iterable[Entry]) -> int:
+    """Bytes that entries take, a file of many names once."""
+    return sum({entry.inode: entry.size for entry in found}.values())
 
 
 def _untrusted(folder: str, why: str, hint: str) -> PolyvmError:

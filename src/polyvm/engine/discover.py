@@ -20,8 +20,10 @@ MASK = (1 << 64) - 1
 Slot = tuple[str, int]
 Fetch = Callable[[int, int], bytes]
 """Code at (address, length): as many bytes as the guest may execute there."""
+Ran = Callable[[int], bool]
+"""Whether the instruction at an address has been executed before."""
 
-MAX_INSNS, ROOM = 500, 100
+MAX_INSNS, ROOM = 1500, 100
 """Instructions of a region: so many, and so many more for each address that it is to be entered at."""
 MAX_RETURN_SITES = 40
 Observed = dict[int, list[int]]
@@ -86,6 +88,8 @@ class Region:
     blocks: dict[int, Block]
     returns: dict[int, list[int]]
     """Block start -> places in the region that its final return may lead to."""
+    unmet: frozenset[int] = frozenset()
+    """Places that it might go to, and that were left out because nothing had ever gone there."""
 
     @property
     def insn_count(self) -> int:
@@ -222,15 +226,18 @@ def discover(
     observed: Observed | None = None,
     limit: int = MAX_INSNS,
     entries: Iterable[int] = (),
+    ran: Ran | None = None,
 ) -> Region | None:
     """The region of a hot address, or None when not even one instruction can be decoded there.
 
-    entries: other addresses at which it is to be entered, as far as it goes there.
+    entries: other addresses at which it is to be entered, as far as it goes there. ran: what was never executed is
+    left out, at the price of an exit where somebody goes there after all.
     """
     placed: dict[int, Placed] = {}
     flows: dict[int, Flow] = {}
     leaders = {entry, *entries}
     calls: dict[int, tuple[int, ...]] = {}  # pc of a call -> callees
+    unmet: set[int] = set()
     # Functions before what they call: a region without part of a loop is of less use than one without a callee.
     roots = [entry, *entries]
     limit += ROOM * len(roots)
@@ -251,6 +258,9 @@ def discover(
                 pc = item.next_pc
                 continue
             for target, deeper in _followed(item, flow):
+                if ran is not None and not ran(target):
+                    unmet.add(target)
+                    continue
                 leaders.add(target)
                 heapq.heappush(work, (depth + deeper, len(placed), target))
             if flow.call:
@@ -275,7 +285,7 @@ def discover(
         found.extend(site for site in sites[MAX_RETURN_SITES:] if site not in found)
         del sites[MAX_RETURN_SITES:]
         block.successors = _successors(block, blocks, returns)
-    return Region(entry, found, _reachable(blocks, found), returns)
+    return Region(entry, found, _reachable(blocks, found), returns, frozenset(unmet - blocks.keys()))
 
 
 def _decode(isa: Isa, fetch: Fetch, pc: int) -> Placed | None:

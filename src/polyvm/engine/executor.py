@@ -193,14 +193,28 @@ class Engine:
         elif units is not None:
             self._read_log(cpu)
             if pc in self.met:
+                # A region that was widened often enough: what lies behind its exit gets one of its own.
+                spent = self.tries.get(pc, 0) >= MAX_TRIES
+                self._want(cpu.space, units, cpu.pc if spent else pc)
                 # Asked again only when much more has happened: by then the region is there, or will never be.
-                later = HOT_AFTER << 2
-                self._want(cpu.space, units, pc)
+                later = HOT_AFTER << 2 * self.tries.get(pc, 0)
             else:
                 self.met.add(pc)
                 if pc not in units.by_pc:
-                    units.fetch(cpu.space, pc)
+                    self._fetch(cpu.space, units, pc)
         cpu.hot_cells[(pc >> 1) % COUNTERS] = later
+
+    def _fetch(self, space: AddressSpace, units: Units, pc: int) -> None:
+        """Take the unit of an address from the disk, and what was learnt when it was made."""
+        unit = units.fetch(space, pc)
+        if unit is None:
+            return
+        for place in (unit.pc, *unit.asked):
+            self.tries[place] = max(self.tries.get(place, 0), unit.tries)
+        for site, targets in unit.seen:
+            seen = self.seen.setdefault(site, {})
+            for rank, target in enumerate(reversed(targets), 1):
+                seen[target] = seen.get(target, 0) + rank
 
     def _want(self, space: AddressSpace, units: Units, pc: int) -> None:
         """Have the region of an address compiled, or a wider one when it is inside a region already."""
@@ -238,8 +252,10 @@ class Engine:
             units.kind,
             observed=self._observed,
             read=lambda address: _page(space, address),
+            ran=lambda address: self.ran(space, address),
             wanted=lambda job: job.pc in units.by_pc or units.covering(job.pc) is None,
             done=self._compiled,
+            tries=tries + 1,
         )
         self.compilers.submit(job)
 
@@ -265,7 +281,13 @@ class Engine:
         """On the compilers' thread: install what came back."""
         units, space = self.units, self.space
         self.pending.pop(job.pc, None)
-        if data is None or units is None or space is None:
+        if units is None or space is None:
+            return
+        if data is None:
+            # It got hot before the unit that has it inside was there; that one is found under its name from now on.
+            covering = units.covering(job.pc)
+            if covering is not None and job.pc not in units.by_pc:
+                units.name_also(space, covering, job.pc)
             return
         unit = units.install(space, data)
         if unit is not None:
@@ -273,6 +295,21 @@ class Engine:
             units.compile_s += unit.compile_s
             units.compiled_insns += unit.insns
             units.store(space, unit, data)
+
+    def ran(self, space: AddressSpace, address: int) -> bytes:
+        """For every two bytes of a page, whether an instruction that begins there was executed, in whatever tier."""
+        slots = host.view(space.slots + (address << layout.SLOT_SHIFT), 4096 << layout.SLOT_SHIFT).cast("Q")
+        met = bytearray(map(bool, slots[0::2].tolist()))
+        units = self.units
+        for unit in set(units.by_pc.values()) if units is not None else ():
+            for at, code in unit.code:
+                first, last = (
+                    max(at, address) - address >> 1,
+                    min(at + len(code), address + 4096) - address >> 1,
+                )
+                if first < last:
+                    met[first:last] = b"\1" * (last - first)
+        return bytes(met)
 
     def set_precise(self, space: AddressSpace) -> None:
         """From now on the guest can see its registers at a fault: only code that is exact about them may run."""

@@ -108,7 +108,15 @@ class Here:
         """Compile a region and hand it over."""
         started = process_time()
         data = worker.compile_unit(
-            self.guest, job.pc, job.entries, job.observed(), job.read, kind=job.kind, emitter=self._emit
+            self.guest,
+            job.pc,
+            job.entries,
+            job.observed(),
+            job.read,
+            ran=job.ran,
+            kind=job.kind,
+            tries=job.tries,
+            emitter=self._emit,
         )
         job.done(job, data, process_time() - started)
 

@@ -333,7 +333,8 @@ class RegionEmitter(Deferred):
         self.account(0)
         known = _literal(target)
         if known is not None and known >> 63 == 0:
-            self._count(known, target)  # what lies beyond a region's end is as hot as a loop
+            # What lies beyond a region's end is as hot as a loop; what was left out of it belongs inside after all.
+            self._count(self.region.entry if known in self.region.unmet else known, target)
         self._away(target)
 
     def _away(self, target: str) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from polyvm.memory.space import AddressSpace
 
 TABLE_ENTRIES = 1 << 16
+MAX_NAMES = 128
+"""Entries of a unit under which it is found on disk, besides those that somebody asked for."""
 EXEC = 4
 
 
@@ -28,7 +30,7 @@ class Unit:
     """A compiled region: its image, where it may be entered, and the guest code that it stands for."""
 
     __slots__ = ("asked", "code", "compile_s", "entries", "image", "index", "insns", "kind", "pc", "range",
-                 "start")  # fmt: skip
+                 "seen", "start", "tries")  # fmt: skip
 
     def __init__(self, image: Image) -> None:
         meta = marshal.loads(image.meta)
@@ -41,6 +43,8 @@ class Unit:
         self.entries: list[int] = meta["entries"]
         self.code: list[tuple[int, bytes]] = meta["code"]
         self.insns: int = meta["insns"]
+        self.tries: int = meta["tries"]  # how often it had been compiled by then
+        self.seen: list[tuple[int, tuple[int, ...]]] = meta["seen"]  # dynamic jumps, and where they went
         self.compile_s: float = meta["compile_s"]
         self.range = Range.of(image)
 
@@ -105,7 +109,7 @@ class Units:
             if error.code != "PVM-CACHE-DAMAGED":
                 raise
             unit = None
-        if unit is not None and pc in unit.entries:
+        if unit is not None and unit.covers(pc):
             self.hits += 1
             return unit
         # Damaged, of other code, or of another place: somebody copied it here. It will be made again.
@@ -114,17 +118,21 @@ class Units:
         return None
 
     def store(self, space: AddressSpace, unit: Unit, data: bytes) -> None:
-        """Keep a unit for the next process, under every address that it was asked for at."""
+        """Keep a unit for the next process, under every address at which it can be entered."""
         folder = self.folder
         name = self.name(space, unit.pc) if folder is not None else None
         if folder is None or name is None or not cachedir.write(folder, name, data):
             return
         self.stored += 1
         self.written += len(data)
-        for pc in unit.asked:
-            alias = self.name(space, pc)
-            if alias is not None:
-                cachedir.link(folder, name, alias)
+        for pc in dict.fromkeys((*unit.asked, *unit.entries[:MAX_NAMES])):
+            self.name_also(space, unit, pc)
+
+    def name_also(self, space: AddressSpace, unit: Unit, pc: int) -> None:
+        """Have a stored unit found under another address too."""
+        name, alias = self.name(space, unit.pc), self.name(space, pc)
+        if self.folder is not None and name is not None and alias is not None and alias != name:
+            cachedir.link(self.folder, name, alias)
 
     def covering(self, pc: int) -> Unit | None:
         """A unit that has an address inside."""

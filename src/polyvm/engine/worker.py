@@ -45,13 +45,18 @@ def compile_unit(
     observed: dict[int, list[int]],
     page: Callable[[int], bytes],
     *,
+    ran: Callable[[int], bytes] | None = None,
     kind: str = "",
+    tries: int = 0,
     emitter: Callable[..., RegionEmitter] | None = None,
 ) -> bytes | None:
     """The image of the region around a hot address, or None when there is no code.
 
     page: the guest's executable bytes of the 4096-byte page at an address, shorter or empty where there are none.
+    ran: for every two bytes of such a page, whether an instruction that begins there was executed: a byte each, none
+    when all count as executed.
     entries: where else it should be entered, if it goes there. kind: letters of layout (PRECISE, COUNTED).
+    tries: how often it was compiled by now.
     """
     import marshal
 
@@ -61,6 +66,14 @@ def compile_unit(
 
     started = time.process_time()
     pages: dict[int, bytes] = {}
+    marks: dict[int, bytes] = {}
+
+    def met(address: int) -> bool:
+        base = address & -PAGE
+        if base not in marks:
+            assert ran is not None
+            marks[base] = ran(base)
+        return not marks[base] or bool(marks[base][address - base >> 1])
 
     def fetch(address: int, length: int) -> bytes:
         code = b""
@@ -77,7 +90,7 @@ def compile_unit(
         return code
 
     isa = Guest(guest).isa
-    found = discover.discover(isa, fetch, pc, observed, entries=entries)
+    found = discover.discover(isa, fetch, pc, observed, entries=entries, ran=met if ran else None)
     if found is None:
         return None
     text = (emitter or region.RegionEmitter)(isa, found, kind=kind).text("unit")
@@ -88,6 +101,8 @@ def compile_unit(
         "entries": found.entries,
         "code": _spans(found, fetch),
         "insns": found.insn_count,
+        "tries": tries,
+        "seen": [(block.insns[-1].pc, block.flow.seen) for block in found.blocks.values() if block.flow.seen],
         "compile_s": 0.0,
     }
     image = compiler.compile_object(text, vectorise=False)
@@ -166,16 +181,24 @@ def _serve(sock: _socket.socket) -> None:
         request = receive(sock)
         if request is None:
             return
-        _, guest, pc, entries, observed, kind = request
+        _, guest, pc, entries, observed, kind, tries = request
         started = time.process_time()
 
-        def page(address: int) -> bytes:
-            send(sock, ("page", address))
-            data = receive(sock)
-            return b"" if data is None else data
+        def ask(what: str, address: int) -> bytes:
+            send(sock, (what, address))
+            return receive(sock) or b""
 
         try:
-            unit = compile_unit(guest, pc, entries, observed, page, kind=kind)
+            unit = compile_unit(
+                guest,
+                pc,
+                entries,
+                observed,
+                lambda address: ask("page", address),
+                ran=lambda address: ask("ran", address),
+                kind=kind,
+                tries=tries,
+            )
             why = "no code"
         except (PolyvmError, SpecError, RecursionError) as error:
             unit, why = None, str(error)

@@ -53,11 +53,12 @@ class Job:
     """A region to compile: its address and kind, and what the compiler may ask when its turn comes.
 
     entries: other addresses that it should be entered at. heat: how often it was asked for; the hottest is next.
-    observed: what was seen of dynamic jumps by then. read: guest code, by pages. wanted: whether it is still needed.
+    observed: what was seen of dynamic jumps by then. read, ran: guest code, by pages, and what of it was executed.
+    tries: the compilation's number. wanted: whether it is still needed.
     done: told the unit, or None when there is none, and the seconds of CPU time that it took.
     """
 
-    __slots__ = ("done", "entries", "heat", "kind", "observed", "pc", "read", "wanted")
+    __slots__ = ("done", "entries", "heat", "kind", "observed", "pc", "ran", "read", "tries", "wanted")
 
     def __init__(
         self,
@@ -67,8 +68,10 @@ class Job:
         *,
         observed: Callable[[], dict[int, list[int]]],
         read: Callable[[int], bytes],
+        ran: Callable[[int], bytes],
         wanted: Callable[[Job], bool],
         done: Callable[[Job, bytes | None, float], None],
+        tries: int = 0,
     ) -> None:
         self.pc = pc
         self.entries = entries
@@ -76,8 +79,10 @@ class Job:
         self.heat = 1
         self.observed = observed
         self.read = read
+        self.ran = ran
         self.wanted = wanted
         self.done = done
+        self.tries = tries
 
 
 class Compilers:
@@ -158,13 +163,15 @@ class Compilers:
             if sock is None:
                 sock = self.sock = self._connect()
             try:
-                send(sock, ("compile", self.guest, job.pc, job.entries, job.observed(), job.kind))
+                send(sock, ("compile", self.guest, job.pc, job.entries, job.observed(), job.kind, job.tries))
                 while True:
                     answer = receive(sock)
                     if answer is None:
                         raise EOFError("the compiler process ended")
                     if answer[0] == "page":
                         send(sock, job.read(answer[1]))
+                    elif answer[0] == "ran":
+                        send(sock, job.ran(answer[1]))
                     elif answer[0] == "unit":
                         return answer[1], answer[2]
                     else:
