@@ -275,9 +275,11 @@ def discover(
     blocks = _blocks(placed, flows, leaders)
     returns = _returns(blocks, calls)
     found = [entry, *(place for place in dict.fromkeys(entries) if place in blocks and place != entry)]
+    answered = {site for sites in returns.values() for site in sites}
     for block in blocks.values():
         last = block.insns[-1]
-        outside = block.flow.call and (block.flow.dynamic or block.flow.target not in blocks)
+        # A callee that is cut, or that goes on elsewhere, is left too: its return comes from outside.
+        outside = block.flow.call and (block.flow.dynamic or last.next_pc not in answered)
         if (outside or block.flow.leaves) and last.next_pc in blocks and last.next_pc not in found:
             found.append(last.next_pc)
         # Past so many, a return leaves the region and comes back to it.
