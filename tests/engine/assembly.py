@@ -10,9 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from polyvm.engine.discover import Observed, Ran, Region, discover
+from polyvm.engine.discover import Observed, Placed, Ran, Region, discover
+from polyvm.ir.trace import Tracer
+from polyvm.ir.values import Val
 from polyvm.isa.disasm import assemble
 from polyvm.isa.riscv64 import load
+from polyvm.isa.spec import Isa
+from tests.isa import toy
 
 ISA = load()
 START = 0x10000
@@ -116,3 +120,29 @@ def _filled(line: str, labels: dict[str, int], here: int) -> str:
     return mnemonic + space + re.sub(
         r"[A-Za-z_]\w*", lambda word: hex(labels[word[0]]) if word[0] in labels else word[0], operands
     )  # fmt: skip
+
+
+def placed(text: str, pc: int = START, isa: Isa = ISA) -> Placed:
+    """One instruction at an address."""
+    decoded = isa.decode(int.from_bytes(assemble(isa, text, pc), "little"))
+    assert decoded is not None
+    return Placed(pc, decoded, isa.trace(decoded.insn, decoded.shape))
+
+
+def odd_guest() -> Isa:
+    """A guest with instructions such as riscv64 has none of: a write on one way only, a difference, a load far off."""
+    isa = toy.empty()
+    insn = isa.extension("Base", "1", "Everything")
+
+    @insn("maybe d, s", "0000 00000000 s d")
+    def _maybe(m: Tracer, d: Val, s: Val) -> None:
+        """Set to a number if another register is not zero."""
+        with m.when(m.r[s] != 0):
+            m.r[d] = m.const(5, 16)
+
+    @insn("surely d", "0001 0000000000 d")
+    def _surely(m: Tracer, d: Val) -> None:
+        """Set to a number."""
+        m.r[d] = m.const(5, 16)
+
+    return isa

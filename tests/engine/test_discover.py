@@ -5,13 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 
-from polyvm.engine.discover import MAX_RETURN_SITES, ROOM, Constants, Placed, discover, flow_of, learn
-from polyvm.ir.trace import Tracer
-from polyvm.ir.values import Val
-from polyvm.isa.disasm import assemble
-from tests.engine.assembly import ISA, START, Program
+from polyvm.engine.discover import MAX_RETURN_SITES, ROOM, Constants, discover, flow_of, learn
+from tests.engine.assembly import ISA, START, Program, odd_guest, placed
 from tests.engine.walks import Hart, random_code, random_region, walk
-from tests.isa import toy
 
 
 def named(program: Program, places: Iterable[int]) -> list[str]:
@@ -321,29 +317,11 @@ def test_a_hardwired_zero_stays_zero() -> None:
 
 
 def test_what_is_written_on_one_way_only_is_not_known() -> None:
-    isa = toy.empty()
-    insn = isa.extension("Base", "1", "Everything")
-
-    @insn("maybe d, s", "0000 00000000 s d")
-    def _maybe(m: Tracer, d: Val, s: Val) -> None:
-        """Set to a number if another register is not zero."""
-        with m.when(m.r[s] != 0):
-            m.r[d] = m.const(5, 16)
-
-    @insn("surely d", "0001 0000000000 d")
-    def _surely(m: Tracer, d: Val) -> None:
-        """Set to a number."""
-        m.r[d] = m.const(5, 16)
-
-    def placed(text: str) -> Placed:
-        decoded = isa.decode(int.from_bytes(assemble(isa, text), "little"))
-        assert decoded is not None
-        return Placed(0x100, decoded, isa.trace(decoded.insn, decoded.shape))
-
+    isa = odd_guest()
     known: Constants = {}
-    learn(isa, placed("surely two"), known)
+    learn(isa, placed("surely two", 0x100, isa), known)
     assert known == {("r", 2): (5, 0x100)}
-    learn(isa, placed("maybe two, one"), known)
+    learn(isa, placed("maybe two, one", 0x104, isa), known)
     assert known == {}
 
 
