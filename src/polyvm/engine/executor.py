@@ -400,7 +400,7 @@ def _page(space: AddressSpace, address: int) -> bytes:
     if region is None or not region.prot & 4:
         return b""
     try:
-        return space.read(address, min(4096, region.end - address))
+        return space.fetch(address, min(4096, region.end - address))
     except PolyvmError:
         return b""
 

@@ -93,7 +93,7 @@ class Units:
         region = space.lookup(pc)
         if region is None or not region.prot & EXEC:
             return None
-        data = space.read(max(page, region.start), min(page + 4096, region.end) - max(page, region.start))
+        data = space.fetch(max(page, region.start), min(page + 4096, region.end) - max(page, region.start))
         return f"{self.prefix}/{pc:x}{self.kind}-{_imp.source_hash(1, data).hex()}.pvu"
 
     def fetch(self, space: AddressSpace, pc: int) -> Unit | None:
@@ -179,7 +179,7 @@ class Units:
             if not region.prot & EXEC:
                 return False
         try:
-            return space.read(at, len(code)) == code
+            return space.fetch(at, len(code)) == code
         except PolyvmError:
             return False
 
