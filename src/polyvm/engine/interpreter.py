@@ -239,7 +239,7 @@ class Handler(Emitter):
             scaled = self.ins(f"shl i64 {distance}, {layout.SLOT_SHIFT}")
             slot = self.ins(f"getelementptr i8, ptr %ip, i64 {scaled}")
             # Only backward jumps close loops; the others count down a cell that nobody reads.
-            forward = self.ins(f"icmp sge i64 {distance}, 0")
+            forward = self.ins(f"icmp sgt i64 {distance}, 0")
             cell = self.ins(f"lshr i64 {self.ins(f'ptrtoint ptr {slot} to i64')}, 4")
             cell = self.ins(f"and i64 {cell}, {COUNTERS - 1}")
             cell = self.ins(f"select i1 {forward}, i64 {COUNTERS}, i64 {cell}")
