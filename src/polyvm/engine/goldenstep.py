@@ -85,6 +85,15 @@ class SpaceMemory:
         """Read, little-endian."""
         return self._read(address, size, layout.READ)
 
+    def code(self, address: int, size: int) -> bytes:
+        """Read what the guest may execute, whether or not it may read it."""
+        from polyvm.memory.space import GuestFault
+
+        try:
+            return self.space.fetch(address, size)
+        except GuestFault as fault:
+            raise Fault(fault.address, layout.FETCH, _signo(fault.reason)) from None
+
     def store(self, address: int, size: int, value: int) -> None:
         """Write, little-endian."""
         from polyvm.memory.space import GuestFault
@@ -131,7 +140,7 @@ class Stepper:
                 if offset == 0:
                     raise Fault(pc, layout.FETCH)
                 break
-            raw += self.memory.load(pc + offset, step).to_bytes(step, "little")
+            raw += self.memory.code(pc + offset, step)
         word = int.from_bytes(raw, "little")
         if self.isa.length(word) > len(raw) < max(self.isa.sizes):
             raise Fault(pc + len(raw), layout.FETCH)
