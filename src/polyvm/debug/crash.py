@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from polyvm.user.thread import Thread
 
 _OF_AN_ADDRESS = frozenset((4, 5, 7, 8, 11))
+BUS_ADRALN = 1
 SI_ADDRESS = 16  # offset in siginfo_t
 MAX_FRAMES, STACK_WORDS = 32, 1024
 BEFORE, AFTER = 16, 32  # bytes of code looked at around pc
@@ -61,8 +62,10 @@ def _what(thread: Thread, signo: int, info: bytes) -> str:
         return f"{name}, which a process sent"
     address = int.from_bytes(info[SI_ADDRESS : SI_ADDRESS + 8], "little")
     region = thread.space.lookup(address) if address < thread.space.limit else None
+    if signo == signals.SIGBUS and code == BUS_ADRALN:  # whose address is the instruction's
+        return f"{name}: an access to {thread.cpu.value:#x}, which is misaligned"
     if signo == signals.SIGBUS:
-        return f"{name}: {address:#x} is misaligned, or beyond the end of its file"
+        return f"{name}: {address:#x} is beyond the end of its file"
     if signo != signals.SIGSEGV:
         return f"{name} at {address:#x}"
     access = _ACCESS[thread.cpu.access] if thread.cpu.reason == FAULT else "an access to"

@@ -133,8 +133,8 @@ TRAPS = {
 
 
 def trap_address(name: str, pc: int, value: int) -> int:
-    """si_addr of a trap."""
-    return value if name.endswith("misaligned") else pc
+    """si_addr of a trap: always the instruction's address (do_trap_error is given epc), of a misaligned access too."""
+    return pc
 
 
 # The signal frame ------------------------------------------------------------------------------------------------
@@ -178,6 +178,7 @@ def setup_frame(
         )
     )
     memory.write(frame, data)
+    cpu.write("reserved", 0)  # every return from the kernel ends the reservation of lr (RESTORE in entry.S)
     x[1] = restorer
     x[2] = frame
     x[10] = signo
@@ -200,6 +201,7 @@ def restore_frame(cpu: Registers, memory: Memory) -> tuple[int, tuple[int, int, 
     for i, value in enumerate(fs):
         f[i] = value
     cpu.write("fcsr", fcsr & 0xFF)
+    cpu.write("reserved", 0)
     cpu.pc = pc
     return mask, (sp, flags, size)
 

@@ -109,7 +109,8 @@ def _limit(t: Thread, resource: int) -> tuple[int, int]:
 
 def sys_getrlimit(t: Thread, resource: int, limit: int, *_: int) -> int:
     """getrlimit."""
-    return sys_prlimit64(t, 0, resource, 0, limit) if limit else -EFAULT
+    result = sys_prlimit64(t, 0, resource, 0, limit)
+    return result if limit or result else -EFAULT  # the resource is looked at first
 
 
 def sys_setrlimit(t: Thread, resource: int, limit: int, *_: int) -> int:
