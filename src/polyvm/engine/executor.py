@@ -298,6 +298,8 @@ class Engine:
 
     def ran(self, space: AddressSpace, address: int) -> bytes:
         """For every two bytes of a page, whether an instruction that begins there was executed, in whatever tier."""
+        if not 0 <= address < space.limit:  # a dynamic jump went there, and was a fault
+            return bytes(2048)
         slots = host.view(space.slots + (address << layout.SLOT_SHIFT), 4096 << layout.SLOT_SHIFT).cast("Q")
         met = bytearray(map(bool, slots[0::2].tolist()))
         units = self.units
