@@ -115,8 +115,15 @@ class Deferred(Emitter):
     def settle(self, values: Sequence[str], *, leaving: bool = False) -> list[str]:
         """Canonical patterns of values; those that are not loose are handed back as they are.
 
-        leaving: this block is cold and ends soon, so that short code is better than a branch.
+        leaving: this block is cold and ends soon, so that short code is better than a branch; nothing comes behind it,
+        so what it settles is not known anywhere else.
         """
+        if leaving:
+            with self.aside():
+                return self._settle(values, leaving=True)
+        return self._settle(values, leaving=False)
+
+    def _settle(self, values: Sequence[str], *, leaving: bool) -> list[str]:
         waiting: dict[str, int] = {}
         for value in values:
             loose = self.loose.get(value)

@@ -71,9 +71,18 @@ def target_machine(opt: int, cpu: str | None = None, features: str | None = None
 
 
 def compile_object(
-    ir: str, *, opt: int = 2, cpu: str | None = None, features: str | None = None, vectorise: bool = True
+    ir: str,
+    *,
+    opt: int = 2,
+    passes: int | None = None,
+    cpu: str | None = None,
+    features: str | None = None,
+    vectorise: bool = True,
 ) -> bytes:
-    """The relocatable object of LLVM text, optimised at level opt. Raises PVM-COMPILE-FAILED."""
+    """The relocatable object of LLVM text. Raises PVM-COMPILE-FAILED.
+
+    opt: the level of code generation, and of what goes before it unless `passes` names another.
+    """
     from llvmlite import binding as llvm
 
     machine = target_machine(opt, cpu, features)
@@ -90,7 +99,7 @@ def compile_object(
         if not function.is_declaration and function.linkage == llvm.Linkage.external:
             function.visibility = "hidden"  # else its address would come from a global offset table
     if opt:
-        options = llvm.create_pipeline_tuning_options(speed_level=opt)
+        options = llvm.create_pipeline_tuning_options(speed_level=opt if passes is None else passes)
         options.loop_vectorization = options.slp_vectorization = vectorise
         builder = llvm.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)

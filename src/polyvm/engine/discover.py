@@ -6,7 +6,6 @@ knows LLVM or a particular guest: what an instruction does to control is read of
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -24,8 +23,12 @@ Ran = Callable[[int], bool]
 """Whether the instruction at an address has been executed before."""
 
 MAX_INSNS, ROOM = 1500, 100
-"""Instructions of a region: so many, and so many more for each address that it is to be entered at."""
+"""Instructions of a region's own function: so many, and so many more for each address that it is to be entered at."""
+MAX_CALLEE, MAX_CALLEES = 200, 600
+"""Instructions of a function that is taken along into its callers' regions, and of all of them in one."""
 MAX_RETURN_SITES = 40
+MAX_HEADS = 16
+"""Loops that are entries because they are loops."""
 Observed = dict[int, list[int]]
 """Dynamic jump -> targets it was seen to go to, the commonest first."""
 
@@ -90,6 +93,8 @@ class Region:
     """Block start -> places in the region that its final return may lead to."""
     unmet: frozenset[int] = frozenset()
     """Places that it might go to, and that were left out because nothing had ever gone there."""
+    own: frozenset[int] = frozenset()
+    """Blocks of the function that it was made for; the others are of what that calls."""
 
     @property
     def insn_count(self) -> int:
@@ -233,39 +238,23 @@ def discover(
     entries: other addresses at which it is to be entered, as far as it goes there. ran: what was never executed is
     left out, at the price of an exit where somebody goes there after all.
     """
-    placed: dict[int, Placed] = {}
-    flows: dict[int, Flow] = {}
-    leaders = {entry, *entries}
-    calls: dict[int, tuple[int, ...]] = {}  # pc of a call -> callees
-    unmet: set[int] = set()
-    # Functions before what they call: a region without part of a loop is of less use than one without a callee.
+    search = _Search(isa, fetch, observed or {}, ran)
     roots = [entry, *entries]
-    limit += ROOM * len(roots)
-    work = [(0, 0, root) for root in roots]
-    while work:
-        depth, _, pc = heapq.heappop(work)
-        known: Constants = {}
-        while pc not in placed and len(placed) < limit:
-            item = _decode(isa, fetch, pc)
-            if item is None:
-                break
-            placed[pc] = item
-            flow = flows[pc] = flow_of(isa, item, known)
-            learn(isa, item, known)
-            if flow.dynamic and not flow.returns and observed:
-                flow.seen = tuple(observed.get(pc, ()))
-            if not flow.ends:
-                pc = item.next_pc
-                continue
-            for target, deeper in _followed(item, flow):
-                if ran is not None and not ran(target):
-                    unmet.add(target)
-                    continue
-                leaders.add(target)
-                heapq.heappush(work, (depth + deeper, len(placed), target))
-            if flow.call:
-                calls[pc] = flow.seen if flow.target is None else (flow.target,)
-            break
+    # The function first, whole: a region without part of a loop is of less use than one without a callee.
+    own, callees = search.body(roots, limit + ROOM * len(roots))
+    search.take(own)
+    room = MAX_CALLEES
+    waiting = list(callees)
+    for callee in waiting:  # grows: callees of callees come last
+        if callee in search.placed:
+            continue
+        body, deeper = search.body([callee], min(MAX_CALLEE, room) + 1)
+        if len(body.placed) <= min(MAX_CALLEE, room):
+            search.take(body)
+            room -= len(body.placed)
+            waiting += deeper
+    placed, flows, leaders, calls = search.placed, search.flows, search.leaders | set(roots), search.calls
+    unmet = search.unmet
     if entry not in placed:
         return None
     for pc, flow in flows.items():
@@ -287,7 +276,105 @@ def discover(
         found.extend(site for site in sites[MAX_RETURN_SITES:] if site not in found)
         del sites[MAX_RETURN_SITES:]
         block.successors = _successors(block, blocks, returns)
-    return Region(entry, found, _reachable(blocks, found), returns, frozenset(unmet - blocks.keys()))
+    inside = _reachable(blocks, found)
+    mine = frozenset(inside & own.placed.keys())
+    region = Region(entry, found, inside, returns, frozenset(unmet - blocks.keys()), mine)
+    # Where tier 0 may be going around when the region arrives, or when it was left in an inner loop.
+    heads = sorted(loop_heads(region) & mine - set(found))
+    found.extend(heads[:MAX_HEADS])
+    return region
+
+
+def loop_heads(region: Region) -> set[int]:
+    """Blocks that a retreating edge leads to: every cycle goes through one."""
+    heads: set[int] = set()
+    state: dict[int, int] = {}
+    for root in region.entries:
+        if root in state:
+            continue
+        stack = [(root, iter(region.blocks[root].successors))]
+        state[root] = 1
+        while stack:
+            start, successors = stack[-1]
+            for successor in successors:
+                seen = state.get(successor)
+                if seen == 1:
+                    heads.add(successor)
+                elif seen is None:
+                    state[successor] = 1
+                    stack.append((successor, iter(region.blocks[successor].successors)))
+                    break
+            else:
+                state[start] = 2
+                stack.pop()
+    return heads
+
+
+class _Body:
+    """What a search found of one function: instructions, what they do to control, and where others begin."""
+
+    def __init__(self) -> None:
+        self.placed: dict[int, Placed] = {}
+        self.flows: dict[int, Flow] = {}
+        self.leaders: set[int] = set()
+        self.calls: dict[int, tuple[int, ...]] = {}  # pc of a call -> callees
+        self.unmet: set[int] = set()
+
+
+class _Search(_Body):
+    """Follows control through guest code; what was taken is not looked at again."""
+
+    def __init__(self, isa: Isa, fetch: Fetch, observed: Observed, ran: Ran | None) -> None:
+        super().__init__()
+        self.isa = isa
+        self.fetch = fetch
+        self.observed = observed
+        self.ran = ran
+
+    def take(self, body: _Body) -> None:
+        """Make a function part of the region."""
+        self.placed |= body.placed
+        self.flows |= body.flows
+        self.leaders |= body.leaders
+        self.calls |= body.calls
+        self.unmet |= body.unmet
+
+    def body(self, roots: Iterable[int], limit: int) -> tuple[_Body, list[int]]:
+        """A function from its entries on, up to so many instructions, and what it calls in order."""
+        found = _Body()
+        callees: dict[int, None] = {}
+        found.leaders.update(roots)
+        work = list(roots)[::-1]
+        while work:
+            self._walk(work.pop(), limit, found, work, callees)
+        return found, list(callees)
+
+    def _walk(self, pc: int, limit: int, found: _Body, work: list[int], callees: dict[int, None]) -> None:
+        known: Constants = {}
+        while pc not in found.placed and pc not in self.placed and len(found.placed) < limit:
+            item = _decode(self.isa, self.fetch, pc)
+            if item is None:
+                return
+            found.placed[pc] = item
+            flow = found.flows[pc] = flow_of(self.isa, item, known)
+            learn(self.isa, item, known)
+            if flow.dynamic and not flow.returns:
+                flow.seen = tuple(self.observed.get(pc, ()))
+            if not flow.ends:
+                pc = item.next_pc
+                continue
+            for target, callee in reversed(_followed(item, flow)):
+                if self.ran is not None and not self.ran(target):
+                    found.unmet.add(target)
+                    continue
+                found.leaders.add(target)
+                if callee:
+                    callees[target] = None
+                else:
+                    work.append(target)
+            if flow.call:
+                found.calls[pc] = flow.seen if flow.target is None else (flow.target,)
+            return
 
 
 def _decode(isa: Isa, fetch: Fetch, pc: int) -> Placed | None:
@@ -308,7 +395,7 @@ def _followed(item: Placed, flow: Flow) -> list[tuple[int, bool]]:
         places.append((item.next_pc, False))
     if flow.target is not None:
         places.append((flow.target, flow.call))
-    places.extend((target, False) for target in flow.seen)  # seen, because it happens often
+    places.extend((target, flow.call) for target in flow.seen)
     return places
 
 

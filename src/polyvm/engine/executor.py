@@ -6,7 +6,7 @@ evaluator does, a flush) is dealt with here and never seen above. It refuses tie
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import perf_counter, process_time
 
 from polyvm.engine import cachedir, fault, interpreter_image, layout
 from polyvm.engine.cpu import FOREVER, Cpu
@@ -29,11 +29,16 @@ if TYPE_CHECKING:
 TIERS = ("auto", "golden", "interpreter", "region")
 PLANNED = ("baseline",)
 NEVER = 0xFFFF_FFFF
-HOT_FIRST, HOT_AFTER = 512, 4096
-"""Backward or dynamic jumps to a place before its region is looked for on the disk, and compiled: 0.1 ms of tier 0."""
+HOT_FIRST, HOT_AFTER = 512, 16384
+"""Backward or dynamic jumps to a place before its region is looked for on the disk, and compiled: some 0.3 ms of tier 0
+at least. Compiling costs a hundred times that, so what did not get hot again by its turn is not compiled."""
+COOL_S = 0.5
+"""Seconds of this process's CPU time after which what was hot once is taken for cold: a phase of the program ended."""
 MAX_TRIES = 4
 MAX_ENTRIES = 16
 MAX_TARGETS = 64
+MAX_LEFT = 64
+"""Regions that are still compiled when their program has ended."""
 _UNIT_INSNS, _UNIT_TICKS = ST["unit_insns"] >> 3, ST["unit_ticks"] >> 3
 _HOT_PC, _UNITS, _LOG_NEXT = ST["hot_pc"] >> 3, ST["units"] >> 3, ST["log_next"] >> 2
 
@@ -197,11 +202,12 @@ class Engine:
                 spent = self.tries.get(pc, 0) >= MAX_TRIES
                 self._want(cpu.space, units, cpu.pc if spent else pc)
                 # Asked again only when much more has happened: by then the region is there, or will never be.
-                later = HOT_AFTER << 2 * self.tries.get(pc, 0)
+                later = HOT_AFTER << 2 * max(1, self.tries.get(pc, 0))
+            elif pc in units.by_pc:
+                self.met.add(pc)
             else:
                 self.met.add(pc)
-                if pc not in units.by_pc:
-                    self._fetch(cpu.space, units, pc)
+                self._fetch(cpu.space, units, pc)
         cpu.hot_cells[(pc >> 1) % COUNTERS] = later
 
     def _fetch(self, space: AddressSpace, units: Units, pc: int) -> None:
@@ -220,7 +226,7 @@ class Engine:
         """Have the region of an address compiled, or a wider one when it is inside a region already."""
         job = self.pending.get(pc)
         if job is not None:
-            job.heat += 1
+            job.ask()
             return
         entry, entries = pc, []
         if pc not in units.by_pc:
@@ -231,7 +237,7 @@ class Engine:
                 if job is not None:
                     if pc not in job.entries:
                         job.entries.append(pc)
-                    job.heat += 1
+                    job.ask()
                     return
         else:
             entry, entries = units.by_pc[pc].pc, units.by_pc[pc].asked
@@ -253,7 +259,10 @@ class Engine:
             observed=self._observed,
             read=lambda address: _page(space, address),
             ran=lambda address: self.ran(space, address),
-            wanted=lambda job: job.pc in units.by_pc or units.covering(job.pc) is None,
+            wanted=lambda job: (
+                process_time() - job.asked < COOL_S
+                and (job.pc in units.by_pc or units.covering(job.pc) is None)
+            ),
             done=self._compiled,
             tries=tries + 1,
         )
@@ -268,13 +277,15 @@ class Engine:
         return found
 
     def _read_log(self, cpu: GuestCpu) -> None:
-        words = cpu._words
         count = min(cpu._halves[_LOG_NEXT], layout.LOG_ENTRIES)
         cpu._halves[_LOG_NEXT] = 0
         at = layout.LOG >> 3
-        for entry in range(count):
-            site, target = words[at + 2 * entry], words[at + 2 * entry + 1]
-            seen = self.seen.setdefault(site, {})
+        entries = cpu._words[at : at + 2 * count].tolist()
+        known = self.seen
+        for site, target in zip(entries[::2], entries[1::2], strict=True):
+            seen = known.get(site)
+            if seen is None:
+                seen = known[site] = {}
             seen[target] = seen.get(target, 0) + 1
 
     def _compiled(self, job: Job, data: bytes | None, cpu_s: float) -> None:
@@ -284,9 +295,11 @@ class Engine:
         if units is None or space is None:
             return
         if data is None:
-            # It got hot before the unit that has it inside was there; that one is found under its name from now on.
             covering = units.covering(job.pc)
-            if covering is not None and job.pc not in units.by_pc:
+            if covering is None:  # it cooled down, and may get hot again
+                self.tries[job.pc] = job.tries - 1
+            elif job.pc not in units.by_pc:
+                # It got hot before the unit that has it inside was there; that one is found under its name from now on.
                 units.name_also(space, covering, job.pc)
             return
         unit = units.install(space, data)
@@ -312,6 +325,19 @@ class Engine:
                 if first < last:
                     met[first:last] = b"\1" * (last - first)
         return bytes(met)
+
+    def hand_over(self) -> None:
+        """The guest has ended: have the hottest of what was waiting compiled all the same, for its next run."""
+        units, compilers, space = self.units, self.compilers, self.space
+        jobs = sorted([*self.pending.values()], key=lambda job: -job.heat)[:MAX_LEFT]
+        if not jobs or units is None or compilers is None or space is None or compilers.failed:
+            return
+        pages = {
+            page: (_page(space, page), self.ran(space, page)) for page in space.code.decoded(space.regions)
+        }
+        compilers.hand_over(
+            (units.key, [(job.pc, job.entries, job.kind, job.tries) for job in jobs], self._observed(), pages)
+        )
 
     def set_precise(self, space: AddressSpace) -> None:
         """From now on the guest can see its registers at a fault: only code that is exact about them may run."""

@@ -208,6 +208,23 @@ def _labelled(sections: list[_Section]) -> list[int]:
     return []
 
 
+def places(obj: bytes) -> set[int]:
+    """The constants of an object's section pvq: whose accesses LLVM kept the place of."""
+    sections = _sections(obj)
+    data = b"".join(
+        section.data for section in sections if section.name == PLACES and section.type != SHT_RELA
+    )
+    addresses = set(_labelled(sections))
+    found, at = set(), 0
+    while at < len(data):
+        if at in addresses:
+            at += 4
+            continue
+        found.add(int.from_bytes(data[at : at + 8], "little"))
+        at += 8
+    return found
+
+
 def _places(code: bytearray, source: tuple[int, int], target: tuple[int, int], labelled: list[int]) -> None:
     """Write the rows of pvq: an address may share its constant with those before it."""
     start, size = source

@@ -1,10 +1,11 @@
 """What is known of guest registers across a region: which may be dirty, which are live, which were range-checked.
 
-Three small data-flow analyses over blocks. They look at traces, never at text.
+Small data-flow analyses over blocks. They look at traces, never at text.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from polyvm.engine.discover import Block, Placed, Region, Slot, inputs, slot_of, static_value
@@ -52,17 +53,19 @@ def is_zero(isa: Isa, slot: Slot) -> bool:
 class Knowledge:
     """The results. Per block start: may-dirty registers on entry, checked registers on entry (with slack).
 
-    live: per instruction address, the registers that some path still reads, this instruction included.
+    live: per instruction address, the registers that some path still reads, this instruction included. needed: per
+    block start, the registers whose value matters to the region itself, because it reads or stores them.
     """
 
     used: list[Slot]
     dirty: dict[int, frozenset[Slot]]
     live: dict[int, frozenset[Slot]]
     checked: dict[int, dict[Slot, int]]
+    needed: dict[int, frozenset[Slot]]
 
 
 def analyse(isa: Isa, region: Region, *, precise: bool = False, rounded: bool = False) -> Knowledge:
-    """Run the three analyses. With precise, what an access saves before it is not dirty behind it. With
+    """Run the analyses. With precise, what an access saves before it is not dirty behind it. With
     rounded, instructions may trap because of the rounding mode.
     """
     table = {p.pc: effects(isa, p) for block in region.blocks.values() for p in block.insns}
@@ -70,7 +73,8 @@ def analyse(isa: Isa, region: Region, *, precise: bool = False, rounded: bool = 
     for effect in table.values():
         used |= effect.reads | effect.writes
     dirty = _dirty(region, table, precise)
-    return Knowledge(sorted(used), dirty, _live(region, table, used, rounded), _checked(isa, region))
+    live = _live(region, table, used, rounded)
+    return Knowledge(sorted(used), dirty, live, _checked(isa, region), _needed(region, table, dirty))
 
 
 ACCESSES = ("load", "store", "amo", "cas", "probe")
@@ -149,6 +153,41 @@ def _live(
     return live
 
 
+def _backwards(
+    region: Region, step: Callable[[Block, list[frozenset[Slot]]], frozenset[Slot]]
+) -> dict[int, frozenset[Slot]]:
+    """The least solution of a backward analysis: step makes a block's set from those of its successors."""
+    into: dict[int, frozenset[Slot]] = {start: frozenset() for start in region.blocks}
+    before: dict[int, list[int]] = {start: [] for start in region.blocks}
+    for start, block in region.blocks.items():
+        for successor in block.successors:
+            before[successor].append(start)
+    work = list(region.blocks)
+    while work:
+        start = work.pop()
+        block = region.blocks[start]
+        now = step(block, [into[successor] for successor in block.successors])
+        if now != into[start]:
+            into[start] = now
+            work.extend(before[start])
+    return into
+
+
+def _needed(
+    region: Region, table: dict[int, Effects], dirty: dict[int, frozenset[Slot]]
+) -> dict[int, frozenset[Slot]]:
+    """What is read before it is written, and what is dirty on some way: wherever a block is left, that is stored."""
+
+    def step(block: Block, after: list[frozenset[Slot]]) -> frozenset[Slot]:
+        now = frozenset().union(*after)
+        for placed in reversed(block.insns):
+            effect = table[placed.pc]
+            now = (now - effect.surely) | effect.reads | (effect.writes - effect.surely)
+        return now | dirty[block.start]
+
+    return _backwards(region, step)
+
+
 def affine(op: Val, fields: dict[str, int], pc: int) -> tuple[Slot | None, int] | None:
     """A 64-bit value as (register, distance), (None, constant), or None when it is neither."""
     known = static_value(op, fields, pc)
@@ -222,10 +261,36 @@ def base_of(access: Val, fields: dict[str, int], pc: int) -> tuple[Slot, int] | 
 
 
 def _checked(isa: Isa, region: Region) -> dict[int, dict[Slot, int]]:
+    """An entry in the middle of things compares by itself what is known on the other ways there and used at once."""
     into: dict[int, dict[Slot, int] | None] = dict.fromkeys(region.blocks)
-    for entry in region.entries:
-        into[entry] = {}
-    work = list(region.entries)
+    for entry in region.entries:  # what no other way leads to knows nothing
+        if into[entry] is None:
+            into[entry] = {}
+            _spread(isa, region, into, [entry])
+    soon = _backwards(region, lambda block, after: _soon(isa, region, block, after))
+    gates = {
+        entry: {slot: slack for slot, slack in (into[entry] or {}).items() if slot in soon[entry]}
+        for entry in region.entries
+    }
+    into = {start: gates.get(start) for start in region.blocks}
+    _spread(isa, region, into, list(region.entries))
+    return {start: known or {} for start, known in into.items()}
+
+
+def _soon(isa: Isa, region: Region, block: Block, after: list[frozenset[Slot]]) -> frozenset[Slot]:
+    """Registers through which memory is accessed on every way from a block, before they change."""
+    inside = bool(after) and not leaves_region(block, region)
+    now = frozenset.intersection(*after) if inside else frozenset()
+    for placed in reversed(block.insns):
+        fields, pc = placed.decoded.fields, placed.pc
+        now -= effects(isa, placed).writes
+        forms = (base_of(op, fields, pc) for op in placed.trace.ops if op.op in ACCESSES)
+        now |= {form[0] for form in forms if form is not None and not is_zero(isa, form[0])}
+    return now
+
+
+def _spread(isa: Isa, region: Region, into: dict[int, dict[Slot, int] | None], work: list[int]) -> None:
+    """Carry what is known at the blocks in `work` to all that follow."""
     while work:
         start = work.pop()
         state = Checked(isa, into[start] or {})
@@ -242,4 +307,3 @@ def _checked(isa: Isa, region: Region) -> dict[int, dict[Slot, int]]:
             if met != old:
                 into[successor] = met
                 work.append(successor)
-    return {start: known or {} for start, known in into.items()}

@@ -73,7 +73,8 @@ class Turning(RegionEmitter):
     def _enter(self) -> None:
         if self.turns:
             self.do("%T = alloca i64")
-            self.do(f"store i64 {self.turns}, ptr %T")
+            # One more: the entry itself may be a loop head, and something must be done between two comparisons.
+            self.do(f"store i64 {self.turns + 1}, ptr %T")
         super()._enter()
 
     def op_counter(self, op: Val, args: list[str]) -> str:
@@ -215,6 +216,12 @@ class LockstepCpu(GuestCpu):
         self.judge.clock.append(value)
         return value
 
+    def close(self) -> None:
+        """Give the state's memory back, and the judge's copy of the guest's."""
+        if self.st:
+            self.judge.memory.close()
+        super().close()
+
     def run(self) -> int:
         """Run as GuestCpu does, and have everything judged."""
         judge = self.judge
@@ -258,17 +265,18 @@ class LockstepCpu(GuestCpu):
         reason = super(GuestCpu, self).run()
         units.cells[unit.index] = door
         insns = -self.budget
-        return reason, insns, self._lost(reason, engine.emitters[unit]) if insns else set()
+        return reason, insns, self._lost(reason, engine.emitters[unit])
 
     def _lost(self, reason: int, emitter: RegionEmitter) -> set[Slot]:
-        """Registers whose value a region may have given up: what is dead at a loop head, and in the mode for guests
-        that cannot look, all that it uses at a fault."""
+        """Registers whose value a region may have given up: what is dead where it was left, at a loop head or before
+        what golden is to do, and in the mode for guests that cannot look, all that it uses at a fault."""
         if emitter.precise:
             return set()
         know = emitter.know
         if reason == FAULT:
             return set(know.used)
-        if reason in (BUDGET, STOP) and self.pc in emitter.heads:
+        left = reason in (BUDGET, STOP) and self.pc in emitter.heads
+        if left or (reason == GOLDEN and self.pc in know.live):
             return set(know.used) - know.live[self.pc]
         return set()
 

@@ -16,6 +16,8 @@ from polyvm.memory import host
 from polyvm.memory.regions import EXEC, SHARED, WRITE
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     from polyvm.memory.regions import Region
     from polyvm.memory.space import AddressSpace
 
@@ -49,7 +51,11 @@ class Mirror:
         self.theirs = host.view(space.base, self.limit)
         self.written: set[int] = set()
         self.table: list[Region] = []
-        self.pagemap = open("/proc/self/pagemap", "rb", buffering=0)  # noqa: SIM115  # open as long as this is
+
+    def close(self) -> None:
+        """Give the memory back. Nothing can be asked afterwards."""
+        host.munmap(self.address, self.limit)
+        host.munmap(self.rights_at, self.limit >> PAGE_SHIFT)
 
     # -- following the original
     def follow(self) -> bool:
@@ -84,18 +90,20 @@ class Mirror:
         """The pieces of a region whose two copies differ. What nobody may access becomes of interest by mprotect."""
         if not region.prot:
             return
-        for start in range(region.start, region.end, CHUNK):
-            end = min(start + CHUNK, region.end)
-            if region.backing is None and not self._used(start, end):
-                continue
-            if self._original(region, start, end) != self.view[start:end].tobytes():
-                yield start, end
+        # Opened anew each time: after a fork it is another process's, and a guest may close what it likes.
+        with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+            for start in range(region.start, region.end, CHUNK):
+                end = min(start + CHUNK, region.end)
+                if region.backing is None and not self._used(pagemap, start, end):
+                    continue
+                if self._original(region, start, end) != self.view[start:end].tobytes():
+                    yield start, end
 
-    def _used(self, start: int, end: int) -> bool:
+    def _used(self, pagemap: FileIO, start: int, end: int) -> bool:
         """Whether any page was ever used in one of the copies; all others of private memory are zero in both."""
         for base in (self.space.base, self.address):
-            self.pagemap.seek((base + start >> PAGE_SHIFT) * 8)
-            rows = memoryview(self.pagemap.read((end - start >> PAGE_SHIFT) * 8)).cast("Q")
+            pagemap.seek((base + start >> PAGE_SHIFT) * 8)
+            rows = memoryview(pagemap.read((end - start >> PAGE_SHIFT) * 8)).cast("Q")
             if any(row >> 62 for row in rows):  # bit 63: in memory; bit 62: in swap
                 return True
         return False

@@ -15,7 +15,7 @@ from polyvm.emit.deferred import Deferred, Loose
 from polyvm.emit.llvm import METADATA, UNLIKELY
 from polyvm.emit.llvm_float_env import NAN_BITS, TYPE, to_float
 from polyvm.engine import layout
-from polyvm.engine.discover import Block, Placed, Region, Slot, sets_round, slot_of
+from polyvm.engine.discover import Block, Placed, Region, Slot, loop_heads, sets_round, slot_of
 from polyvm.engine.interpreter import log_target
 from polyvm.engine.layout import COUNTERS, ST
 from polyvm.engine.liveness import Checked, Knowledge, analyse, base_of, is_zero
@@ -61,7 +61,7 @@ class RegionEmitter(Deferred):
         self.loosely = loose_on_entry(isa, region)
         self.home_loose: dict[Slot, int] = {}
         self.know: Knowledge = analyse(isa, region, precise=self.precise, rounded=self.rounded)
-        self.heads = _loop_heads(region)
+        self.heads = loop_heads(region)
         self.current: dict[Slot, str] = {}
         self.written: set[Slot] = set()
         self.checked = Checked(isa, {})
@@ -69,8 +69,11 @@ class RegionEmitter(Deferred):
         self.placed: Placed | None = None
         self.nested = 0
         self.metadata: list[str] = []
+        self.marked: set[int] = set()  # addresses of instructions whose accesses are noted
+        self.kept: frozenset[int] = frozenset()  # those whose results LLVM must not take for unused
         self.gone: list[tuple[str, str]] = []  # (label, target)
         self.points: dict[int, str] = {}  # offset in the state -> pointer, made once at the entry
+        self.walled = ""  # the label behind which there is a wall already
         self.wild: list[tuple[str, int, str, int]] = []  # (label, guest PC, address, kind of access)
 
     def text(self, name: str) -> str:
@@ -84,15 +87,12 @@ class RegionEmitter(Deferred):
             self.do("store i64 %budget, ptr %B")
             self.do("%since = call i64 @llvm.readcyclecounter()")
             self.declarations.add("declare i64 @llvm.readcyclecounter()")
-        for slot in self.know.used:
-            offset, _ = self.places[slot]
-            value = self.ins(f"load i{self._bits(slot)}, ptr {self._at(offset)}")
-            self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
         limit = self.ins(f"load i64, ptr {self.st('limit')}")
         self.lines[-1] = self.lines[-1].replace(limit, "%limit", 1)
         entry = len(self.lines)
         self._enter()
-        self._guards()
+        for pc in self.region.entries:
+            self._gate(pc)
         for block in self.region.blocks.values():
             self._block(block)
         self._wild()
@@ -115,39 +115,48 @@ class RegionEmitter(Deferred):
     def _enter(self) -> None:
         entries = self.region.entries
         if len(entries) == 1:
-            self.do(f"br label %{self._gate(entries[0])}")
+            self.do(f"br label %{_gate(entries[0])}")
             return
         base = self.ins(f"load i64, ptr {self.st('slot_base')}")
         here = self.ins(f"sub i64 {self.ins('ptrtoint ptr %ip to i64')}, {base}")
-        cases = " ".join(f"i64 {pc << layout.SLOT_SHIFT}, label %{self._gate(pc)}" for pc in entries[1:])
-        self.do(f"switch i64 {here}, label %{self._gate(entries[0])} [ {cases} ]")
+        cases = " ".join(f"i64 {pc << layout.SLOT_SHIFT}, label %{_gate(pc)}" for pc in entries[1:])
+        self.do(f"switch i64 {here}, label %{_gate(entries[0])} [ {cases} ]")
 
-    def _gate(self, pc: int) -> str:
-        return f"G{pc:x}" if self.loosely.at_entry(pc) else _label(pc)
+    def _gate(self, pc: int) -> None:
+        """An entry: take the registers that matter from the state, and look whether they are what the block takes them
+        for. Another NaN than the canonical one, no box, or an address outside the space is golden's to go on with.
+        """
+        self.start(_gate(pc))
+        looked_at = self.loosely.at_entry(pc)
+        values = {}
+        for slot in sorted(self.know.needed[pc] | looked_at.keys()):
+            values[slot] = self.ins(f"load i{self._bits(slot)}, ptr {self._at(self.places[slot][0])}")
+            self.do(f"store i{self._bits(slot)} {values[slot]}, ptr {self._home(slot)}")
+        odds = [self._odd(values[slot], bits) for slot, bits in sorted(looked_at.items())]
+        odds += [self.ins(f"icmp uge i64 {values[slot]}, %limit") for slot in sorted(self.know.checked[pc])]
+        if not odds:
+            self.do(f"br label %{_label(pc)}")
+            return
+        bad = odds[0]
+        for other in odds[1:]:
+            bad = self.ins(f"or i1 {bad}, {other}")
+        odd = self.fresh_label("odd")
+        self.do(f"br i1 {bad}, label %{odd}, label %{_label(pc)}, {UNLIKELY}")
+        self.start(odd)
+        self.do(f"store i64 {pc}, ptr {self.st('pc')}")
+        self.do(f"store i32 {layout.GOLDEN}, ptr {self.st('reason')}")
+        self.do("ret void")
 
-    def _guards(self) -> None:
-        """Entries to blocks that take registers for results: another NaN, or no box, is golden's to go on with."""
-        for pc in self.region.entries:
-            looked_at = sorted(self.loosely.at_entry(pc).items())
-            if not looked_at:
-                continue
-            self.start(self._gate(pc))
-            bad = "false"
-            for slot, bits in looked_at:
-                value = self.ins(f"load i64, ptr {self._home(slot)}")
-                pattern = value if bits == 64 else self.ins(f"trunc i64 {value} to i32")
-                number = to_float(self, pattern, bits)
-                nan = self.ins(f"fcmp uno {TYPE[bits]} {number}, {number}")
-                other = self.ins(f"icmp ne i{bits} {pattern}, {NAN_BITS[bits]}")
-                bad = self.ins(f"or i1 {bad}, {self.ins(f'and i1 {nan}, {other}')}")
-                if bits == 32:
-                    bad = self.ins(f"or i1 {bad}, {self.ins(f'icmp ult i64 {value}, {BOX}')}")
-            odd = self.fresh_label("odd")
-            self.do(f"br i1 {bad}, label %{odd}, label %{_label(pc)}, {UNLIKELY}")
-            self.start(odd)
-            self.do(f"store i64 {pc}, ptr {self.st('pc')}")
-            self.do(f"store i32 {layout.GOLDEN}, ptr {self.st('reason')}")
-            self.do("ret void")
+    def _odd(self, value: str, bits: int) -> str:
+        """Whether a register does not hold a number of so many bits, or holds a NaN that no operation makes."""
+        pattern = value if bits == 64 else self.ins(f"trunc i64 {value} to i32")
+        number = to_float(self, pattern, bits)
+        nan = self.ins(f"fcmp uno {TYPE[bits]} {number}, {number}")
+        other = self.ins(f"icmp ne i{bits} {pattern}, {NAN_BITS[bits]}")
+        odd = self.ins(f"and i1 {nan}, {other}")
+        if bits == 32:
+            odd = self.ins(f"or i1 {odd}, {self.ins(f'icmp ult i64 {value}, {BOX}')}")
+        return odd
 
     def companions(self) -> Iterable[str]:
         """What was written last: it is often stored next."""
@@ -490,7 +499,23 @@ class RegionEmitter(Deferred):
             else:
                 self._outside(outside, value, write=write)
         self.save()
-        return self.ins(f"getelementptr i8, ptr %mem, i64 {value}")
+        pointer = self.ins(f"getelementptr i8, ptr %mem, i64 {value}")
+        if self.label != self.walled:
+            self._wall()
+        return pointer
+
+    def _wall(self) -> None:
+        """No instruction at all: what keeps LLVM from making one access of two in different blocks, or of the copies of
+        one, which would lose their places. It seems to write a field of the state that is no business of units.
+        """
+        assert self.placed is not None
+        if self.precise:
+            return
+        self.do(
+            f'call void asm sideeffect "# {self.placed.pc:x}", "=*m"(ptr elementtype(i32) {self.st("tid")}) '
+            "nomerge nounwind willreturn memory(argmem: readwrite)"
+        )
+        self.walled = self.label
 
     def _outside(self, outside: str, address: str, *, write: bool) -> None:
         """Fast mode: a base outside the space ends the guest. No page is mapped so near its ends that the distance from
@@ -534,6 +559,7 @@ class RegionEmitter(Deferred):
         assert self.placed is not None
         if self.precise:
             return ""
+        self.marked.add(self.placed.pc)
         number = 2 + 2 * len(self.metadata)
         self.metadata.append(
             f'!{number} = !{{!"pvq", !{number + 1}}}\n!{number + 1} = !{{i64 {self.placed.pc}}}'
@@ -544,12 +570,21 @@ class RegionEmitter(Deferred):
         """A guest load, its place noted for the signal handler."""
         value = super().op_load(op, args)
         self.lines[-1] += self._mark()
+        self._wall()
+        self._keep(value, op.bits)
         return value
+
+    def _keep(self, value: str, bits: int) -> None:
+        """Have LLVM take a loaded value for used, where it lost the place of a load that was not."""
+        assert self.placed is not None
+        if self.placed.pc in self.kept:
+            self.do(f'call void asm sideeffect "", "r"(i{bits} {value})')
 
     def op_store(self, op: Val, args: list[str]) -> None:
         """A guest store, its place noted."""
         super().op_store(op, args)
         self.lines[-1] += self._mark()
+        self._wall()
 
     def op_amo(self, op: Val, args: list[str]) -> str:
         """An atomic operation, the places of its accesses noted."""
@@ -558,12 +593,16 @@ class RegionEmitter(Deferred):
         for number in range(first, len(self.lines)):
             if "= atomicrmw volatile" in self.lines[number]:
                 self.lines[number] += self._mark()
+        self._wall()
+        self._keep(value, op.bits)
         return value
 
     def op_cas(self, op: Val, args: list[str]) -> str:
         """A compare and swap, its place noted."""
         value = super().op_cas(op, args)
         self.lines[-2] += self._mark()
+        self._wall()
+        self._keep(value, op.bits)
         return value
 
     def op_if(self, op: Val, args: list[str]) -> None:
@@ -669,29 +708,8 @@ def _label(pc: int) -> str:
     return f"L{pc:x}"
 
 
-def _loop_heads(region: Region) -> set[int]:
-    """Blocks that a retreating edge leads to: every cycle goes through one."""
-    heads: set[int] = set()
-    state: dict[int, int] = {}
-    for root in region.entries:
-        if root in state:
-            continue
-        stack = [(root, iter(region.blocks[root].successors))]
-        state[root] = 1
-        while stack:
-            start, successors = stack[-1]
-            for successor in successors:
-                seen = state.get(successor)
-                if seen == 1:
-                    heads.add(successor)
-                elif seen is None:
-                    state[successor] = 1
-                    stack.append((successor, iter(region.blocks[successor].successors)))
-                    break
-            else:
-                state[start] = 2
-                stack.pop()
-    return heads
+def _gate(pc: int) -> str:
+    return f"G{pc:x}"
 
 
 def module(isa: Isa, region: Region, name: str = "unit", *, kind: str = "") -> str:

@@ -7,8 +7,10 @@ byte for byte, what it was made from. Compiling is `engine.workers`' business.
 from __future__ import annotations
 
 import marshal
+import os
+from time import monotonic
 
-from polyvm.engine import cachedir, layout
+from polyvm.engine import cachedir, layout, unitfiles
 from polyvm.engine import image as images
 from polyvm.engine.native import Range
 from polyvm.errors import PolyvmError
@@ -21,16 +23,16 @@ if TYPE_CHECKING:
     from polyvm.memory.space import AddressSpace
 
 TABLE_ENTRIES = 1 << 16
-MAX_NAMES = 128
-"""Entries of a unit under which it is found on disk, besides those that somebody asked for."""
+LIST_S = 0.25
+"""Seconds for which what is on the disk is taken from a list: other processes store units too."""
 EXEC = 4
 
 
 class Unit:
     """A compiled region: its image, where it may be entered, and the guest code that it stands for."""
 
-    __slots__ = ("asked", "code", "compile_s", "entries", "image", "index", "insns", "kind", "pc", "range",
-                 "seen", "start", "tries")  # fmt: skip
+    __slots__ = ("asked", "code", "compile_s", "entries", "image", "index", "insns", "kind", "own", "pc",
+                 "range", "seen", "start", "tries")  # fmt: skip
 
     def __init__(self, image: Image) -> None:
         meta = marshal.loads(image.meta)
@@ -42,6 +44,7 @@ class Unit:
         self.asked: list[int] = meta["asked"]  # entries that somebody asked for
         self.entries: list[int] = meta["entries"]
         self.code: list[tuple[int, bytes]] = meta["code"]
+        self.own: list[tuple[int, int]] = meta["own"]  # the spans of code that are not of callees
         self.insns: int = meta["insns"]
         self.tries: int = meta["tries"]  # how often it had been compiled by then
         self.seen: list[tuple[int, tuple[int, ...]]] = meta["seen"]  # dynamic jumps, and where they went
@@ -49,8 +52,8 @@ class Unit:
         self.range = Range.of(image)
 
     def covers(self, pc: int) -> bool:
-        """Whether the instruction at an address is in it."""
-        return any(at <= pc < at + len(code) for at, code in self.code)
+        """Whether an address is in the function that it was made for: callees have units of their own."""
+        return any(at <= pc < at + size for at, size in self.own)
 
     def overlaps(self, start: int, end: int) -> bool:
         """Whether it was made from code in a range."""
@@ -63,7 +66,7 @@ class Units:
     def __init__(self, native: Native, folder: str | None, key: str) -> None:
         self.native = native
         self.folder = folder
-        self.prefix = f"units/{key}"
+        self.key = key
         size = 8 * TABLE_ENTRIES
         flags = host.MAP_PRIVATE | host.MAP_ANONYMOUS | host.MAP_NORESERVE
         self.table = host.mmap(0, size, host.PROT_READ | host.PROT_WRITE, flags)
@@ -75,6 +78,13 @@ class Units:
         self.used = 1  # entries of the table that were ever given out; 0 stands for none
         self.free: list[int] = []  # and those that came back
         self.by_pc: dict[int, Unit] = {}
+        self.installed: set[Unit] = set()  # those in by_pc, and those that others took all entries of
+        self.by_page: dict[int, list[Unit]] = {}  # those that cover() something of a page
+        self.digests: dict[int, str] = {}  # of pages, until code is dropped
+        self.stored_for: frozenset[str] = (
+            frozenset()
+        )  # what is on disk: addresses and kinds, as in the files' names
+        self.listed = (0.0, 0)  # when that was looked up, and the age of the folder then
         self.kind = ""
         self.word = native.image.address("enter_unit") - native.decode & 0xFFFF_FFFF
         self.hits = self.misses = self.rejected = self.stored = self.written = 0
@@ -87,18 +97,35 @@ class Units:
     # -- names on disk
     def name(self, space: AddressSpace, pc: int) -> str | None:
         """The file of the unit of an address: its address and a digest of the code around it."""
-        import _imp
-
         page = pc & -4096
-        region = space.lookup(pc)
-        if region is None or not region.prot & EXEC:
-            return None
-        data = space.fetch(max(page, region.start), min(page + 4096, region.end) - max(page, region.start))
-        return f"{self.prefix}/{pc:x}{self.kind}-{_imp.source_hash(1, data).hex()}.pvu"
+        digest = self.digests.get(page)
+        if digest is None:
+            region = space.lookup(pc)
+            if region is None or not region.prot & EXEC:
+                return None
+            start = max(page, region.start)
+            data = space.fetch(start, min(page + 4096, region.end) - start)
+            digest = self.digests[page] = unitfiles.digest(data)
+        return unitfiles.name(self.key, pc, self.kind, digest)
+
+    def _may_have(self, pc: int) -> bool:
+        """Whether the disk may have a unit for an address: looked up in a list, which is made anew when it is old."""
+        when, age = self.listed
+        now = monotonic()
+        if not when or now - when > LIST_S:
+            try:
+                changed = os.stat(f"{self.folder}/units/{self.key}").st_mtime_ns
+                if changed != age:
+                    names = os.listdir(f"{self.folder}/units/{self.key}")
+                    self.stored_for = frozenset(name.partition("-")[0] for name in names)
+            except OSError:
+                changed = 0  # nothing was ever stored
+            self.listed = now, changed
+        return f"{pc:x}{self.kind}" in self.stored_for
 
     def fetch(self, space: AddressSpace, pc: int) -> Unit | None:
         """Install the unit of an address from the disk, if there is one that fits."""
-        name = self.name(space, pc) if self.folder is not None else None
+        name = self.name(space, pc) if self.folder is not None and self._may_have(pc) else None
         data = cachedir.read(self.folder, name) if name and self.folder is not None else None
         if name is None or self.folder is None or data is None:
             self.misses += 1
@@ -119,24 +146,21 @@ class Units:
 
     def store(self, space: AddressSpace, unit: Unit, data: bytes) -> None:
         """Keep a unit for the next process, under every address at which it can be entered."""
-        folder = self.folder
-        name = self.name(space, unit.pc) if folder is not None else None
-        if folder is None or name is None or not cachedir.write(folder, name, data):
-            return
-        self.stored += 1
-        self.written += len(data)
-        for pc in dict.fromkeys((*unit.asked, *unit.entries[:MAX_NAMES])):
-            self.name_also(space, unit, pc)
+        others = unitfiles.names(unit.pc, unit.asked, unit.entries)
+        if self.folder is not None and unitfiles.store(
+            self.folder, data, unit.pc, others, lambda pc: self.name(space, pc)
+        ):
+            self.stored += 1
+            self.written += len(data)
 
     def name_also(self, space: AddressSpace, unit: Unit, pc: int) -> None:
         """Have a stored unit found under another address too."""
-        name, alias = self.name(space, unit.pc), self.name(space, pc)
-        if self.folder is not None and name is not None and alias is not None and alias != name:
-            cachedir.link(self.folder, name, alias)
+        if self.folder is not None:
+            unitfiles.also(self.folder, self.name(space, unit.pc), self.name(space, pc))
 
     def covering(self, pc: int) -> Unit | None:
-        """A unit that has an address inside."""
-        for unit in list(self.by_pc.values()):
+        """A unit of the function that an address is in."""
+        for unit in reversed(self.by_page.get(pc >> 12, ())):
             if unit.covers(pc):
                 return unit
         return None
@@ -185,6 +209,7 @@ class Units:
 
     def _replace(self, space: AddressSpace, unit: Unit) -> None:
         self.native.add_ranges([unit.range])
+        self.installed.add(unit)
         self.cells[unit.index] = unit.start
         self.code_bytes += unit.image.size
         for pc in unit.entries:
@@ -192,12 +217,20 @@ class Units:
             slot[0] = self.word | unit.index << 32
             # An older unit stays mapped: a thread may be inside, and other entries may still lead to it.
             self.by_pc[pc] = unit
+        for page in {
+            place >> 12 for at, size in unit.own for place in (*range(at, at + size, 4096), at + size - 1)
+        }:
+            self.by_page.setdefault(page, []).append(unit)
 
     def drop(self, space: AddressSpace, start: int, end: int) -> None:
         """Forget units made from code in a range. No guest thread is in native code now."""
-        gone = {unit for unit in self.by_pc.values() if unit.overlaps(start, end)}
+        self.digests.clear()
+        gone = {unit for unit in self.installed if unit.overlaps(start, end)}
         if not gone:
             return
+        for page, found in list(self.by_page.items()):
+            self.by_page[page] = [unit for unit in found if unit not in gone]
+        self.installed -= gone
         self.dropped += len(gone)
         for pc, unit in list(self.by_pc.items()):
             if unit in gone:

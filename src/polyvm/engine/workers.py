@@ -10,6 +10,7 @@ import _socket
 import _thread
 import marshal
 import os
+from time import process_time
 
 from polyvm.engine import interpreter_image
 from polyvm.errors import PolyvmError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SOCKET = "compiler.sock"
 PAGE = 4096
 START_TRIES, START_WAIT = 200, 0.025
+HAND_OVER_S = 0.5
 
 
 def send(sock: _socket.socket, message: Any) -> None:
@@ -53,12 +55,25 @@ class Job:
     """A region to compile: its address and kind, and what the compiler may ask when its turn comes.
 
     entries: other addresses that it should be entered at. heat: how often it was asked for; the hottest is next.
+    asked: this process's CPU time when it was asked for last.
     observed: what was seen of dynamic jumps by then. read, ran: guest code, by pages, and what of it was executed.
     tries: the compilation's number. wanted: whether it is still needed.
     done: told the unit, or None when there is none, and the seconds of CPU time that it took.
     """
 
-    __slots__ = ("done", "entries", "heat", "kind", "observed", "pc", "ran", "read", "tries", "wanted")
+    __slots__ = (
+        "asked",
+        "done",
+        "entries",
+        "heat",
+        "kind",
+        "observed",
+        "pc",
+        "ran",
+        "read",
+        "tries",
+        "wanted",
+    )
 
     def __init__(
         self,
@@ -76,13 +91,19 @@ class Job:
         self.pc = pc
         self.entries = entries
         self.kind = kind
-        self.heat = 1
+        self.heat = 0
+        self.ask()
         self.observed = observed
         self.read = read
         self.ran = ran
         self.wanted = wanted
         self.done = done
         self.tries = tries
+
+    def ask(self) -> None:
+        """It was found hot again."""
+        self.heat += 1
+        self.asked = process_time()
 
 
 class Compilers:
@@ -120,6 +141,20 @@ class Compilers:
             _thread.start_new_thread(self._work, ())
         except RuntimeError:
             self.running = False  # no more threads: the next submission tries again
+
+    def hand_over(self, rest: tuple[Any, ...]) -> None:
+        """This process ends: let the pool go on by itself with what is left. Nothing when there is no pool."""
+        try:
+            sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+            sock.settimeout(HAND_OVER_S)
+            at_socket(self._path(), sock.connect)
+            send(sock, ("rest", self.guest, self.folder, *rest))
+            sock.close()
+        except OSError:
+            return  # then they are compiled when they are hot again
+
+    def _path(self) -> str:
+        return os.path.join(self.folder, f"{interpreter_image.key(self.guest)[:12]}-{SOCKET}")
 
     def _forked(self) -> None:
         """A forked child has no thread of ours and shares the parent's connection, which it must not use."""
@@ -187,7 +222,7 @@ class Compilers:
     def _connect(self) -> _socket.socket:
         from time import sleep
 
-        path = os.path.join(self.folder, f"{interpreter_image.key(self.guest)[:12]}-{SOCKET}")
+        path = self._path()
         started = False
         for _ in range(START_TRIES):
             sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)

@@ -11,8 +11,11 @@ from polyvm.memory import host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
+    from polyvm.memory.regions import Region
+
+EXEC = 4
 SLOT_SCALE = 8  # bytes of slots a byte of guest memory
 
 # Around the slots lies readable nothing, so that a branch to just outside of guest memory finds "not
@@ -56,6 +59,18 @@ class CodeMap:
         host.madvise(self.slots + start * SLOT_SCALE, (end - start) * SLOT_SCALE, host.MADV_DONTNEED)
         for callback in self.callbacks:
             callback(start, end)
+
+    def decoded(self, regions: Iterable[Region]) -> Iterator[int]:
+        """Pages in which something was decoded, or might have been: those whose slots take memory."""
+        for region in regions:
+            if not region.prot & EXEC:
+                continue
+            size = (region.end - region.start) * SLOT_SCALE
+            found = host.resident(self.slots + region.start * SLOT_SCALE, size)
+            each = self.page_size * SLOT_SCALE // host.PAGE_SIZE  # host pages of slots for a guest page
+            for number in range(0, len(found), each):
+                if any(found[number : number + each]):
+                    yield region.start + number // each * self.page_size
 
     def reset(self) -> None:
         """Nothing is executable any more."""

@@ -104,6 +104,7 @@ _munmap = _function(_Call, "munmap", _Long, _Long)
 _mprotect = _function(_Call, "mprotect", _Long, _Long, _Int)
 _madvise = _function(_Call, "madvise", _Long, _Long, _Int)
 _mremap = _function(_Call, "mremap", _Long, _Long, _Long, _Int, _Long)
+_mincore = _function(_Call, "mincore", _Long, _Long, _Pointer)
 _msync = _function(_Call, "msync", _Long, _Long, _Int)
 _syscall = _function(_Call, "syscall", *[_Long] * 7)
 _readv = _function(_Call, "process_vm_readv", _Long, _Pointer, _Long, _Pointer, _Long, _Long)
@@ -146,6 +147,13 @@ def mremap(address: int, size: int, new_size: int, flags: int, new_address: int 
 def mapped(address: int, size: int) -> bool:
     """Whether every page of a range is mapped, however protected."""
     return not _msync(address, size, MS_ASYNC)
+
+
+def resident(address: int, size: int) -> bytes:
+    """For each page of a mapped range, whether it takes memory: a byte each, its lowest bit. Empty when unknown."""
+    pages = -(-size // PAGE_SIZE)
+    answer: bytes = _bytes_at(None, pages)  # uninitialised, and nobody else's yet
+    return answer if pages and not _mincore(address, size, _bytes_address(answer)) else b""
 
 
 def syscall(number: int, *arguments: int) -> int:

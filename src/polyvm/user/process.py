@@ -378,6 +378,7 @@ class Process:
                 die(signo or 0)
             if kind == "failed":
                 self._report_failure()
+            self.engine.hand_over()
             os._exit(125 if kind == "failed" else (status or 0) & 0xFF)
         if self.error is not None:
             raise self.error
@@ -445,6 +446,7 @@ def run(
         _thread.start_new_thread(_watch, (process, timeout))
     signals.set_mask(thread, thread.mask)
     result = process.run_main(thread)
+    engine.hand_over()
     import resource
 
     usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -57,9 +57,10 @@ class Place:
 
 
 class Root:
-    """The tree. `cwd` is the guest's working directory, as components."""
+    """The tree. `cwd` is the guest's working directory, as components. `sockets`: what the host calls the sockets that
+    were bound to names with directories in them, and what the guest calls them."""
 
-    __slots__ = ("binds", "cwd", "top")
+    __slots__ = ("binds", "cwd", "sockets", "top")
 
     def __init__(self, process: Process, root: bytes, binds: tuple[tuple[bytes, bytes, bool], ...]) -> None:
         self.top = Mount(process, (), root, False)
@@ -72,6 +73,7 @@ class Root:
             parts = tuple(p for p in os.path.normpath(b"/" + guest).split(b"/") if p)
             self.binds[parts] = Mount(process, parts, host, readonly)
         self.cwd: tuple[bytes, ...] = ()
+        self.sockets: dict[bytes, bytes] = {}
 
     def enter(self) -> None:
         """Make sure that the host's working directory is inside, too."""

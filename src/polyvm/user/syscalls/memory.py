@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 EPERM, EBADF, EAGAIN, ENOMEM, EACCES, ENODEV, EINVAL, EOPNOTSUPP = 1, 9, 11, 12, 13, 19, 22, 95
 MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE, MAP_TYPE = 1, 2, 3, 0xF
 MAP_FIXED, MAP_ANONYMOUS, MAP_FIXED_NOREPLACE = 0x10, 0x20, 0x100000
-MAP_HUGETLB, MAP_SYNC = 0x40000, 0x80000
+MAP_GROWSDOWN, MAP_HUGETLB, MAP_SYNC = 0x100, 0x40000, 0x80000
 PROT_KNOWN = 7
 PROT_SEM, PROT_GROWS = 8, 0x03000000
 
@@ -41,6 +41,9 @@ def sys_mmap(t: Thread, address: int, size: int, prot: int, flags: int, fd: int,
         prot & 4 and t.process.personality & 0x0400000
     ):  # READ_IMPLIES_EXEC has no say on what is executable already
         prot |= 1
+    if flags & MAP_GROWSDOWN:
+        # The guest goes on after the fault that makes it grow, with the registers that it had.
+        t.process.engine.set_precise(t.space)
     host_fd, name = -1, ""
     if not flags & MAP_ANONYMOUS:
         host_fd = fd & 0xFFFFFFFF

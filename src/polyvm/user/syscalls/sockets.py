@@ -15,6 +15,9 @@ from polyvm.user.thread import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from polyvm.user.root import Root
     from polyvm.user.thread import Thread
 
 EBADF, EFAULT, EINVAL, ENAMETOOLONG, EMSGSIZE, ENOPROTOOPT, ECONNREFUSED, EPERM = (
@@ -29,6 +32,7 @@ EBADF, EFAULT, EINVAL, ENAMETOOLONG, EMSGSIZE, ENOPROTOOPT, ECONNREFUSED, EPERM 
 )
 AF_UNIX = 1
 UNIX_MAX = 108
+ADDRESS_MAX = 128
 SOL_SOCKET, SCM_RIGHTS = 1, 1
 CONTROL_MAX = 65536
 MSG_WAITFORONE = 0x10000
@@ -79,7 +83,7 @@ def _address(
     paths = t.process.paths
     if size <= 2 or not address or (paths.root is None and paths.sysroot is None):
         return t.pointer(address), size
-    if size > 128:
+    if size > ADDRESS_MAX:
         raise Refusal(EINVAL)
     data = t.space.read(address, size)
     if int.from_bytes(data[:2], "little") != AF_UNIX:
@@ -92,11 +96,45 @@ def _address(
             )  # abstract names belong to everybody on the host
         return t.place(data), size
     at, found = paths.lookup(AT_FDCWD, name, not creates, taken, writes=creates)
-    if at != AT_FDCWD:
-        found = b"/proc/self/fd/%d/%s" % (at, found)
+    # The kernel keeps a socket's name as it was given, and tells it to everybody: one without a directory is left so.
+    if at != AT_FDCWD and not (creates and found == name):
+        found = _host_name(paths.root, at, found, name if creates else None)
     if len(found) > UNIX_MAX:
         raise Refusal(ENAMETOOLONG)
     return t.place(data[:2] + found + b"\0"), 2 + len(found) + 1
+
+
+def _host_name(root: Root | None, at: int, last: bytes, name: bytes | None) -> bytes:
+    """The name of a socket in an open directory; with the guest's own, the one that stands for this and no other."""
+    found = b"/proc/self/fd/%d/%s" % (at, last)
+    if root is not None and name is not None:
+        while root.sockets.setdefault(found, name) != name:  # descriptors are used again
+            found = b"%s/./%s" % (found[: -len(last) - 1], last)
+    return found
+
+
+def _told(root: Root, data: bytes) -> bytes:
+    """A socket address in the guest's words; the last part of its name where another process made it."""
+    if int.from_bytes(data[:2], "little") != AF_UNIX or not data.startswith(b"/proc/self/fd/", 2):
+        return data
+    name = data[2:].split(b"\0", 1)[0]
+    return data[:2] + root.sockets.get(name, name.rpartition(b"/")[2]) + b"\0"
+
+
+def _named(t: Thread, address: int, size: int, call: Callable[[int, int], int]) -> int:
+    """Make a call that gives a socket's address: it gets host addresses of the room for it and of its size."""
+    root = t.process.paths.root
+    room = signed(t.space.read_u32(size)) if root is not None and address else -1
+    if root is None or room < 0:
+        return call(t.pointer(address), t.pointer(size))
+    where, length = t.place(b"", ADDRESS_MAX), t.place(ADDRESS_MAX.to_bytes(4, "little"))
+    result = call(where, length)
+    if result >= 0:
+        given = int.from_bytes(t.placed(length, 4), "little")
+        name = _told(root, t.placed(where, min(given, ADDRESS_MAX)))
+        t.space.write(address, name[:room])
+        t.space.write_u32(size, len(name))
+    return result
 
 
 def _close(taken: list[int]) -> None:
@@ -140,34 +178,40 @@ def sys_recvfrom(
     t: Thread, fd: int, buffer: int, size: int, flags: int, address: int, address_size: int
 ) -> int:
     """recvfrom."""
-    out = t.pointer(address), t.pointer(address_size)
-    return t.host(t.process.numbers["recvfrom"], fd, t.pointer(buffer), size, flags, *out)
+    number, data = t.process.numbers["recvfrom"], t.pointer(buffer)
+    return _named(
+        t, address, address_size, lambda where, length: t.host(number, fd, data, size, flags, where, length)
+    )
 
 
 def sys_accept(t: Thread, fd: int, address: int, size: int, *_: int) -> int:
     """accept."""
-    return t.host(t.process.numbers["accept"], fd, t.pointer(address), t.pointer(size))
+    number = t.process.numbers["accept"]
+    return _named(t, address, size, lambda where, length: t.host(number, fd, where, length))
 
 
 def sys_accept4(t: Thread, fd: int, address: int, size: int, flags: int, *_: int) -> int:
     """accept4."""
-    return t.host(t.process.numbers["accept4"], fd, t.pointer(address), t.pointer(size), flags)
+    number = t.process.numbers["accept4"]
+    return _named(t, address, size, lambda where, length: t.host(number, fd, where, length, flags))
 
 
 def sys_getsockname(t: Thread, fd: int, address: int, size: int, *_: int) -> int:
     """getsockname."""
-    return t.host(t.process.numbers["getsockname"], fd, t.pointer(address), t.pointer(size))
+    number = t.process.numbers["getsockname"]
+    return _named(t, address, size, lambda where, length: t.host(number, fd, where, length))
 
 
 def sys_getpeername(t: Thread, fd: int, address: int, size: int, *_: int) -> int:
     """getpeername."""
-    return t.host(t.process.numbers["getpeername"], fd, t.pointer(address), t.pointer(size))
+    number = t.process.numbers["getpeername"]
+    return _named(t, address, size, lambda where, length: t.host(number, fd, where, length))
 
 
 class _Message:
     """A guest's msghdr, rebuilt for the host."""
 
-    __slots__ = ("control", "control_size", "guest", "host")
+    __slots__ = ("guest", "host", "name", "room")
 
     def __init__(self, t: Thread, guest: int, taken: list[int], *, sends: bool) -> None:
         name, name_size, iov, iov_count, control, control_size, flags = _MSG.unpack(
@@ -176,8 +220,14 @@ class _Message:
         if iov_count > 1024:
             raise Refusal(EMSGSIZE)
         where = t.pointer(name)
+        self.name, self.room = (
+            0,
+            signed(name_size),
+        )  # where the name goes, if it must be told in the guest's words
         if sends and name:
             where, name_size = _address(t, name, name_size, taken)
+        elif name and t.process.paths.root is not None and self.room >= 0:
+            self.name, where, name_size = name, t.place(b"", ADDRESS_MAX), ADDRESS_MAX
         pieces = vectors(t, iov, iov_count)
         place = t.pointer(control)
         if sends and control and control_size:
@@ -208,7 +258,14 @@ class _Message:
     def write_back(self, t: Thread) -> None:
         """What recvmsg changes in the guest's structure: the sizes and the flags."""
         data = t.placed(self.host, _MSG.size)
-        t.space.write(self.guest + 8, data[8:12])
+        size = data[8:12]
+        root = t.process.paths.root
+        if self.name and root is not None:
+            where, given = int.from_bytes(data[:8], "little"), int.from_bytes(size, "little")
+            name = _told(root, t.placed(where, min(given, ADDRESS_MAX)))
+            t.space.write(self.name, name[: self.room])
+            size = len(name).to_bytes(4, "little")
+        t.space.write(self.guest + 8, size)
         t.space.write(self.guest + 40, data[40:52])
 
 
