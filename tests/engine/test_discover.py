@@ -42,8 +42,8 @@ def test_a_loop_with_two_ways_through_it() -> None:
         "after": [],
         "back": [],
     }
-    # A system call comes back behind itself.
-    assert named(code, region.entries) == ["start", "back"]
+    # A system call comes back behind itself, and who goes around in a loop may come in there.
+    assert named(code, region.entries) == ["start", "back", "loop"]
     assert region.insn_count == 11
 
 
@@ -138,7 +138,7 @@ def test_the_second_link_register_calls_and_returns_too() -> None:
 
 
 def test_functions_come_before_what_they_call() -> None:
-    """A region that is cut loses callees first: without the end of its own loop it would be of no use."""
+    """A callee that is too long is left out whole: part of it, or of the loop around the call, would be of no use."""
     twenty = "c.nop\n" * 20
     code = Program(f"""
         start: jal ra, deep
@@ -148,11 +148,18 @@ def test_functions_come_before_what_they_call() -> None:
         deep:  {twenty * 15}
                c.jr ra
     """)
-    region = code.region(limit=30)
-    assert code.graph(region) == {"start": ["deep"], "back": ["start", "end"], "end": [], "deep": []}
-    assert region.insn_count == 30 + ROOM
-    # The callee's return comes from outside, as its end is there.
+    region = code.region()
+    assert code.graph(region) == {"start": [], "back": ["start", "end"], "end": []}
+    # The callee's return comes from outside.
     assert named(code, region.entries) == ["start", "back"]
+    short = Program(
+        f"start: jal ra, leaf\n back: bne a0, zero, start\n end: c.jr a5\n leaf: {twenty} c.jr ra"
+    )
+    region = short.region()
+    assert short.graph(region)["leaf"] == ["back"]
+    assert named(short, sorted(region.own)) == ["start", "back", "end"]
+    # Not even one instruction of a function is taken when all of them are more than is left.
+    assert "leaf" not in short.graph(short.region(limit=0, callees=20))
 
 
 def test_a_function_is_what_is_reached_without_its_callees() -> None:
@@ -342,7 +349,7 @@ def test_what_never_ran_is_left_out() -> None:
         "next": ["loop"],
     }
     assert named(code, sorted(region.unmet)) == ["even", "after"]
-    assert named(code, region.entries) == ["start"]
+    assert named(code, region.entries) == ["start", "loop"]
 
 
 def test_what_fell_through_only_is_left_out_where_nothing_fell() -> None:
@@ -392,9 +399,15 @@ def test_callees_and_targets_that_never_ran_are_left_out() -> None:
 # ------------------------------------------------------------------------------------------- entries
 def test_a_region_is_entered_where_it_goes_and_was_asked_for() -> None:
     code = Program(LOOP)
-    assert named(code, code.region(entries=["odd", "next"]).entries) == ["start", "odd", "next", "back"]
+    assert named(code, code.region(entries=["odd", "next"]).entries) == [
+        "start",
+        "odd",
+        "next",
+        "back",
+        "loop",
+    ]
     nowhere = code.region("even", entries=[code.end, 0x7000_0000])
-    assert named(code, nowhere.entries) == ["even", "back"]
+    assert named(code, nowhere.entries) == ["even", "back", "next"]
     apart = Program("start: c.j start\n apart: c.j apart")
     assert apart.graph(apart.region(entries=["apart"])) == {"start": ["start"], "apart": ["apart"]}
 

@@ -230,21 +230,22 @@ def discover(
     entry: int,
     observed: Observed | None = None,
     limit: int = MAX_INSNS,
+    callees: int = MAX_CALLEES,
     entries: Iterable[int] = (),
     ran: Ran | None = None,
 ) -> Region | None:
     """The region of a hot address, or None when not even one instruction can be decoded there.
 
-    entries: other addresses at which it is to be entered, as far as it goes there. ran: what was never executed is
+    limit, callees: instructions of its own, and of all that it calls. entries: other addresses at which it is to be
+    entered, as far as it goes there. ran: what was never executed is
     left out, at the price of an exit where somebody goes there after all.
     """
     search = _Search(isa, fetch, observed or {}, ran)
     roots = [entry, *entries]
     # The function first, whole: a region without part of a loop is of less use than one without a callee.
-    own, callees = search.body(roots, limit + ROOM * len(roots))
+    own, waiting = search.body(roots, limit + ROOM * len(roots))
     search.take(own)
-    room = MAX_CALLEES
-    waiting = list(callees)
+    room = callees
     for callee in waiting:  # grows: callees of callees come last
         if callee in search.placed:
             continue
