@@ -1,0 +1,105 @@
+"""One guest program under lock-step, in a process of its own; what came of it comes back as an Outcome.
+
+The guest's output is that process's. As a program it is given the file for the result, the options as JSON, and the
+guest's command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How: see engine.lockstep.LockstepEngine."""
+
+    precise: bool = False
+    turns: int = 997
+    threshold: int = 16
+
+    def __str__(self) -> str:
+        return f"{'precise' if self.precise else 'fast'}-{self.turns}-{self.threshold}"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """end: kind, status and signal of the guest. error: code and text of ours, or nothing.
+
+    compared: instructions done twice; in_units: how many of them in compiled regions. comparisons: of everything.
+    """
+
+    end: tuple[str, int | None, int | None]
+    error: str
+    compared: int
+    in_units: int
+    comparisons: int
+    units: int
+    exits: dict[str, int]
+    stdout: str = ""
+    stderr: str = ""
+    context: dict[str, Any] = field(default_factory=dict)
+
+
+def lockstep(
+    program: str | Path, *arguments: str, mode: Mode | None = None, stdin: str = "", timeout: float = 600
+) -> Outcome:
+    """Run a program."""
+    mode = mode or Mode()
+    options = {"precise": mode.precise, "turns": mode.turns, "threshold": mode.threshold}
+    with tempfile.NamedTemporaryFile("r", suffix=".json") as result:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, result.name, json.dumps(options), str(program), *arguments],
+            input=stdin, capture_output=True, text=True, errors="surrogateescape", check=False, timeout=timeout,
+            cwd=ROOT,
+        )  # fmt: skip
+        text = result.read()
+    assert text, f"{program}: lock-step ended with {done.returncode}: {done.stderr}"
+    told = json.loads(text)
+    return Outcome(
+        (told["kind"], told["status"], told["signal"]), told["error"], told["compared"], told["in_units"],
+        told["comparisons"], told["units"], told["exits"], done.stdout, done.stderr, told["context"],
+    )  # fmt: skip
+
+
+def main(words: Sequence[str]) -> None:
+    """The program; it does not return."""
+    from polyvm.engine.lockstep import LockstepEngine
+    from polyvm.errors import PolyvmError
+    from polyvm.user import process
+
+    result, options, *command = words
+    engine = LockstepEngine("riscv64", **json.loads(options))
+    argv = [os.fsencode(word) for word in command]
+    told: dict[str, Any] = {"kind": "", "status": None, "signal": None, "error": "", "context": {}}
+    try:
+        # report: a signal that kills the guest does not kill us before we have told of it.
+        end = process.run(argv[0], argv, [b"PATH=/bin"], engine=engine, report=True)
+    except PolyvmError as error:
+        told["error"] = f"{error.code}: {error.message}"
+        told["context"] = {key: str(value) for key, value in error.context.items()}
+    else:
+        told |= {"kind": end.kind, "status": end.status, "signal": end.signal}
+    stats = engine.stats()
+    told |= {
+        "compared": engine.compared,
+        "in_units": stats["tiers"]["region"]["insns"],
+        "comparisons": engine.comparisons,
+        "units": stats["units"],
+        "exits": stats["exits"],
+    }
+    Path(result).write_text(json.dumps(told))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
