@@ -134,6 +134,12 @@ def choose(pc: int, insn: Insn, shape: Shape, pads: list[int], rng: random.Rando
     """Random fields; a branch leads to a pad or, where it reaches so far, to where there is nothing."""
     while True:
         fields = random_fields(insn, shape, rng)
+        registers = [
+            name for name in fields if ISA.fields[name].kind == "register" and not ISA.fields[name].bias
+        ]
+        if registers and rng.random() < 0.3:
+            # Zero, and the same register twice, are corners.
+            fields[rng.choice(registers)] = rng.choice((0, fields[rng.choice(registers)]))
         if "offset" in fields:
             width = insn.encoding.width("offset")
             reach = 1 << (width - 1)
@@ -141,6 +147,8 @@ def choose(pc: int, insn: Insn, shape: Shape, pads: list[int], rng: random.Rando
             if reach > 2 * CODE_SIZE and rng.random() < 0.2:
                 offset = rng.choice((-1, 1)) * rng.randrange(CODE_SIZE, reach, 2)
             fields["offset"] = offset & (1 << width) - 1
+        if any(fields[name] in insn.encoding.excluded.get(name, ()) for name in registers):
+            continue
         decoded = ISA.decode(insn.encode(fields))
         # A more special instruction may own the word, as zext.h owns some of packw's.
         if decoded is not None and decoded.insn is insn:

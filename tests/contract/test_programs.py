@@ -1,0 +1,247 @@
+"""All tiers agree on random programs: loops, choices, calls, jumps through tables, memory, floats, faults and traps.
+
+Each program is made from the seed, compiled into regions of every kind and entered at the start and where loops and
+functions begin; how it ends, its registers, its memory and its instruction count are the golden evaluator's. What
+differs is made shorter as long as it differs, and shown with its listing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from polyvm.engine import layout
+from polyvm.engine.layout import BUDGET
+from polyvm.engine.region import RegionEmitter
+from polyvm.ir.values import Val
+from polyvm.isa.disasm import assemble
+from polyvm.memory.space import READ
+from tests.contract.programs import (
+    CODE,
+    DATA,
+    SIZE,
+    TASTES,
+    WRITABLE,
+    Assembly,
+    Program,
+    make,
+)
+from tests.contract.tiers import (
+    TIERS,
+    Outcome,
+    Tier,
+    differences,
+    pack,
+    program_text,
+    tiers,
+)
+from tests.isa.riscv64.machine import ISA
+
+PROGRAMS = 8
+"""Of each taste, in CI."""
+ENOUGH = 200_000
+"""More instructions than any program does."""
+ATTEMPTS = 300
+
+
+class Bench:
+    """Tiers with room for programs."""
+
+    def __init__(self, made: dict[str, Tier]) -> None:
+        self.tiers = made
+        for tier in made.values():
+            tier.map(DATA, bytes(WRITABLE))
+            tier.map(DATA + WRITABLE, bytes(SIZE - WRITABLE))
+        self.ends: Counter[str] = Counter()
+
+    def run(self, tier: Tier, program: Program, code: Assembly) -> tuple[Outcome, bytes]:
+        """How a program ends in a tier, and what is then in memory."""
+        tier.space.protect(DATA + WRITABLE, SIZE - WRITABLE, READ | 2)
+        tier.space.write(DATA, code.data)
+        tier.space.protect(DATA + WRITABLE, SIZE - WRITABLE, READ)
+        tier.code(CODE, code.code)
+        tier.compile(CODE, code.entries[1:], code.observed)
+        registers = pack(
+            {("x", number): value for number, value in enumerate(program.x) if number}
+            | {("f", number): value for number, value in enumerate(program.f)}
+        )
+        outcome = tier.run(CODE, bytes(registers), program.flags, program.rounding, ENOUGH)
+        return outcome, tier.space.read(DATA, SIZE)
+
+    def difference(self, program: Program, names: tuple[str, ...]) -> tuple[str, list[str]] | None:
+        """The first of these tiers that does not end as the golden evaluator does, and how it differs."""
+        code = Assembly(program)
+        expected, memory = self.run(self.tiers["golden"], program, code)
+        assert expected.reason != BUDGET, f"a program without an end:\n{program_text(code.code, CODE)}"
+        self.insns = expected.insns
+        self.end = layout.REASONS[expected.reason]
+        for name in names:
+            tier = self.tiers[name]
+            outcome, theirs = self.run(tier, program, code)
+            wrong = differences(expected, outcome, tier)
+            wrong += [
+                f"memory at {DATA + at:#x}: golden {memory[at]:#x}, {name} {theirs[at]:#x}"
+                for at in (range(SIZE) if theirs != memory else ())
+                if memory[at] != theirs[at]
+            ]
+            if wrong:
+                return name, wrong
+        return None
+
+    def shorter(self, program: Program, name: str) -> Program:
+        """A program that still ends otherwise in a tier, with nothing in it that can be left out."""
+        attempts = 0
+        going = True
+        while going:
+            going = False
+            for candidate in program.simpler():
+                attempts += 1
+                if attempts > ATTEMPTS:
+                    return program
+                if self.difference(candidate, (name,)) is not None:
+                    program, going = candidate, True
+                    break
+        return program
+
+    def explain(self, program: Program, name: str) -> str:
+        """A message that shows a difference."""
+        program = self.shorter(program, name)
+        found = self.difference(program, (name,))
+        assert found is not None
+        code = Assembly(program)
+        state = " ".join(f"x{number}={value:#x}" for number, value in enumerate(program.x))
+        floats = " ".join(f"f{number}={value:#x}" for number, value in enumerate(program.f))
+        entries = " ".join(hex(entry) for entry in code.entries)
+        return "\n".join(
+            [f"{name} differs from the golden evaluator, which ended with {self.end}:",
+             *(f"  {line}" for line in found[1][:12]), program_text(code.code, CODE), f"entered at {entries}",
+             f"fflags={program.flags:05b} frm={program.rounding} {state} {floats}"]
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with tiers() as made:
+        yield Bench(made)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("taste", TASTES)
+def test_random_programs(
+    taste: str, bench: Bench, rng: random.Random, full: bool, report: Callable[[str], None]
+) -> None:
+    names = TIERS[1:]
+    count, insns, ends = (60 if full else 1) * PROGRAMS, 0, Counter[str]()
+    for _ in range(count):
+        program = make(rng, TASTES[taste])
+        found = bench.difference(program, names)
+        if found is not None:
+            pytest.fail(bench.explain(program, found[0]), pytrace=False)
+        insns += bench.insns
+        ends[bench.end] += 1
+    ended = ", ".join(f"{number} {name}" for name, number in sorted(ends.items()))
+    report(f"tiers == golden, random programs: {count:4} of {taste}, {insns} instructions in each of "
+           f"{len(names)} tiers; {ended}")  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ fixed programs
+DIAMOND = ("beq a0, zero, .+12", "{first}", "jal zero, .+8", "{second}", "addi a2, a2, 1", "ecall")
+LONGER = ("beq a0, zero, .+16", "{first}", "xor a3, a1, a2", "jal zero, .+12", "{second}", "add a3, a1, a2",
+          "sub a4, a3, a1", "ecall")  # fmt: skip
+LOOP = (
+    "{first}",
+    "addi a3, zero, 5",
+    "{second}",
+    "addi s0, s0, 8",
+    "addi s1, s1, 16",
+    "jal zero, .-16",
+    "ecall",
+)
+ALIKE = [("sd a1, 0(s0)", "sd a1, 0(s1)"), ("sd a1, 0(s0)", "sd a1, 0(s0)"), ("ld a1, 0(s0)", "ld a1, 0(s1)"),
+         ("lw a1, 8(s0)", "lw a1, 8(s1)"), ("lbu a1, 0(s0)", "lbu a1, 0(s0)"), ("lb zero, 0(s0)", "lb zero, 0(s1)"),
+         ("fld fa0, 0(s0)", "fld fa0, 0(s1)"), ("fsw fa0, 0(s0)", "fsw fa0, 0(s1)"),
+         ("amoor.d a1, a2, (s0)", "amoor.d a1, a2, (s1)"),
+         ("amoadd.w zero, zero, (s0)", "amoadd.w zero, zero, (s1)")]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [DIAMOND, LONGER, LOOP], ids=["diamond", "longer", "loop"])
+@pytest.mark.parametrize("alike", ALIKE, ids="; ".join)
+def test_accesses_that_look_alike_keep_their_places(
+    shape: tuple[str, ...], alike: tuple[str, str], bench: Bench
+) -> None:
+    """A compiler makes one access of two in the arms of a choice, or of the copies of a loop's. A fault is still the
+    fault of the one instruction, in the fast mode too."""
+    code = b"".join(assemble(ISA, line.format(first=alike[0], second=alike[1])) for line in shape)
+    for tier in bench.tiers.values():
+        tier.code(CODE, code)
+        tier.compile(CODE)
+    for a0, s0, s1 in ((0, DATA, 64), (1, 64, DATA), (0, 64, 64), (1, 64, 64), (1, DATA + 64, DATA)):
+        registers = bytes(pack({("x", 10): a0, ("x", 8): s0, ("x", 9): s1}))
+        expected = bench.tiers["golden"].run(CODE, registers)
+        for tier in bench.tiers.values():
+            assert differences(expected, tier.run(CODE, registers), tier) == []
+
+
+# ------------------------------------------------------------------------------------------------ the judge bites
+class LosesSigns(RegionEmitter):
+    """Shifts right without the sign."""
+
+    def simple(self, op: Val, args: list[str]) -> str:
+        value = super().simple(op, args)
+        if op.op != "ashr":
+            return value
+        return self.ins(f"and i{op.bits} {value}, {(1 << (op.bits - 1)) - 1}")
+
+
+class KeepsNans(RegionEmitter):
+    """Never makes a NaN canonical."""
+
+    def settle(self, values: Sequence[str], *, leaving: bool = False) -> list[str]:
+        return list(values)
+
+
+class ForgetsRegisters(RegionEmitter):
+    """Leaves without having stored one of the registers."""
+
+    def sync(self, live_at: int | None = None) -> None:
+        self.stale.discard(("x", 12))
+        super().sync(live_at)
+
+
+class StoresElsewhere(RegionEmitter):
+    """Has its stores a byte beside where they belong."""
+
+    def op_store(self, op: Val, args: list[str]) -> None:
+        super().op_store(op, [self.ins(f"xor i64 {args[0]}, 1"), args[1]])
+
+
+@pytest.mark.parametrize(
+    ("emitter", "taste", "shown"),
+    [(LosesSigns, "integers", "sra"), (KeepsNans, "floats", "f"), (ForgetsRegisters, "everything", "a2: golden"),
+     (StoresElsewhere, "memory", "memory at")],
+    ids=["LosesSigns", "KeepsNans", "ForgetsRegisters", "StoresElsewhere"],
+)  # fmt: skip
+def test_a_compiler_with_a_mistake_is_found(
+    emitter: type[RegionEmitter], taste: str, shown: str, rng: random.Random
+) -> None:
+    """And a short program shows it."""
+    golden, wrong = Tier("golden"), Tier("region", emitter)
+    try:
+        bench = Bench({"golden": golden, "region": wrong})
+        for _ in range(20):
+            program = make(rng, TASTES[taste])
+            found = bench.difference(program, ("region",))
+            if found is not None:
+                break
+        else:
+            pytest.fail("no program shows it")
+        message = bench.explain(program, "region")
+        assert message.startswith("region differs from the golden evaluator, which ended with SYSCALL:\n")
+        assert shown in message
+        assert message.count("\n  0x") <= 12
+    finally:
+        wrong.close()
+        golden.close()
