@@ -160,9 +160,7 @@ class Tier:
         self.space.protect(address, self._code[address], READ | EXEC)
         if isinstance(self.engine, RegionEngine):
             self.engine.orders.clear()
-            assert self.engine.units is not None
-            assert self.kind is not None
-            self.engine.units.kind = self.kind
+            self._own_kind()
 
     def compile(
         self,
@@ -175,6 +173,7 @@ class Tier:
         """Have a region compiled where the tier is made of them; `keep` it through a change of the rounding mode."""
         if not isinstance(self.engine, RegionEngine):
             return b""
+        self._own_kind()
         order = pc, tuple(entries), observed or {}
         if keep:
             self.engine.orders.append(order)
@@ -183,14 +182,19 @@ class Tier:
     def reinstall(self, pc: int, data: bytes) -> None:
         """Put back a unit that was dropped because the guest flushed code or changed the rounding mode."""
         units = self.engine.units
-        if units is None:
-            return
+        if units is not None:
+            self._own_kind()
+            if pc not in units.by_pc:
+                assert units.install(self.space, data) is not None
+
+    def _own_kind(self) -> None:
+        """Go back to the kind of units that the tier has, after a change of the rounding mode."""
+        units = self.engine.units
+        assert units is not None
         assert self.kind is not None
         if units.kind != self.kind:
             units.drop_all(self.space)
             units.kind = self.kind
-        if pc not in units.by_pc:
-            assert units.install(self.space, data) is not None
 
     # -- running
     def run(
