@@ -218,6 +218,10 @@ forward:
   %pid = call i64 @pv_raw(i64 «nr.getpid», i64 0, i64 0, i64 0, i64 0)
   %si.i = ptrtoint ptr %si to i64
   %sent = call i64 @pv_raw(i64 «nr.rt_tgsigqueueinfo», i64 %pid, i64 %main.i, i64 %sig.i, i64 %si.i)
+  %refused = icmp slt i64 %sent, 0
+  br i1 %refused, label %forward.bare, label %out
+forward.bare: ; only a process's first thread may pass on what the kernel or kill() sent: without its siginfo, then
+  %bare = call i64 @pv_raw(i64 «nr.tgkill», i64 %pid, i64 %main.i, i64 %sig.i, i64 0)
   ret void
 queue?:
   br i1 %queue, label %enqueue, label %stop?

@@ -12,7 +12,7 @@ import marshal
 import os
 from time import process_time
 
-from polyvm.engine import interpreter_image
+from polyvm.engine import fault, interpreter_image
 from polyvm.errors import PolyvmError
 
 TYPE_CHECKING = False
@@ -138,7 +138,7 @@ class Compilers:
                 return
             self.running = True
         try:
-            _thread.start_new_thread(self._work, ())
+            fault.start_thread(self._work)
         except RuntimeError:
             self.running = False  # no more threads: the next submission tries again
 

@@ -53,6 +53,7 @@ class HostSignals:
             elif handler == 0:
                 self._state[signo] = (_DEFAULT, 0)
         fault.install()
+        fault.set_main(os.getpid())
         self.first_mask = self.mask()
         self.process.actions.start(self.ignored)
 

@@ -10,6 +10,7 @@ import _thread
 import os
 from time import monotonic, sleep
 
+from polyvm.engine import fault
 from polyvm.memory import host
 from polyvm.memory.access import GuestFault
 from polyvm.memory.space import AddressSpace
@@ -443,7 +444,7 @@ def run(
     thread.mask = process.host_signals.first_mask
     execute.first_program(thread, program, list(argv), list(env))
     if timeout is not None:
-        _thread.start_new_thread(_watch, (process, timeout))
+        fault.start_thread(_watch, process, timeout)
     signals.set_mask(thread, thread.mask)
     result = process.run_main(thread)
     engine.hand_over()
