@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from polyvm.user.process import Process
+    from polyvm.user.root import Root
     from polyvm.user.thread import Thread
 
     Handler: TypeAlias = Callable[[Thread, int, int, int, int, int, int], "int | None"]
 
-ENOSYS, EBADF = 38, 9
+ENOSYS, EBADF, EROFS = 38, 9, 30
 AT_SYMLINK_NOFOLLOW, AT_SYMLINK_FOLLOW = 0x100, 0x400
 
 
@@ -76,6 +77,9 @@ class Dispatch:
         if found.how == "pass":
             number = numbers()[found.name]
             run = with_paths(found, number) if found.paths else plain(found, number, self.process.hidden)
+            root = self.process.paths.root
+            if root is not None and found.name in WRITING_OPEN:
+                run = _unless_readonly(run, root)
             return self.ready(found, run)
         module = __import__(f"polyvm.user.syscalls.{found.how}", fromlist=["polyvm"])
         run = getattr(module, f"sys_{found.name}")
@@ -115,6 +119,15 @@ def _guarded(run: Handler, positions: tuple[int, ...], hidden: set[int]) -> Hand
         return run(thread, *arguments)
 
     return guarded
+
+
+def _unless_readonly(run: Handler, root: Root) -> Handler:
+    """A handler that leaves open files below read-only binds as they are."""
+
+    def checked(thread: Thread, fd: int, *arguments: int) -> int | None:
+        return -EROFS if root.is_readonly(fd & 0xFFFFFFFF) else run(thread, fd, *arguments)
+
+    return checked
 
 
 def plain(found: Declaration, number: int, hidden: set[int]) -> Handler:
@@ -172,8 +185,8 @@ def with_paths(found: Declaration, number: int) -> Handler:
         try:
             for directory, place, follow in places:
                 flags = arguments[flags_at] if flags_at >= 0 else 0
-                if opposite:
-                    follow = follow or bool(flags & AT_SYMLINK_FOLLOW)
+                if opposite:  # of linkat, for the old name only
+                    follow = follow or (place == places[0][1] and bool(flags & AT_SYMLINK_FOLLOW))
                 else:
                     follow = follow and not flags & AT_SYMLINK_NOFOLLOW
                 at, host_path = paths.resolve(
@@ -197,4 +210,6 @@ WRITING = frozenset((
     "setxattr", "lsetxattr", "removexattr", "lremovexattr", "mknodat", "mkdirat", "unlinkat", "symlinkat",
     "linkat", "renameat", "renameat2", "truncate", "fchmodat", "fchmodat2", "fchownat",
 ))
+# Likewise what an open file is, which needs no right to write into it.
+WRITING_OPEN = frozenset(("fchmod", "fchown", "fsetxattr", "fremovexattr"))
 # fmt: on

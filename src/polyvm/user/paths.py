@@ -94,10 +94,13 @@ class Paths:
             special = procfs.find(self.process, at, path)
             if special is not None:
                 if special[0] == b"fd" and len(special) > 1 and special[1].isdigit():
-                    if int(special[1]) in self.process.hidden:
-                        raise Refusal(ENOENT)
+                    fd = int(special[1])
+                    self.linked(fd)
                     if self.root is not None:
-                        return AT_FDCWD, b"/proc/self/" + b"/".join(special)
+                        below = procfs.through(special)
+                        if below is not None:
+                            return self.root.lookup(*below, follow, taken, writes=writes)
+                        return self._of_descriptor(self.root, fd, follow, writes)
                 elif special == (b"exe",) and follow:
                     return AT_FDCWD, self.process.exe_host
         if self.root is not None:
@@ -107,6 +110,25 @@ class Paths:
             if found is not None:
                 return AT_FDCWD, found
         return at, path
+
+    def linked(self, fd: int) -> None:
+        """Raise ENOENT unless /proc/self/fd has this descriptor, which it has not of ours."""
+        try:
+            os.fstat(fd)
+        except (OSError, OverflowError):
+            raise Refusal(ENOENT) from None
+        if fd in self.process.hidden:
+            raise Refusal(ENOENT)
+
+    def _of_descriptor(self, root: Root, fd: int, follow: bool, writes: bool) -> tuple[int, bytes]:
+        """What /proc/self/fd/N means below --root: no folder that lies outside, and nothing to be written below a bind
+        that is read-only.
+        """
+        if follow and writes and root.is_readonly(fd):
+            raise Refusal(EROFS)
+        if follow and os.fstat(fd).st_mode & 0o170000 == 0o040000:
+            root.directory(fd)
+        return AT_FDCWD, b"/proc/self/fd/%d" % fd
 
     def _in_sysroot(self, path: bytes, follow: bool) -> bytes | None:
         """The sysroot's file of this absolute name, if it has one. Directories come from the host where it has them."""

@@ -42,12 +42,16 @@ def find(process: Process, at: int, path: bytes) -> tuple[bytes, ...] | None:
             return None
         path = directory + b"/" + path
     parts: list[bytes] = []
-    for part in path.split(b"/"):
+    pieces = path.split(b"/")
+    for number, part in enumerate(pieces):
         if part == b"..":
             if parts:
                 parts.pop()
         elif part not in (b"", b"."):
             parts.append(part)
+            if len(parts) in (4, 6) and parts[-2] == b"fd" and part.isdigit() and any(pieces[number + 1 :]):
+                parts += pieces[number + 1 :]  # `..` is its parent there, whatever the name says
+                break
     if len(parts) < 2 or parts[0] != b"proc":
         return None
     if parts[1:] == [b"cpuinfo"]:
@@ -62,6 +66,13 @@ def find(process: Process, at: int, path: bytes) -> tuple[bytes, ...] | None:
     if not rest or (rest[0] not in NAMES and rest[0] != b"fd"):
         return None
     return tuple(rest)
+
+
+def through(special: tuple[bytes, ...]) -> tuple[int, bytes] | None:
+    """(descriptor, name below it) of what is named through a descriptor of the process: /proc/self/fd/3/name."""
+    if special[0] != b"fd" or len(special) < 3 or not special[1].isdigit():
+        return None
+    return int(special[1]), b"/".join(special[2:]).lstrip(b"/")
 
 
 def read_link(process: Process, special: tuple[bytes, ...] | None) -> bytes | None:

@@ -36,6 +36,7 @@ O_ACCMODE, O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW_GENERIC, O_CLOEXEC = (
     0o2000000,
 )
 O_PATH_GENERIC, O_TMPFILE_BIT = 0o10000000, 0o20000000
+F_DUPFD, F_DUPFD_CLOEXEC = 0, 1030
 _U64 = Struct("<Q")
 _HOW = Struct("<QQQ")
 
@@ -57,7 +58,7 @@ def proc_device() -> int:
 
 def sys_openat(t: Thread, directory: int, path: int, flags: int, mode: int, *_: int) -> int:
     """openat."""
-    return _open(t, directory, t.process.paths.read(t, path), flags & 0xFFFFFFFF, mode & 0o7777777, 0)
+    return _open(t, directory, t.process.paths.read(t, path), flags & 0xFFFFFFFF, mode & 0o7777777, None)
 
 
 def sys_openat2(t: Thread, directory: int, path: int, how: int, size: int, *_: int) -> int:
@@ -76,7 +77,8 @@ def sys_openat2(t: Thread, directory: int, path: int, how: int, size: int, *_: i
     return _open(t, directory, name, flags, mode, resolve)
 
 
-def _open(t: Thread, directory: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
+def _open(t: Thread, directory: int, path: bytes, flags: int, mode: int, resolve: int | None) -> int:
+    """Open for openat2, which takes nothing that it does not know; for openat with `resolve` None."""
     process = t.process
     paths = process.paths
     at = paths.directory(directory)
@@ -93,13 +95,17 @@ def _open(t: Thread, directory: int, path: bytes, flags: int, mode: int, resolve
                 opened = procfs.open_special(t, special, flags)
                 if opened is not None:
                     return opened
+                below = procfs.through(special) if paths.root is not None else None
+                if below is not None:
+                    at, path = below
+                    paths.linked(at)
         if paths.root is not None:
             at, path, extra = _in_root(t, at, path, flags, taken)
             host_flags |= extra
         elif not resolve:
             at, path = paths.lookup(at, path, not flags & O_NOFOLLOW_GENERIC, taken)
         name = t.place(path + b"\0")
-        if resolve or flags >> 32:
+        if resolve is not None:
             how = t.place(_HOW.pack(host_flags, mode, resolve))
             fd = t.host(process.numbers["openat2"], at, name, how, 24)
         else:
@@ -107,7 +113,20 @@ def _open(t: Thread, directory: int, path: bytes, flags: int, mode: int, resolve
     finally:
         for taken_fd in taken:
             os.close(taken_fd)
-    return _checked(t, fd) if fd >= 0 else fd
+    if fd < 0:
+        return fd
+    if taken and fd > min(taken):
+        fd = _lowest(t, fd, flags)
+    return _checked(t, fd)
+
+
+def _lowest(t: Thread, fd: int, flags: int) -> int:
+    """A new descriptor with the number that it should have: directories on the way to its file had the lowest."""
+    moved = t.process.plain_syscall("fcntl", fd, F_DUPFD_CLOEXEC if flags & O_CLOEXEC else F_DUPFD, 0)
+    if moved < 0:
+        return fd
+    os.close(fd)
+    return moved
 
 
 def _in_root(t: Thread, at: int, path: bytes, flags: int, taken: list[int]) -> tuple[int, bytes, int]:
@@ -278,6 +297,10 @@ def sys_getcwd(t: Thread, buffer: int, size: int, *_: int) -> int:
     root = t.process.paths.root
     if root is None:
         return t.host(t.process.numbers["getcwd"], t.pointer(buffer), size)
+    try:
+        os.getcwdb()
+    except OSError:
+        return -ENOENT  # it was removed
     data = b"/" + b"/".join(root.cwd) + b"\0"
     if len(data) > size:
         return -ERANGE

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from polyvm.user.thread import Thread
 
-EBADF, ENOTTY, EINVAL = 9, 25, 22
+EBADF, ENOTTY, EINVAL, EROFS = 9, 25, 22, 30
 
 # asm-generic/ioctls.h, linux/fs.h, linux/sockios.h, linux/random.h. The argument is a number, or is ignored.
 NUMBERS = frozenset((
@@ -39,6 +39,8 @@ STRUCTS = frozenset((
     0x8910, 0x8913, 0x8914, 0x8915, 0x8916, 0x8917, 0x8919, 0x891B, 0x891D, 0x8921, 0x8922,  # SIOCGIFNAME and on
     0x8927, 0x8933, 0x8942, 0x8943,  # SIOCGIFHWADDR SIOCGIFINDEX SIOCGIFTXQLEN SIOCSIFTXQLEN
 ))  # fmt: skip
+# What of these changes the file itself: FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR.
+CHANGING = frozenset((0x40086602, 0x401C5820))
 # The argument is a descriptor, or points to a structure that begins with one.
 FICLONE, FICLONERANGE = 0x40049409, 0x4020940D
 SIOCGIFCONF = 0x8912
@@ -49,6 +51,9 @@ def sys_ioctl(t: Thread, fd: int, request: int, argument: int, *_: int) -> int:
     """ioctl."""
     request &= 0xFFFFFFFF
     number = t.process.numbers["ioctl"]
+    root = t.process.paths.root
+    if root is not None and request in CHANGING and root.is_readonly(fd & 0xFFFFFFFF):
+        return -EROFS
     if request in STRUCTS:
         return t.host(number, fd, request, t.pointer(argument))
     if request in NUMBERS:
