@@ -147,7 +147,7 @@ class Engine:
         self.tries: dict[int, int] = {}
         self.seen: dict[int, dict[int, int]] = {}
         self.hide: Callable[[int], int] = _same
-        self.block: Callable[[], None] = _nothing
+        self.apart: Callable[[], bool] = _nothing
         self.threshold = NEVER
         if tier in ("auto", "region") and self.folder is not None and regions:
             from polyvm.engine.units import Units
@@ -249,7 +249,7 @@ class Engine:
             from polyvm.engine.workers import Compilers
 
             assert self.folder is not None
-            self.compilers = Compilers(self.guest.name, self.folder, self.hide, self.block)
+            self.compilers = Compilers(self.guest.name, self.folder, self.hide, self.apart)
         from polyvm.engine.workers import Job
 
         self.pending[entry] = job = Job(
@@ -418,8 +418,9 @@ def _same(fd: int) -> int:
     return fd
 
 
-def _nothing() -> None:
-    """The calling thread's signals are of no concern."""
+def _nothing() -> bool:
+    """The calling thread's signals and descriptors are of no concern."""
+    return False
 
 
 def _page(space: AddressSpace, address: int) -> bytes:

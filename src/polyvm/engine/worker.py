@@ -145,6 +145,13 @@ def pool(guest: str, path: str) -> None:
     from polyvm.engine.guest import Guest
     from polyvm.engine.workers import at_socket
 
+    # Whatever the guest has open, its pipes and sockets above all, must not stay open because of us.
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the listing's own
     if os.fork():
         os._exit(0)
     temporary = f"{path}.{os.getpid()}"

@@ -107,17 +107,24 @@ class Job:
 
 
 class Compilers:
-    """This process's connection to the pool, and the thread that uses it."""
+    """This process's connection to the pool, and the thread that uses it.
+
+    apart: makes the calling thread one of ours, and says whether its descriptors are its own from then on. Where they
+    cannot be, `hide` moves one out of the guest's way.
+    """
 
     def __init__(
-        self, guest: str, folder: str, hide: Callable[[int], int], block: Callable[[], None]
+        self, guest: str, folder: str, hide: Callable[[int], int], apart: Callable[[], bool]
     ) -> None:
         self.guest = guest
         self.folder = folder
         self.hide = hide
-        self.block = block
+        self.set_apart = apart
+        self.apart = False
         self.jobs: list[Job] = []
-        self.running = False
+        self.running = False  # whether the thread is at work; it waits for `wake` when it is not
+        self.started = False
+        self.wake = _thread.allocate_lock()
         self.lock = _thread.allocate_lock()
         self.sock: _socket.socket | None = None
         self.failed = ""
@@ -137,9 +144,15 @@ class Compilers:
             if self.running:
                 return
             self.running = True
+            if self.started:
+                self.wake.release()
+                return
+        self.wake.acquire()
         try:
             fault.start_thread(self._work)
+            self.started = True
         except RuntimeError:
+            self.wake.release()
             self.running = False  # no more threads: the next submission tries again
 
     def hand_over(self, rest: tuple[Any, ...]) -> None:
@@ -160,21 +173,27 @@ class Compilers:
         """A forked child has no thread of ours and shares the parent's connection, which it must not use."""
         self.pid = os.getpid()
         self.lock = _thread.allocate_lock()  # whoever held it is not here
+        self.wake = _thread.allocate_lock()
         self.jobs = []
-        self.running = False
+        self.running = self.started = False
         if self.sock is not None:
-            self.sock.close()
+            if self.apart:
+                self.sock.detach()  # a number in a table that is not here
+            else:
+                self.sock.close()
             self.sock = None
 
     def _work(self) -> None:
-        self.block()
+        self.apart = self.set_apart()
         while True:
             with self.lock:
-                if not self.jobs:
-                    self.running = False
-                    return
-                job = max(self.jobs, key=_heat)
-                self.jobs.remove(job)
+                self.running = bool(self.jobs)
+                job = max(self.jobs, key=_heat) if self.jobs else None
+                if job is not None:
+                    self.jobs.remove(job)
+            if job is None:
+                self.wake.acquire()
+                continue
             if not job.wanted(job):
                 job.done(job, None, 0.0)
                 continue
@@ -223,34 +242,36 @@ class Compilers:
         from time import sleep
 
         path = self._path()
-        started = False
-        for _ in range(START_TRIES):
-            sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-            try:
-                at_socket(path, sock.connect)
-                return _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, self.hide(sock.detach()))
-            except OSError:
-                sock.close()
-            if not started:
-                started = True
-                self._start(path)
-            sleep(START_WAIT)
+        # One socket for all attempts: out of the guest's sight from its first moment, as far as that can be.
+        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        if not self.apart:
+            sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, self.hide(sock.detach()))
+        try:
+            for attempt in range(START_TRIES):
+                try:
+                    at_socket(path, sock.connect)
+                    return sock
+                except OSError:
+                    if not attempt:
+                        self._start(path)
+                sleep(START_WAIT)
+        except BaseException:
+            sock.close()
+            raise
+        sock.close()
         raise PolyvmError("PVM-COMPILE-FAILED", "The compiler pool did not start.", path=path)
 
     def _start(self, path: str) -> None:
         """Start the pool; it leaves this process's family at once, so the guest never meets it as a child."""
         command = interpreter_image.worker_command("pool", self.guest, path)
-        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
+        # Opened by the child: here it would take a number that the guest's next descriptor should have.
+        actions = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
         kept = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG")  # the last is for our own tests
         environment = {name: value for name, value in os.environ.items() if name in kept}
-        try:
-            pid = os.posix_spawn(
-                command[0], command, environment, file_actions=actions, setsigmask=[], setsid=True
-            )
-            os.waitpid(pid, 0)
-        finally:
-            os.close(null)
+        pid = os.posix_spawn(
+            command[0], command, environment, file_actions=actions, setsigmask=[], setsid=True
+        )
+        os.waitpid(pid, 0)
 
 
 def _heat(job: Job) -> int:
@@ -264,6 +285,6 @@ def at_socket(path: str, use: Callable[[str], object]) -> None:
         return
     folder = os.open(os.path.dirname(path), os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
-        use(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+        use(f"/proc/thread-self/fd/{folder}/{os.path.basename(path)}")
     finally:
         os.close(folder)

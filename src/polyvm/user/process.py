@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 F_DUPFD_CLOEXEC = 1030
 O_PATH = os.O_PATH
 RESOLVE_IN_ROOT = 0x10
+CLONE_FILES = 0x400
 ENOSYS, EINTR = 38, 4
 
 
@@ -61,7 +62,7 @@ class Process:
         self.space = space = AddressSpace()
         # As on Linux (vm.mmap_min_addr); and compiled code takes a pointer outside of these for wild (engine.region).
         space.min_address, space.max_address = 0x10000, space.limit - space.page_size
-        engine.hide, engine.block = self.hide, self.block_all
+        engine.hide, engine.apart = self.hide, self.set_apart
         self.world = World()
         self.space.pause = self.pause
         self.host_signals = HostSignals(self)
@@ -122,21 +123,19 @@ class Process:
 
     def hide(self, fd: int) -> int:
         """Move a descriptor of ours out of the guest's sight and reach: to the top of its table."""
-        import fcntl
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        top = min(limit if limit > 0 else 1024, 1024 + limits.RESERVE) - 1
+        # No imports here: they would take a moment, in which the guest could see it and get the next number.
+        found = limits.exchange(self, limits.RLIMIT_NOFILE)
+        limit = found[0] if isinstance(found, tuple) else 1024
+        top = min(limit, 1024 + limits.RESERVE) - 1
         for floor in range(top, 2, -1):
             if floor in self.hidden:
                 continue
-            try:
-                moved = fcntl.fcntl(fd, F_DUPFD_CLOEXEC, floor)
-            except OSError:
+            moved = self.plain_syscall("fcntl", fd, F_DUPFD_CLOEXEC, floor)
+            if moved < 0:
                 continue
             os.close(fd)
             self.hidden.add(moved)
-            return int(moved)
+            return moved
         self.hidden.add(fd)
         return fd
 
@@ -243,6 +242,17 @@ class Process:
     def block_all(self) -> None:
         """Block every signal for the calling host thread."""
         self.host_signals.set_mask(signals.WORD)
+
+    def set_apart(self) -> bool:
+        """Make the calling host thread one of ours: no signals, and where the host allows it descriptors of its own.
+
+        What it opens takes no number then that the guest's next descriptor should have, and is not there for it.
+        """
+        self.block_all()
+        if self.plain_syscall("unshare", CLONE_FILES):
+            return False
+        # Its copies of the guest's would keep pipes and sockets open.
+        return self.plain_syscall("close_range", 0, 0xFFFFFFFF, 0) == 0
 
     def kick(self, thread: Thread) -> None:
         """Get a thread out of native code or a blocking host call."""

@@ -1,0 +1,65 @@
+"""A guest's descriptors are its own: what helps it takes none of their numbers, and keeps none of them open."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.toolchain import build
+from tests.user.running import polyvm
+
+# Hot enough to be compiled, and looks all the time: prints what is open whenever that has changed.
+LOOKS = r"""
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+int main(void) {
+    char last[4096] = "";
+    volatile unsigned long sum = 0;
+    for (int i = 0; i < 2000; i++) {
+        char all[4096] = "";
+        for (int k = 0; k < 60000; k++) sum += k * i;
+        DIR *d = opendir("/proc/self/fd");
+        for (struct dirent *e; (e = readdir(d));) strcat(strcat(all, e->d_name), " ");
+        closedir(d);
+        if (strcmp(all, last)) printf("%s\n", all);
+        strcpy(last, all);
+    }
+    return 0;
+}
+"""
+
+
+@pytest.fixture
+def compiles(code_cache: Path, cold_cache: Path) -> Path:
+    """A cache in which the interpreter is, but no unit; nobody listens there yet."""
+    if (code_cache / "tier0").exists():
+        shutil.copytree(code_cache / "tier0", cold_cache / "tier0")
+    return cold_cache
+
+
+def test_compiling_shows_nothing_among_a_guests_descriptors(compiles: Path, tmp_path: Path) -> None:
+    done = polyvm("--result-file", tmp_path / "result", build(LOOKS, name="looks"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ". .. 0 1 2 3 \n"
+    assert json.loads((tmp_path / "result").read_text())["tiers"]["region"]["units"] > 0
+
+
+def test_the_compilers_keep_nothing_of_the_guest_open(compiles: Path, tmp_path: Path) -> None:
+    """They outlive it by a minute: who waits for the end of its pipe must not."""
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    done = polyvm("--result-file", tmp_path / "result", build(LOOKS, name="looks"), pass_fds=(writing,))
+    os.close(writing)
+    assert done.returncode == 0
+    assert json.loads((tmp_path / "result").read_text())["tiers"]["region"]["units"] > 0
+    assert any(path.name.endswith("compiler.sock") for path in compiles.iterdir())
+    ended = select.select([reading], [], [], 10)[0]
+    assert ended
+    assert os.read(reading, 1) == b""
+    os.close(reading)
