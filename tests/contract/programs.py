@@ -423,6 +423,11 @@ class Maker:
         main = self.body(0, 1, rng.randrange(4, 9))
         if self.taste.end == "walk":
             main += (self.walk(),)
+        elif self.taste.end == "trouble":
+            around = tuple(self.plain() for _ in range(rng.randrange(5)))
+            main += (
+                Loop(rng.choice(self.counters), 5, (*around, self.trouble(), *around), False, False, True),
+            )
         x = [0] + [random_value(rng) for _ in range(31)]
         x[GP], x[TP] = MIDDLE, TABLE
         for pointer in POINTERS:
