@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,14 @@ def cold_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("POLYVM_CACHE_DIR", str(folder))
     return folder
+
+
+@pytest.fixture
+def compiles(code_cache: Path, cold_cache: Path) -> Path:
+    """A code cache for this test alone in which no unit is, but the interpreter if the run has made it already."""
+    if (code_cache / "tier0").exists():
+        shutil.copytree(code_cache / "tier0", cold_cache / "tier0")
+    return cold_cache
 
 
 @pytest.fixture(scope="session")

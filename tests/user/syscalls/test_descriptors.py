@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 from pathlib import Path
-
-import pytest
 
 from tests.toolchain import build
 from tests.user.running import polyvm
@@ -33,14 +30,6 @@ int main(void) {
     return 0;
 }
 """
-
-
-@pytest.fixture
-def compiles(code_cache: Path, cold_cache: Path) -> Path:
-    """A cache in which the interpreter is, but no unit; nobody listens there yet."""
-    if (code_cache / "tier0").exists():
-        shutil.copytree(code_cache / "tier0", cold_cache / "tier0")
-    return cold_cache
 
 
 def test_compiling_shows_nothing_among_a_guests_descriptors(compiles: Path, tmp_path: Path) -> None:

@@ -1,0 +1,91 @@
+"""A second run of a program compiles nothing: what the first one had compiled is found, and is enough."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.toolchain import build
+from tests.user.running import polyvm
+
+# Loops in loops, recursion, a table of functions, and an interpreter's switch, each hot.
+PROGRAM = r"""
+#include <stdint.h>
+#include <stdio.h>
+static uint64_t add(uint64_t a) { return a + 3; }
+static uint64_t mix(uint64_t a) { return a ^ a << 7; }
+static uint64_t turn(uint64_t a) { return a >> 9 | a << 55; }
+static uint64_t (*volatile const table[])(uint64_t) = {add, mix, turn, mix};
+__attribute__((noinline)) static uint64_t fib(uint64_t n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
+__attribute__((noinline)) static uint64_t run(const uint8_t *code, uint64_t a) {
+    for (;;)
+        switch (*code++) {
+        case 0: return a;
+        case 1: a += 17; break;
+        case 2: a ^= a >> 3; break;
+        case 3: a = table[a & 3](a); break;
+        case 4: if (a & 1) code++; break;
+        case 5: a *= 5; break;
+        case 6: a -= fib(a & 7); break;
+        default: a = ~a;
+        }
+}
+static const uint8_t code[] = {1, 4, 5, 2, 3, 6, 4, 7, 1, 3, 5, 4, 2, 3, 9, 0};
+static uint32_t grid[64][64];
+int main(void) {
+    uint64_t sum = 1;
+    for (int turns = 0; turns < 60; turns++) {
+        for (int i = 0; i < 20000; i++) sum = run(code, sum + i);
+        for (int y = 0; y < 64; y++)
+            for (int x = 0; x < 64; x++) grid[y][x] += (uint32_t)(sum >> (x & 31)) + grid[x][y];
+        sum += fib(18);
+        for (int y = 0; y < 64; y++)
+            for (int x = 0; x < 64; x++) sum += grid[y][x];
+    }
+    printf("%llx\n", (unsigned long long)sum);
+    return 0;
+}
+"""
+
+
+def settled(cache: Path) -> set[str]:
+    """The units in a cache, once nothing was added for a while: the pool goes on after the program's end."""
+    names: set[str] = set()
+    same = 0
+    end = time.monotonic() + 90
+    while same < 20 and time.monotonic() < end:
+        now = {str(path) for path in cache.glob("units/*/*")}
+        same = same + 1 if now == names else 0
+        names = now
+        time.sleep(0.1)
+    return names
+
+
+def run(program: Path, result: Path) -> tuple[str, dict[str, Any]]:
+    done = polyvm("--result-file", result, program)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout, json.loads(result.read_text())
+
+
+@pytest.mark.timeout(400)
+def test_a_second_run_compiles_nothing(compiles: Path, tmp_path: Path, report: Callable[[str], None]) -> None:
+    program = build(PROGRAM, name="second")
+    first, document = run(program, tmp_path / "first")
+    assert document["tiers"]["region"]["units"] > 0
+    assert document["workers_cpu_s"] > 0
+    units = settled(compiles)
+    assert units
+    second, document = run(program, tmp_path / "second")
+    assert second == first
+    assert (document["cache"]["disk_written"], document["workers_cpu_s"]) == (0, 0)
+    assert document["cache"]["disk"]["hits"] > 0
+    assert document["cache"]["disk_rejected"] == 0
+    assert settled(compiles) == units
+    report(
+        f"second run: {len(units)} names of units, {document['cache']['disk']['hits']} taken, none compiled"
+    )
