@@ -512,7 +512,7 @@ class RegionEmitter(Deferred):
         if self.precise:
             return
         self.do(
-            f'call void asm sideeffect "# {self.placed.pc:x}", "=*m"(ptr elementtype(i32) {self.st("tid")}) '
+            f'call void asm sideeffect "/* {self.placed.pc:x} */", "=*m"(ptr elementtype(i32) {self.st("tid")}) '
             "nomerge nounwind willreturn memory(argmem: readwrite)"
         )
         self.walled = self.label
