@@ -1,0 +1,253 @@
+"""Compiled regions: their text, where they may be stopped, how they are left, and what they say when they are."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from polyvm.engine import compile as compiler
+from polyvm.engine import layout
+from polyvm.engine.discover import Region, loop_heads
+from polyvm.engine.layout import COUNTED, PRECISE, ROUNDED, ST
+from polyvm.engine.region import RegionEmitter, module
+from tests.engine.assembly import ISA, START, Program
+from tests.engine.guest import DATA, Guest
+from tests.engine.walks import random_code, random_region
+
+SUM = Program("""
+    start: addi a2, zero, 0
+    loop:  ld a3, 0(a0)
+           add a2, a2, a3
+           addi a0, a0, 8
+           bne a0, a1, loop
+    after: c.jr ra
+""")
+CALLS = Program("""
+    loop:  jal ra, inner
+    back:  c.beqz a0, rare
+           c.j loop
+    rare:  ecall
+    inner: c.addi a0, -1
+           c.jr ra
+""")
+FLOATS = Program("""
+    loop:  fmul.d fa0, fa0, fa1
+           fadd.d fa0, fa0, fa2
+           c.addi a0, -1
+           c.bnez a0, loop
+           fsd fa0, 0(a1)
+           c.jr ra
+""")
+
+
+@pytest.fixture
+def guests(cold_cache: Path) -> Iterator[Callable[..., Guest]]:
+    made: list[Guest] = []
+
+    def make(program: Program, **options: bool) -> Guest:
+        made.append(Guest(program, cold_cache, **options))
+        return made[-1]
+
+    yield make
+    for guest in made:
+        guest.close()
+
+
+# ------------------------------------------------------------------------------------------- text
+def unit_text(program: Program, kind: str = "", **options: object) -> str:
+    text = module(ISA, program.region(**options), kind=kind)  # type: ignore[arg-type]  # passed on
+    compiler.compile_object(text)  # LLVM takes it
+    return text[text.index("define preserve_nonecc void @unit") :]
+
+
+def test_the_text_of_a_loop(golden: Callable[[str, str], None]) -> None:
+    """Registers in SSA values, one comparison before the loop where it can be, a safepoint at its head."""
+    golden("region_sum.ll", unit_text(SUM))
+
+
+def test_the_text_of_a_loop_whose_faults_show_every_register(golden: Callable[[str, str], None]) -> None:
+    golden("region_sum_precise_counted.ll", unit_text(SUM, COUNTED + PRECISE))
+
+
+def test_the_text_of_calls_and_of_what_never_ran(golden: Callable[[str, str], None]) -> None:
+    text = unit_text(CALLS, ran=lambda at: at != CALLS["rare"], entries=["inner"])
+    golden("region_calls.ll", text)
+
+
+def test_the_text_of_floating_point(golden: Callable[[str, str], None]) -> None:
+    """Canonical NaNs are made where somebody looks: at the store, not in the loop."""
+    golden("region_floats.ll", unit_text(FLOATS))
+
+
+# ------------------------------------------------------------------------------------------- safepoints
+def cyclic(region: Region, without: set[int]) -> bool:
+    """Whether some way leads round and round through no such block."""
+    left = {
+        start: {s for s in block.successors if s not in without} for start, block in region.blocks.items()
+    }
+    left = {start: successors for start, successors in left.items() if start not in without}
+    while left:
+        ends = {start for start, successors in left.items() if not successors & left.keys()}
+        if not ends:
+            return True
+        left = {start: successors for start, successors in left.items() if start not in ends}
+    return False
+
+
+def test_no_way_leads_round_without_a_safepoint(seed: int, report: Callable[[str], None]) -> None:
+    loops = heads = 0
+    for number in range(500):
+        rng = random.Random(f"{seed} {number} heads")
+        region = random_region(rng, random_code(rng))
+        assert region is not None
+        found = loop_heads(region)
+        assert not cyclic(region, found)
+        loops += cyclic(region, set())
+        heads += len(found)
+        points = RegionEmitter(ISA, region).text("unit").count("callbr void asm sideeffect")
+        assert points == len(found)
+    report(f"safepoints: {loops} random regions with loops, {heads} heads")
+
+
+# ------------------------------------------------------------------------------------------- ways out
+OUT = Program("""
+    start: c.beqz a2, far
+           c.addi a0, -1
+           c.bnez a0, start
+           c.jr a5
+    far:   c.addi a1, 1
+           c.j start
+    done:  ecall
+""")
+
+
+def heat(guest: Guest) -> None:
+    """One jump more and anything is hot."""
+    guest.cpu.hot_cells[: layout.COUNTERS] = memoryview((1).to_bytes(4, "little") * layout.COUNTERS).cast("I")
+
+
+def test_what_never_ran_asks_for_a_better_region_of_its_own(guests: Callable[..., Guest]) -> None:
+    guest = guests(OUT)
+    guest.set(a0=1, a2=1, a5=OUT["done"])
+    assert guest.once("start") == "SYSCALL"
+    unit = guest.install(guest.compile(ran=True))
+    assert not unit.covers(OUT["far"])
+    guest.set(a0=1, a2=0)
+    heat(guest)
+    assert guest.once("start") == "HOT"
+    assert (guest.hot_pc, guest.cpu.pc) == (START, OUT["far"])
+
+
+def test_what_lies_beyond_a_region_gets_hot_itself(guests: Callable[..., Guest]) -> None:
+    code = Program("start: c.addi a0, 1\n bne a0, a1, out\n c.j start\n" + "c.nop\n" * 10 + "out: c.j out")
+    guest = guests(code)
+    data = guest.compile(ran=False)
+    guest.install(data)
+    # A region whose limit was reached before `out`, made from the same code.
+    text = RegionEmitter(ISA, code.region(limit=-98)).text("unit")
+    assert f"store i64 {code['out']}, ptr %S.{ST['hot_pc']}" in text
+    assert f"store i64 {START}, ptr %S.{ST['hot_pc']}" not in text
+
+
+def test_a_dynamic_jump_that_is_not_known_is_noted(guests: Callable[..., Guest]) -> None:
+    guest = guests(OUT)
+    guest.install(guest.compile(ran=False))
+    guest.set(a0=2, a2=1, a5=OUT["done"])
+    assert guest.once("start") == "SYSCALL"
+    assert guest.log() == [(START + 6, OUT["done"])]
+    heat(guest)
+    guest.set(a0=1)
+    assert guest.once("start") == "HOT"
+    assert (guest.hot_pc, guest.cpu.pc) == (START, OUT["done"])
+    # One that is known goes on inside.
+    known = guests(OUT)
+    known.install(known.compile(observed={START + 6: [OUT["far"]]}))
+    known.set(a0=1, a2=1, a5=OUT["far"])
+    known.cpu.stop()
+    assert known.once("start") == "STOP"
+    assert known.log() == []
+
+
+def test_returns_are_not_noted(guests: Callable[..., Guest]) -> None:
+    code = Program("start: c.addi a0, -1\n c.bnez a0, start\n c.jr ra\n done: ecall")
+    guest = guests(code)
+    guest.install(guest.compile())
+    guest.set(a0=5, ra=code["done"])
+    assert guest.once("start") == "SYSCALL"
+    assert guest.log() == []
+
+
+@pytest.mark.parametrize("kind", ["", PRECISE, COUNTED, COUNTED + PRECISE + ROUNDED])
+def test_a_loop_stops_at_its_head_with_every_register(kind: str, guests: Callable[..., Guest]) -> None:
+    code = Program("start: c.addi a1, 1\n c.addi a2, 3\n sd a1, 0(a3)\n c.j start")
+    guest = guests(code)
+    assert guest.engine.units is not None
+    guest.engine.units.kind = kind
+    guest.install(guest.compile())
+    guest.set(a3=DATA)
+    guest.cpu.pc = START
+    threading.Timer(0.05, guest.cpu.stop).start()
+    assert guest.once() == "STOP"
+    assert guest.cpu.pc == START
+    turns = guest.cpu.x[11]
+    assert turns > 0
+    assert guest.cpu.x[12] == 3 * turns
+    assert int.from_bytes(guest.space.read(DATA, 8), "little") == turns
+
+
+@pytest.mark.parametrize("address", [DATA - 8, 1 << 38, 1 << 47, 1 << 63, (1 << 64) - 8])
+def test_a_precise_region_faults_with_every_register(address: int, guests: Callable[..., Guest]) -> None:
+    code = Program("""
+        start: c.addi a1, 1
+               c.addi a2, 3
+               ld a4, 0(a3)
+               c.addi a2, 5
+               c.addi a0, -1
+               c.bnez a0, start
+               c.mv a3, a5
+               c.j start
+    """)
+    guest = guests(code)
+    assert guest.engine.units is not None
+    guest.engine.units.kind = PRECISE
+    guest.install(guest.compile())
+    guest.space.write(DATA, (77).to_bytes(8, "little"))
+    guest.set(a0=9, a3=DATA, a5=address)
+    assert guest.run("start") == "FAULT"
+    cpu = guest.cpu
+    assert (cpu.pc, cpu.value, cpu.access) == (START + 4, address, layout.READ)
+    assert cpu.x[10:16].tolist() == [0, 10, 9 * 8 + 3, address, 77, address]
+
+
+def test_a_region_made_for_rounding_to_nearest_refuses_to_begin_in_another(
+    guests: Callable[..., Guest],
+) -> None:
+    code = Program("start: fadd.d fa0, fa0, fa1\n c.addi a0, -1\n c.bnez a0, start\n ecall")
+    guest = guests(code)
+    guest.install(guest.compile())
+    guest.set(a0=3)
+    guest.cpu.fp_round = 2
+    assert guest.once("start") == "HOT"
+    assert (guest.cpu.pc, guest.hot_pc, guest.cpu.x[10]) == (START, START, 3)
+
+
+def test_an_entry_that_takes_a_register_for_a_result_looks_first(guests: Callable[..., Guest]) -> None:
+    """Another NaN than the canonical one is golden's to go on with."""
+    guest = guests(FLOATS)
+    guest.install(guest.compile())
+    one, two = 0x3FF0 << 48, 0x4000 << 48
+    guest.cpu.f[10], guest.cpu.f[11], guest.cpu.f[12] = one, two, one
+    guest.set(a0=3, a1=DATA, ra=START + 0x800)
+    assert guest.once("loop") in ("ILLEGAL", "TRAP")  # nothing is there
+    assert guest.cpu.f[10] == 0x402E << 48  # 2 (2 (2 + 1) + 1) + 1
+    guest.cpu.f[10] = (0x7FF8 << 48) + 5
+    guest.set(a0=3)
+    assert guest.once("loop") == "GOLDEN"
+    assert (guest.cpu.pc, guest.cpu.x[10]) == (START, 3)
+    guest.cpu.f[10] = 0x7FF8 << 48
+    assert guest.once("loop") in ("ILLEGAL", "TRAP")
+    assert int.from_bytes(guest.space.read(DATA, 8), "little") == 0x7FF8 << 48
