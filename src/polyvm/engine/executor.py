@@ -37,8 +37,9 @@ COOL_S = 0.5
 MAX_TRIES = 4
 MAX_ENTRIES = 16
 MAX_TARGETS = 64
-MAX_LEFT = 64
+MAX_LEFT = 32
 """Regions that are still compiled when their program has ended."""
+_FILLED = bytes([0, *[1] * 255])
 _UNIT_INSNS, _UNIT_TICKS = ST["unit_insns"] >> 3, ST["unit_ticks"] >> 3
 _HOT_PC, _UNITS, _LOG_NEXT = ST["hot_pc"] >> 3, ST["units"] >> 3, ST["log_next"] >> 2
 
@@ -313,8 +314,12 @@ class Engine:
         """For every two bytes of a page, whether an instruction that begins there was executed, in whatever tier."""
         if not 0 <= address < space.limit:  # a dynamic jump went there, and was a fault
             return bytes(2048)
-        slots = host.view(space.slots + (address << layout.SLOT_SHIFT), 4096 << layout.SLOT_SHIFT).cast("Q")
-        met = bytearray(map(bool, slots[0::2].tolist()))
+        slots = host.view(space.slots + (address << layout.SLOT_SHIFT), 4096 << layout.SLOT_SHIFT)
+        # A slot that is filled has a handler: one of its four bytes at least is not zero.
+        filled = 0
+        for part in range(4):
+            filled |= int.from_bytes(slots[part :: layout.SLOT_SIZE], "little")
+        met = bytearray(filled.to_bytes(2048, "little").translate(_FILLED))
         units = self.units
         for unit in set(units.by_pc.values()) if units is not None else ():
             for at, code in unit.code:
@@ -329,7 +334,8 @@ class Engine:
     def hand_over(self) -> None:
         """The guest has ended: have the hottest of what was waiting compiled all the same, for its next run."""
         units, compilers, space = self.units, self.compilers, self.space
-        jobs = sorted([*self.pending.values()], key=lambda job: -job.heat)[:MAX_LEFT]
+        again = [job for job in [*self.pending.values()] if job.heat > 1]
+        jobs = sorted(again, key=lambda job: -job.heat)[:MAX_LEFT]
         if not jobs or units is None or compilers is None or space is None or compilers.failed:
             return
         pages = {
