@@ -6,6 +6,7 @@ For small programs that tests make; whole programs run in a process of their own
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,8 +22,18 @@ EXCEPTIONS = 30_000
 """So many faults and traps of one program are enough."""
 
 
+class Eager(LockstepEngine):
+    """Compiles what never ran as well."""
+
+    def ran(self, space: AddressSpace, address: int) -> bytes:
+        return b""
+
+
 class Judged:
-    """One thread under lock-step. Close it. wrong: changes the engine's emitter, to see whether that is noticed."""
+    """One thread under lock-step. Close it. wrong: changes the engine's emitter, to see whether that is noticed.
+
+    eager: regions have code in them that never ran. engine: one that had another thread before.
+    """
 
     def __init__(
         self,
@@ -30,9 +41,13 @@ class Judged:
         precise: bool = False,
         turns: int = 3,
         threshold: int = 1,
+        eager: bool = False,
         wrong: Callable[[type[RegionEmitter]], type[RegionEmitter]] | None = None,
+        engine: LockstepEngine | None = None,
     ) -> None:
-        self.engine = LockstepEngine("riscv64", precise=precise, turns=turns, threshold=threshold)
+        kind = Eager if eager else LockstepEngine
+        self.engine = engine or kind("riscv64", precise=precise, turns=turns, threshold=threshold)
+        self.engine.new_program()
         if wrong is not None:
             self.engine.here.emitter = wrong(self.engine.here.emitter)
         self.space = AddressSpace()
@@ -41,6 +56,29 @@ class Judged:
         self.cpu = cpu
         self.exceptions = 0
         self.program = Assembly("")
+
+    def compile(self, pc: int) -> None:
+        """Have the region of an address at once, hot or not."""
+        assert self.engine.units is not None
+        self.engine._want(self.space, self.engine.units, pc)
+        assert pc in self.engine.units.by_pc
+
+    @contextmanager
+    def stopped(self, rng: random.Random) -> Iterator[None]:
+        """Meanwhile another thread stops this one, wherever it is."""
+        over = threading.Event()
+
+        def stop() -> None:
+            while not over.wait(rng.choice((0.0001, 0.0005, 0.002))):
+                self.cpu.stop()
+
+        thread = threading.Thread(target=stop)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def load(self, text: str, *, writable: bool = False) -> None:
         """Put assembly where programs begin, with data at gp and a stack; the program counter is at its start."""

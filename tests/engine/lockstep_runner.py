@@ -1,7 +1,7 @@
 """One guest program under lock-step, in a process of its own; what came of it comes back as an Outcome.
 
-The guest's output is that process's. As a program it is given the file for the result, the options as JSON, and the
-guest's command line.
+The guest's output is that process's. As a program it is given the file for the result, the options as JSON, the
+sysroot or nothing, and the guest's command line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Mode:
 
     precise: bool = False
     turns: int = 997
-    threshold: int = 16
+    threshold: int = 32
 
     def __str__(self) -> str:
         return f"{'precise' if self.precise else 'fast'}-{self.turns}-{self.threshold}"
@@ -51,16 +51,21 @@ class Outcome:
 
 
 def lockstep(
-    program: str | Path, *arguments: str, mode: Mode | None = None, stdin: str = "", timeout: float = 600
+    program: str | Path,
+    *arguments: str,
+    mode: Mode | None = None,
+    sysroot: str | Path = "",
+    timeout: float = 600,
 ) -> Outcome:
     """Run a program."""
     mode = mode or Mode()
     options = {"precise": mode.precise, "turns": mode.turns, "threshold": mode.threshold}
+    words = [json.dumps(options), str(sysroot), str(program), *arguments]
     with tempfile.NamedTemporaryFile("r", suffix=".json") as result:
         done = subprocess.run(
-            [sys.executable, "-m", __name__, result.name, json.dumps(options), str(program), *arguments],
-            input=stdin, capture_output=True, text=True, errors="surrogateescape", check=False, timeout=timeout,
-            cwd=ROOT,
+            [sys.executable, "-m", __name__, result.name, *words],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="surrogateescape", check=False,
+            timeout=timeout, cwd=ROOT,
         )  # fmt: skip
         text = result.read()
     assert text, f"{program}: lock-step ended with {done.returncode}: {done.stderr}"
@@ -77,13 +82,15 @@ def main(words: Sequence[str]) -> None:
     from polyvm.errors import PolyvmError
     from polyvm.user import process
 
-    result, options, *command = words
+    result, options, sysroot, *command = words
     engine = LockstepEngine("riscv64", **json.loads(options))
     argv = [os.fsencode(word) for word in command]
     told: dict[str, Any] = {"kind": "", "status": None, "signal": None, "error": "", "context": {}}
     try:
         # report: a signal that kills the guest does not kill us before we have told of it.
-        end = process.run(argv[0], argv, [b"PATH=/bin"], engine=engine, report=True)
+        end = process.run(
+            argv[0], argv, [b"PATH=/bin"], engine=engine, report=True, sysroot=os.fsencode(sysroot) or None
+        )
     except PolyvmError as error:
         told["error"] = f"{error.code}: {error.message}"
         told["context"] = {key: str(value) for key, value in error.context.items()}
