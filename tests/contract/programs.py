@@ -365,7 +365,7 @@ def _sort(insn: Insn) -> str:
         return "memory"
     if "jump" in ops:
         return "branch" if "if" in ops else ""
-    if ops & {"syscall", "flush", "counter"} or (ops == {"const", "trap"} or insn.name == "c.ebreak"):
+    if ops & {"syscall", "flush", "counter"} or any(op.op == "trap" for op in trace.ops):
         return ""
     floating = any(not OPS[name].pure and OPS[name].writes and name[0] in "fi" for name in ops)
     return "float" if floating or "f" in {ISA.fields[n].file for n in insn.encoding.fields} else "integer"
@@ -386,7 +386,7 @@ class Taste:
     )
     rounding: bool = False
     end: str = ""
-    size: int = 60
+    size: int = 120
 
 
 TASTES = {
@@ -411,16 +411,21 @@ class Maker:
         self.left = taste.size
         self.level = 0
         self.levels: list[int] = []
+        self.cost = 0  # instructions done so far, in this function
+        self.times = 1  # how often the present place is come to
+        self.costs: list[int] = []  # of the functions
 
     def program(self) -> Program:
         rng = self.rng
         functions: list[tuple[int, Body]] = []
-        self.levels = [rng.choice((1, 2)) for _ in range(rng.choice((0, 0, 1, 2, 3)))]
+        # Those of the second level first: those of the first call them.
+        self.levels = sorted((rng.choice((1, 2)) for _ in range(rng.choice((0, 0, 1, 2, 3)))), reverse=True)
         for level in self.levels:
-            self.level, self.left = level, self.taste.size // 4
-            functions.append((level, self.body(1, 10, rng.randrange(1, 4))))
-        self.level, self.left = 0, self.taste.size
-        main = self.body(0, 1, rng.randrange(4, 9))
+            self.level, self.left, self.cost = level, self.taste.size // 4, MOST - MOST // 20
+            functions.append((level, self.body(1, rng.randrange(1, 4))))
+            self.costs.append(self.cost - (MOST - MOST // 20))
+        self.level, self.left, self.cost = 0, self.taste.size, 0
+        main = self.body(0, rng.randrange(7, 13))
         if self.taste.end == "walk":
             main += (self.walk(),)
         elif self.taste.end == "trouble":
@@ -442,63 +447,88 @@ class Maker:
         return Program(main, tuple(functions), tuple(x), tuple(f), flags, mode, data)
 
     # -- bodies
-    def body(self, depth: int, times: int, count: int) -> Body:
-        """So many nodes, done so many times."""
+    def body(self, depth: int, count: int) -> Body:
+        """So many nodes."""
         rng = self.rng
         nodes: list[Node] = []
         for _ in range(count):
             kind = rng.randrange(16)
             if kind < 5 or self.left <= 0 or depth > 3:
-                nodes += [self.plain() for _ in range(rng.randrange(1, 6))]
+                nodes += self.straight()
             elif kind < 7:
                 nodes += self.pointing()
             elif kind < 11:
-                nodes.append(self.loop(depth, times))
+                nodes.append(self.loop(depth))
             elif kind < 13:
-                nodes.append(self.choice(depth, times))
+                nodes.append(self.choice(depth))
             elif kind == 13:
-                nodes.append(self.switch(depth, times))
+                nodes.append(self.switch(depth))
             elif kind == 14 and self.taste.end == "trouble" and rng.random() < 0.5:
                 nodes.append(self.trouble())
             else:
-                nodes.append(self.call(times))
+                nodes.append(self.call())
         return tuple(nodes)
 
-    def loop(self, depth: int, times: int) -> Node:
+    def straight(self) -> list[Node]:
+        """Some instructions, often on fresh numbers out of the buffer, and their results into it: else few are seen at
+        the end."""
+        rng = self.rng
+        count = rng.randrange(1, 5)
+        nodes: list[Node] = [self.plain() for _ in range(count)]
+        if rng.random() < 0.6:
+            nodes.insert(0, self.moved("ld", "fld", "rd", "fd"))
+        for _ in range(count):
+            if rng.random() < 0.5:
+                nodes.insert(rng.randrange(1, len(nodes) + 1), self.moved("sd", "fsd", "rs2", "fs2"))
+        return nodes
+
+    def moved(self, whole: str, floating: str, x: str, f: str) -> Node:
+        """A register to or from a place of its own in the buffer."""
+        rng = self.rng
+        imm = 8 * rng.randrange(-256, 256)
+        if rng.randrange(sum(self.taste.weights.values())) < self.taste.weights.get("float", 0):
+            return Plain(word(floating, rs1=GP, imm=imm, **{f: rng.choice(self.hot_floats)}))
+        return Plain(word(whole, rs1=GP, imm=imm, **{x: rng.choice(self.hot)}))
+
+    def loop(self, depth: int) -> Node:
         rng = self.rng
         turns = rng.choice((1, 2, 3, 5, 10, 40, 100))
-        turns = max(1, min(turns, MOST // 20 // times))
-        if len(self.counters) <= (3 if self.level else 0):
+        turns = min(turns, max(0, MOST - self.cost) // (20 * self.times))
+        if not turns or len(self.counters) <= (3 if self.level else 0):
             return self.plain()
         counter = self.counters.pop(rng.randrange(len(self.counters)))
-        body = self.body(depth + 1, times * turns, rng.randrange(1, 4))
+        before, self.times = self.times, self.times * turns
+        body = self.body(depth + 1, rng.randrange(1, 4))
+        self.times = before
         # Functions may be called in loops, so their counters are their own.
         if self.level == 0:
             self.counters.append(counter)
         return Loop(counter, turns, body, rng.random() < 0.3, rng.random() < 0.5, rng.random() < 0.5)
 
-    def choice(self, depth: int, times: int) -> Node:
+    def choice(self, depth: int) -> Node:
         rng = self.rng
         insn = rng.choice(KINDS["branch"])
         fields = {n: self.register(n, written=False) for n in insn.encoding.fields if n != "offset"}
-        then = self.body(depth + 1, times, rng.randrange(1, 3))
-        other = self.body(depth + 1, times, rng.randrange(1, 3)) if rng.random() < 0.5 else ()
+        then = self.body(depth + 1, rng.randrange(1, 3))
+        other = self.body(depth + 1, rng.randrange(1, 3)) if rng.random() < 0.5 else ()
         return Choice((insn.name, tuple(fields.items())), then, other, rng.random() < 0.5)
 
-    def switch(self, depth: int, times: int) -> Node:
+    def switch(self, depth: int) -> Node:
         rng = self.rng
-        bodies = tuple(self.body(depth + 2, times, 1) for _ in range(rng.choice((2, 4))))
+        bodies = tuple(self.body(depth + 2, 1) for _ in range(rng.choice((2, 4))))
         index, source = rng.choice(FREE), rng.choice(self.hot)
         return Switch(index, source, bodies, rng.random() < 0.5, rng.random() < 0.5)
 
-    def call(self, times: int) -> Node:
+    def call(self) -> Node:
         rng = self.rng
-        # Those made already: a function of the first level may call one of the second.
-        callable_ = [n for n, level in enumerate(self.levels) if level == self.level + 1]
-        if not callable_ or times > MOST // 60:
+        room = max(0, MOST - self.cost) // self.times
+        able = [n for n, cost in enumerate(self.costs) if self.levels[n] == self.level + 1 and cost <= room]
+        if not able:
             return self.plain()
+        function = rng.choice(able)
+        self.cost += self.costs[function] * self.times
         how = rng.choice(("near", "near", "far", "known", "table"))
-        return Call(rng.choice(callable_), how, rng.choice(FREE), rng.random() < 0.5)
+        return Call(function, how, rng.choice(FREE), rng.random() < 0.5)
 
     # -- instructions
     def register(self, name: str, *, written: bool) -> int:
@@ -520,6 +550,7 @@ class Maker:
         """An instruction of the kinds that the taste wants."""
         rng = self.rng
         self.left -= 1
+        self.cost += 2 * self.times  # with what stands around it
         weights = self.taste.weights
         (kind,) = rng.choices(list(weights), list(weights.values()))
         while True:
