@@ -39,6 +39,7 @@ COLD, WARM, FILL = 30, 1200, 20000
 """Turns of a fragment before it counts: for a try in tier 0; until its region is fetched; until it is compiled."""
 SAMPLE = 6  # of so many scenarios the golden evaluator does one, unless it does all
 PATIENCE = 60.0  # seconds for one fragment
+AUTO = pytest.param("auto", marks=pytest.mark.full)  # what it runs in the end is what region runs
 
 
 @pytest.fixture(scope="session")
@@ -281,7 +282,7 @@ FAST = (
 """The fragments of these cases, and of the deaths below."""
 
 
-@pytest.mark.parametrize("tier", ["golden", "interpreter", "region", "auto"])
+@pytest.mark.parametrize("tier", ["golden", "interpreter", "region", AUTO])
 def test_in_other_places(
     tier: str, program: Path, compiled: Compiled, full: bool, seed: int, golden: Callable[[str, str], None]
 ) -> None:
@@ -342,7 +343,7 @@ DEATHS = [
 ]
 
 
-@pytest.mark.parametrize("tier", ["golden", "interpreter", "region", "auto"])
+@pytest.mark.parametrize("tier", ["golden", "interpreter", "region", AUTO])
 def test_deaths(
     tier: str, program: Path, compiled: Compiled, full: bool, seed: int, golden: Callable[[str, str], None]
 ) -> None:
@@ -442,7 +443,7 @@ STOPS = 60
 
 @pytest.mark.parametrize("mode", ["fast", "precise"])
 @pytest.mark.parametrize("by", ["alarm", "interrupt"])
-@pytest.mark.parametrize("tier", ["interpreter", "region", "auto"])
+@pytest.mark.parametrize("tier", ["interpreter", "region", AUTO])
 def test_an_endless_loop_of_one_block_stops(
     tier: str, by: str, mode: str, program: Path, compiled: Compiled, tmp_path: Path, report: Callable[[str], None]
 ) -> None:  # fmt: skip
