@@ -57,17 +57,26 @@ def _initialise() -> None:
 
 def target_machine(opt: int, cpu: str | None = None, features: str | None = None) -> Any:
     """An LLVM target machine for small position-independent code; kept, because making one costs milliseconds."""
-    from llvmlite import binding as llvm
-
     _initialise()
     host_name, host_features = host_cpu()
     key = (opt, cpu or host_name, host_features if features is None else features)
     if key not in _machines:
-        target = llvm.Target.from_default_triple()
-        _machines[key] = target.create_target_machine(
-            cpu=key[1], features=key[2], opt=opt, codemodel="small", reloc="pic"
-        )
+        _machines[key] = new_machine(*key)
     return _machines[key]
+
+
+def new_machine(opt: int, cpu: str | None = None, features: str | None = None) -> Any:
+    """A target machine of one's own; without names, for this host's CPU."""
+    from llvmlite import binding as llvm
+
+    host_name, host_features = host_cpu()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=cpu or host_name,
+        features=host_features if features is None else features,
+        opt=opt,
+        codemodel="small",
+        reloc="pic",
+    )
 
 
 def compile_object(

@@ -48,8 +48,14 @@ def assembly(module: str, name: str) -> list[str]:
     """The host assembly of one function of a module, in Intel's syntax, optimised as tier 0 is."""
     from llvmlite import binding as llvm
 
+    # The option is the process's, and a machine keeps what it was when it was made: all others read inline assembly
+    # as it is written, and LLVM ends the process where that cannot be read.
+    compiler.target_machine(2)
     llvm.set_option("polyvm", "--x86-asm-syntax=intel")
-    machine = compiler.target_machine(2)
+    try:
+        machine = compiler.new_machine(2)
+    finally:
+        llvm.set_option("polyvm", "--x86-asm-syntax=att")
     try:
         parsed = llvm.parse_assembly(module)
         parsed.verify()
