@@ -24,6 +24,9 @@ from tests.engine.random_program import Taste, make, start
 from tests.real import fetch
 from tests.toolchain import build
 
+# Everything is done twice, once of it in Python: minutes on a small machine, and more while coverage is measured.
+pytestmark = pytest.mark.timeout(1500)
+
 TESTS = Path(__file__).parents[1]
 WORKLOADS = TESTS.parent / "benchmarks/workloads"
 AT_LEAST = 10_000_000
