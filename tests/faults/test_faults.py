@@ -479,6 +479,14 @@ def test_an_endless_loop_of_one_block_stops(
     )
 
 
+def test_no_alarm_is_lost_while_the_loop_gets_compiled(program: Path) -> None:
+    """The thread that talks to the compilers starts meanwhile: what meets it must not be lost. (Of this kind, which
+    counts, nobody else has the loop compiled.)
+    """
+    got = run(command("region", "--stats"), program, "0", "endless", "alarm", "800", quiet=False)
+    assert len(records.parse(got).values) == 800
+
+
 # ------------------------------------------------------------------------------------------------ qemu
 @pytest.mark.skipif(QEMU is None, reason="qemu-riscv64 is not installed")
 @pytest.mark.parametrize("group", GROUPS)
