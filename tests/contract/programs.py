@@ -168,7 +168,7 @@ class Loop(Node):
     def simpler(self) -> Iterator[Body]:
         yield from super().simpler()
         for turns in (1, 2, self.turns // 2):
-            if turns < self.turns:
+            if 0 < turns < self.turns:
                 yield (replace(self, turns=turns),)
 
 
