@@ -8,13 +8,13 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from polyvm.engine import layout
 from polyvm.engine.layout import FAULT, FETCH, STOP, SYSCALL, TRAP
 from polyvm.engine.lockstep import LockstepCpu, LockstepEngine
 from polyvm.engine.region import RegionEmitter
-from polyvm.memory.space import EXEC, READ, WRITE, AddressSpace
+from polyvm.memory.space import EXEC, READ, WRITE, AddressSpace, GuestFault
 from tests.engine.assembly import Program as Assembly
 from tests.engine.random_program import CODE, DATA, DATA_SIZE, GP, ISA, RA, SP, STACK, STACK_SIZE, SYS_EXIT
 
@@ -56,6 +56,7 @@ class Judged:
         self.cpu = cpu
         self.exceptions = 0
         self.program = Assembly("")
+        self.hidden: dict[int, int] = {}  # page -> its protection before a system call took some of it away
 
     def compile(self, pc: int) -> None:
         """Have the region of an address at once, hot or not."""
@@ -96,29 +97,74 @@ class Judged:
         """Run to the call of exit, or to what ends a guest without handlers: why.
 
         A guest with handlers (precise) goes on behind the instruction that faulted, or where it was called from. System
-        calls return a number of rng's.
+        calls and signals do what rng says.
         """
         cpu = self.cpu
         while True:
             reason = cpu.run()
             if reason == STOP:
                 cpu.clear_stop()
+                if rng is not None:
+                    self._handle_signal(rng)
             elif reason == SYSCALL:
                 if cpu.x[17] == SYS_EXIT:
                     return "exit"
-                cpu.x[10] = rng.getrandbits(64) if rng else 0
+                cpu.x[10] = 0 if rng is None else rng.getrandbits(64)
+                if rng is not None:
+                    self._system_call(rng)
                 cpu.pc += 4
             else:
                 self.exceptions += 1
                 if reason not in (FAULT, TRAP) or self.exceptions > EXCEPTIONS:
                     return layout.REASONS[reason]
-                units = self.engine.units
-                if reason == FAULT and (units is None or layout.PRECISE not in units.kind):
+                if reason == FAULT and self.hidden:
+                    self._show()
+                elif reason == FAULT and not self.precise:
                     return "FAULT"
-                if reason == FAULT and cpu.access == FETCH:
+                elif reason == FAULT and cpu.access == FETCH:
                     cpu.pc = cpu.x[RA]
                 else:
                     cpu.pc += ISA.length(int.from_bytes(self.space.fetch(cpu.pc, 2), "little"))
+
+    @property
+    def precise(self) -> bool:
+        """Whether regions keep all registers for faults."""
+        units = self.engine.units
+        return units is not None and layout.PRECISE in units.kind
+
+    def _handle_signal(self, rng: random.Random) -> None:
+        """What a handler may do to whom it interrupted: to registers and flags."""
+        kind = rng.randrange(8)
+        if kind == 0:
+            self.cpu.x[rng.randrange(10, 16)] = rng.getrandbits(64)
+        elif kind == 1:
+            self.cpu.f[rng.randrange(12)] = rng.getrandbits(64)
+        elif kind == 2:
+            self.cpu.fp_flags = rng.getrandbits(5)
+
+    def _system_call(self, rng: random.Random) -> None:
+        """What a system call may do besides: write memory, change protections, those of code too."""
+        kind = rng.randrange(8)
+        if kind == 0:
+            with suppress(GuestFault):
+                self.space.write(DATA + 8 * rng.randrange(DATA_SIZE // 8), rng.randbytes(8))
+        elif kind == 1 and self.precise:
+            # Until the next access there; who has no handler would be dead.
+            self._hide(DATA + 4096 * rng.randrange(DATA_SIZE // 4096), READ | WRITE, rng.choice((0, READ)))
+        elif kind == 2 and self.precise:
+            found = self.space.lookup(CODE)
+            assert found is not None
+            self._hide(CODE, found.prot, READ)
+
+    def _hide(self, start: int, prot: int, hidden: int) -> None:
+        if start not in self.hidden:
+            self.hidden[start] = prot
+            self.space.protect(start, 4096, hidden)
+
+    def _show(self) -> None:
+        for start, prot in self.hidden.items():
+            self.space.protect(start, 4096, prot)
+        self.hidden.clear()
 
     def close(self) -> None:
         """Give everything back."""
