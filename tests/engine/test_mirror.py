@@ -140,7 +140,7 @@ def test_memory_that_becomes_accessible_again_is_what_it_was(space: AddressSpace
 
 
 def test_files(space: AddressSpace, mirror: Mirror, tmp_path: Path) -> None:
-    """Shared ones change behind its back; one that was cut short reads as it last could be read."""
+    """Shared ones change behind its back, and what lies past the end of one may not be accessed."""
     path = tmp_path / "file"
     path.write_bytes(b"a" * 2 * PAGE)
     at = START + 32 * PAGE
@@ -155,8 +155,28 @@ def test_files(space: AddressSpace, mirror: Mirror, tmp_path: Path) -> None:
     assert mirror.load(at + PAGE, 1) == ord("b")
     os.truncate(path, PAGE)
     mirror.follow()
-    assert mirror.load(at + PAGE, 1) == ord("b")
+    assert mirror.load(at + PAGE - 1, 1) == ord("b")
+    assert fault(mirror.load, at + PAGE - 1, 2) == (at + PAGE, layout.READ)
+    assert fault(mirror.store, at + PAGE, 1, 0) == (at + PAGE, layout.WRITE)
     assert list(mirror.differences()) == []
+    path.write_bytes(b"c" * 2 * PAGE)
+    mirror.follow()
+    assert mirror.load(at + PAGE, 1) == ord("c")
+
+
+def test_code_in_a_file_that_was_cut(space: AddressSpace, mirror: Mirror, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"a" * 5 * PAGE)
+    at = START + 32 * PAGE
+    with path.open("rb") as file:
+        space.map(at, 5 * PAGE, READ | EXEC, flags=MAP_FIXED, fd=file.fileno())
+    assert mirror.follow()
+    assert mirror.fetch(at + 3 * PAGE - 2, 4) == b"aaaa"
+    os.truncate(path, 2 * PAGE + 1)
+    assert mirror.follow()
+    assert not mirror.follow()
+    assert mirror.fetch(at + 3 * PAGE - 2, 4) == bytes(2)
+    assert mirror.fetch(at + 4 * PAGE, 4) == b""
 
 
 def test_memory_that_nobody_used_is_not_read(space: AddressSpace, mirror: Mirror) -> None:

@@ -1,8 +1,8 @@
 """A second copy of a guest's memory, for a judge that does everything once more without touching the first.
 
 It follows the mapping table of an AddressSpace and takes over what system calls changed. Accesses are checked against
-that table in Python, so nothing here can fault the host. It refuses to know when a file was cut short: such a page
-reads as it last could be read.
+that table in Python, so nothing here can fault the host; what lies past a file's end may not be accessed. It refuses to
+know when somebody else cuts a file short, until it follows again.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ class Mirror:
         self.theirs = host.view(space.base, self.limit)
         self.written: set[int] = set()
         self.table: list[Region] = []
+        self.cut: dict[
+            tuple[int, int, int, int, int], int
+        ] = {}  # region of a file -> where the file ends before it
 
     def close(self) -> None:
         """Give the memory back. Nothing can be asked afterwards."""
@@ -70,15 +73,48 @@ class Mirror:
         for region in come:
             self._allow(region, region.prot)
         self.table = new
+        moved = self._cut()
         for region in new:
-            if region.prot & WRITE or region.flags & SHARED or region in come:
+            if region.prot & WRITE or region.flags & SHARED or region in come or region in moved:
                 for start, end in self._different(region):
                     self.view[start:end] = self._original(region, start, end)
-        return any(region.prot & EXEC for region in (*gone, *come))
+        return any(region.prot & EXEC for region in (*gone, *come, *moved))
 
-    def _allow(self, region: Region, rights: int) -> None:
-        first, count = region.start >> PAGE_SHIFT, region.end - region.start >> PAGE_SHIFT
+    def _allow(self, region: Region, rights: int, start: int = 0) -> None:
+        first = max(region.start, start) >> PAGE_SHIFT
+        count = (region.end >> PAGE_SHIFT) - first
         self.rights[first : first + count] = bytes((rights,)) * count
+
+    def _cut(self) -> list[Region]:
+        """Take the rights from what lies past a file's end, and give back what does so no more: which changed."""
+        before, self.cut = self.cut, {}
+        moved = []
+        for region in self.table:
+            if region.backing is None or not region.prot:
+                continue
+            facts, end = _facts(region), self._reach(region)
+            if end < region.end:
+                self.cut[facts] = end
+            if before.get(facts, region.end) != end:
+                moved.append(region)
+            if end < region.end or facts in before:
+                self._allow(region, region.prot)
+                self._allow(region, 0, end)
+        return moved
+
+    def _reach(self, region: Region) -> int:
+        """Where that part of a file's mapping ends that can be read."""
+        base = self.space.base
+        if host.safe_read(base + region.end - 1, 1):
+            return region.end
+        low, high = region.start >> PAGE_SHIFT, region.end >> PAGE_SHIFT
+        while low < high:
+            middle = (low + high) // 2
+            if host.safe_read(base + (middle << PAGE_SHIFT), 1):
+                low = middle + 1
+            else:
+                high = middle
+        return low << PAGE_SHIFT
 
     def _original(self, region: Region, start: int, end: int) -> bytes:
         if region.backing is None:
