@@ -1,7 +1,7 @@
 """One guest program under lock-step, in a process of its own; what came of it comes back as an Outcome.
 
-The guest's output is that process's. As a program it is given the file for the result, the options as JSON, the
-sysroot or nothing, and the guest's command line.
+The guest's output is that process's. As a program it is given the file for the result, options and environment as
+JSON, the sysroot or nothing, and the guest's command line.
 """
 
 from __future__ import annotations
@@ -56,11 +56,12 @@ def lockstep(
     mode: Mode | None = None,
     sysroot: str | Path = "",
     timeout: float = 600,
+    **variables: str,
 ) -> Outcome:
-    """Run a program."""
+    """Run a program. variables: of its environment."""
     mode = mode or Mode()
     options = {"precise": mode.precise, "turns": mode.turns, "threshold": mode.threshold}
-    words = [json.dumps(options), str(sysroot), str(program), *arguments]
+    words = [json.dumps([options, variables]), str(sysroot), str(program), *arguments]
     with tempfile.NamedTemporaryFile("r", suffix=".json") as result:
         done = subprocess.run(
             [sys.executable, "-m", __name__, result.name, *words],
@@ -83,13 +84,15 @@ def main(words: Sequence[str]) -> None:
     from polyvm.user import process
 
     result, options, sysroot, *command = words
-    engine = LockstepEngine("riscv64", **json.loads(options))
+    settings, variables = json.loads(options)
+    engine = LockstepEngine("riscv64", **settings)
+    environment = [os.fsencode(f"{name}={value}") for name, value in {"PATH": "/bin", **variables}.items()]
     argv = [os.fsencode(word) for word in command]
     told: dict[str, Any] = {"kind": "", "status": None, "signal": None, "error": "", "context": {}}
     try:
         # report: a signal that kills the guest does not kill us before we have told of it.
         end = process.run(
-            argv[0], argv, [b"PATH=/bin"], engine=engine, report=True, sysroot=os.fsencode(sysroot) or None
+            argv[0], argv, environment, engine=engine, report=True, sysroot=os.fsencode(sysroot) or None
         )
     except PolyvmError as error:
         told["error"] = f"{error.code}: {error.message}"

@@ -165,6 +165,19 @@ def test_ends(arguments: tuple[str, ...], total: Tally) -> None:
         assert done.end == ENDS[arguments]
 
 
+@pytest.mark.parametrize("group", ["ops", "wild", "jumps", "flow", "floats", "rounding", "handlers", "calls"])
+def test_faults(group: str, full: bool, total: Tally) -> None:
+    """The corpus of faults (tests/faults): at each of them every register is the evaluator's."""
+    faults = TESTS / "faults"
+    program = build(
+        [faults / "faults.c", faults / "fragments.S"], cpu="baseline_rv64+zfh", flags=("-Wno-unused-result",)
+    )
+    done = lockstep(program, "60", group, mode=Mode(turns=31), EVERY="1 0" if full else "9 4")
+    agreed(done, total)
+    assert (done.end, done.stderr) == (("exited", 0, None), "")
+    assert done.exits.get("FAULT", 0) + done.exits.get("TRAP", 0) > 1
+
+
 def test_ten_million_instructions_of_workloads(
     full: bool, total: Tally, report: Callable[[str], None]
 ) -> None:
