@@ -292,7 +292,7 @@ def test_programs_made_at_random(
         )  # fmt: skip
         start(program, made.space, made.cpu)
         try:
-            with made.stopped(rng) if stopped else nullcontext():
+            with made.stopped(random.Random(seed)) if stopped else nullcontext():
                 end = made.run(own)
         except PolyvmError as error:
             pytest.fail(f"the program of seed {seed}: {error.render()}")
