@@ -146,3 +146,14 @@ def odd_guest() -> Isa:
         m.r[d] = m.const(5, 16)
 
     return isa
+
+
+SUM = Program("""
+    start: addi a2, zero, 0
+    loop:  ld a3, 0(a0)
+           add a2, a2, a3
+           addi a0, a0, 8
+           bne a0, a1, loop
+    after: c.jr ra
+""")
+"""Adds up numbers in memory: a loop in which one comparison with the limit does for all turns."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,19 +48,6 @@ FLOATS = Program("""
 """)
 NOT_YET, LOOKED, COMPILED = HOT_FIRST - 50, HOT_FIRST + 50, HOT_FIRST + HOT_AFTER + 50
 """Turns of a loop after which nothing has happened, the disk was looked at, a compilation was asked for."""
-
-
-@pytest.fixture
-def guests(cold_cache: Path) -> Iterator[Callable[..., Guest]]:
-    made: list[Guest] = []
-
-    def make(program: Program, **options: bool) -> Guest:
-        made.append(Guest(program, cold_cache, **options))
-        return made[-1]
-
-    yield make
-    for guest in made:
-        guest.close()
 
 
 def turn(guest: Guest, turns: int, **registers: int) -> None:

@@ -25,7 +25,7 @@ from polyvm.engine.liveness import (
 from polyvm.ir import golden
 from polyvm.ir.ops import FP_FLAGS, FP_ROUND
 from polyvm.ir.values import Val
-from tests.engine.assembly import ISA, START, Program, odd_guest, placed
+from tests.engine.assembly import ISA, START, SUM, Program, odd_guest, placed
 from tests.engine.walks import MASK, Hart, Memory, random_code, random_region, walk
 from tests.isa.riscv64.floats import register as float_value
 from tests.isa.riscv64.machine import State, random_fields, random_value
@@ -166,14 +166,6 @@ def test_addresses_that_are_a_register_and_a_distance() -> None:
 
 
 # ------------------------------------------------------------------------------------------- small programs
-SUM = Program("""
-    start: addi a2, zero, 0
-    loop:  ld a3, 0(a0)
-           add a2, a2, a3
-           addi a0, a0, 8
-           bne a0, a1, loop
-    after: c.jr ra
-""")
 
 
 def test_a_register_that_is_written_before_it_is_read_is_not_live() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from polyvm.bench import debian
 from polyvm.errors import PolyvmError
+from tests.conformance.test_programs import PROGRAMS
 from tests.conformance.test_riscv_tests import PROGRAMS as RISCV_TESTS
 from tests.conformance.test_riscv_tests import SYS_EXIT, load_program
 from tests.engine.judged import Eager, Judged
@@ -41,13 +42,7 @@ MORE_MODES = (
 
 # Guest program -> its arguments, with {dir} for a fresh folder. Their outputs are the conformance tests', or here.
 GUESTS: dict[str, tuple[str, ...]] = {
-    "hello": (),
-    "atomics": (),
-    "files": ("{dir}",),
-    "floats": (),
-    "fork": (),
-    "mapping": ("{dir}/file",),
-    "signals": (),
+    **{name: arguments for name, arguments in PROGRAMS.items() if name != "threads"},
     "grows": ("0",),
     "patched": ("300",),
     "rounding": ("400",),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -14,18 +13,10 @@ from polyvm.engine import layout
 from polyvm.engine.discover import Region, loop_heads
 from polyvm.engine.layout import COUNTED, PRECISE, ROUNDED, ST
 from polyvm.engine.region import RegionEmitter, module
-from tests.engine.assembly import ISA, START, Program
+from tests.engine.assembly import ISA, START, SUM, Program
 from tests.engine.guest import DATA, Guest
 from tests.engine.walks import random_code, random_region
 
-SUM = Program("""
-    start: addi a2, zero, 0
-    loop:  ld a3, 0(a0)
-           add a2, a2, a3
-           addi a0, a0, 8
-           bne a0, a1, loop
-    after: c.jr ra
-""")
 CALLS = Program("""
     loop:  jal ra, inner
     back:  c.beqz a0, rare
@@ -42,19 +33,6 @@ FLOATS = Program("""
            fsd fa0, 0(a1)
            c.jr ra
 """)
-
-
-@pytest.fixture
-def guests(cold_cache: Path) -> Iterator[Callable[..., Guest]]:
-    made: list[Guest] = []
-
-    def make(program: Program, **options: bool) -> Guest:
-        made.append(Guest(program, cold_cache, **options))
-        return made[-1]
-
-    yield make
-    for guest in made:
-        guest.close()
 
 
 # ------------------------------------------------------------------------------------------- text

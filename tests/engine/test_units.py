@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import marshal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,20 +44,6 @@ SWITCH = Program("""
            c.j start
     done:  ecall
 """)
-
-
-@pytest.fixture
-def guests(cold_cache: Path) -> Iterator[Callable[..., Guest]]:
-    """Guests that share one cache: as many processes, one after the other."""
-    made: list[Guest] = []
-
-    def make(program: Program, **options: bool) -> Guest:
-        made.append(Guest(program, cold_cache, **options))
-        return made[-1]
-
-    yield make
-    for guest in made:
-        guest.close()
 
 
 def units_of(guest: Guest) -> Units:

@@ -196,9 +196,8 @@ def trim(folder: str, limit: int = LIMIT) -> list[Entry]:
 
     now = time()
     gone: list[Entry] = []
-    kept: dict[
-        int, list[Entry]
-    ] = {}  # a file may have many names: its space comes back with the last of them
+    # A file may have many names: its space comes back with the last of them.
+    kept: dict[int, list[Entry]] = {}
     for entry in entries(folder):
         if entry.temporary:
             if now - entry.used > STALE:

@@ -65,17 +65,12 @@ def target_machine(opt: int, cpu: str | None = None, features: str | None = None
     return _machines[key]
 
 
-def new_machine(opt: int, cpu: str | None = None, features: str | None = None) -> Any:
-    """A target machine of one's own; without names, for this host's CPU."""
+def new_machine(opt: int, cpu: str, features: str) -> Any:
+    """A target machine of one's own."""
     from llvmlite import binding as llvm
 
-    host_name, host_features = host_cpu()
     return llvm.Target.from_default_triple().create_target_machine(
-        cpu=cpu or host_name,
-        features=host_features if features is None else features,
-        opt=opt,
-        codemodel="small",
-        reloc="pic",
+        cpu=cpu, features=features, opt=opt, codemodel="small", reloc="pic"
     )
 
 

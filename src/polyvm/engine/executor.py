@@ -204,11 +204,10 @@ class Engine:
                 self._want(cpu.space, units, cpu.pc if spent else pc)
                 # Asked again only when much more has happened: by then the region is there, or will never be.
                 later = HOT_AFTER << 2 * max(1, self.tries.get(pc, 0))
-            elif pc in units.by_pc:
-                self.met.add(pc)
             else:
                 self.met.add(pc)
-                self._fetch(cpu.space, units, pc)
+                if pc not in units.by_pc:
+                    self._fetch(cpu.space, units, pc)
         cpu.hot_cells[(pc >> 1) % COUNTERS] = later
 
     def _fetch(self, space: AddressSpace, units: Units, pc: int) -> None:

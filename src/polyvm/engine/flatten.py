@@ -214,34 +214,35 @@ def places(obj: bytes) -> set[int]:
     data = b"".join(
         section.data for section in sections if section.name == PLACES and section.type != SHT_RELA
     )
-    addresses = set(_labelled(sections))
-    found, at = set(), 0
+    return {int.from_bytes(constant, "little") for _, constant in _rows(data, _labelled(sections))}
+
+
+def _rows(data: bytes, labelled: list[int]) -> list[tuple[int, bytes]]:
+    """Where the addresses of section pvq stand in it, each with its constant, which may be that of several."""
+    rows: list[tuple[int, bytes]] = []
+    at, group = 0, []
+    addresses = set(labelled)
     while at < len(data):
         if at in addresses:
+            group.append(at)
             at += 4
             continue
-        found.add(int.from_bytes(data[at : at + 8], "little"))
+        constant = data[at : at + 8]
+        rows += [(place, constant) for place in group]
+        group.clear()
         at += 8
-    return found
+    if group or len(rows) != len(labelled):
+        raise _refuse("a table's rows are incomplete", section=PLACES)
+    return rows
 
 
 def _places(code: bytearray, source: tuple[int, int], target: tuple[int, int], labelled: list[int]) -> None:
     """Write the rows of pvq: an address may share its constant with those before it."""
     start, size = source
-    rows = []
-    at, group = 0, []
-    addresses = set(labelled)
-    while at < size:
-        if at in addresses:
-            group.append(start + at + _S32.unpack_from(code, start + at)[0])
-            at += 4
-            continue
-        constant = bytes(code[start + at : start + at + 8])
-        rows += [place.to_bytes(4, "little") + constant for place in group]
-        group.clear()
-        at += 8
-    if group or len(rows) != len(labelled):
-        raise _refuse("a table's rows are incomplete", section=PLACES)
+    rows = [
+        (start + at + _S32.unpack_from(code, start + at)[0]).to_bytes(4, "little") + constant
+        for at, constant in _rows(bytes(code[start : start + size]), labelled)
+    ]
     rows.sort(key=lambda row: int.from_bytes(row[:4], "little"))
     code[start : start + size] = bytes(size)
     code[target[0] : target[0] + target[1]] = b"".join(rows)

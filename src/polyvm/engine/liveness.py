@@ -74,7 +74,7 @@ def analyse(isa: Isa, region: Region, *, precise: bool = False, rounded: bool = 
         used |= effect.reads | effect.writes
     dirty = _dirty(region, table, precise)
     live = _live(region, table, used, rounded)
-    return Knowledge(sorted(used), dirty, live, _checked(isa, region), _needed(region, table, dirty))
+    return Knowledge(sorted(used), dirty, live, _checked(isa, region, table), _needed(region, table, dirty))
 
 
 ACCESSES = ("load", "store", "amo", "cas", "probe")
@@ -128,28 +128,17 @@ def _live(
     region: Region, table: dict[int, Effects], used: set[Slot], rounded: bool
 ) -> dict[int, frozenset[Slot]]:
     everything = frozenset(used)
-    into: dict[int, frozenset[Slot]] = {start: frozenset() for start in region.blocks}
-    before: dict[int, list[int]] = {start: [] for start in region.blocks}
-    for start, block in region.blocks.items():
-        for successor in block.successors:
-            before[successor].append(start)
     live: dict[int, frozenset[Slot]] = {}
-    work = list(region.blocks)
-    while work:
-        start = work.pop()
-        block = region.blocks[start]
-        now = (
-            everything
-            if leaves_region(block, region)
-            else frozenset().union(*(into[s] for s in block.successors))
-        )
+
+    def step(block: Block, after: list[frozenset[Slot]]) -> frozenset[Slot]:
+        now = everything if leaves_region(block, region) else frozenset().union(*after)
         for placed in reversed(block.insns):
             effect = table[placed.pc]
             now = everything if may_trap(placed, rounded) else (now - effect.surely) | effect.reads
             live[placed.pc] = now
-        if now != into[start]:
-            into[start] = now
-            work.extend(before[start])
+        return now
+
+    _backwards(region, step)
     return live
 
 
@@ -260,14 +249,14 @@ def base_of(access: Val, fields: dict[str, int], pc: int) -> tuple[Slot, int] | 
     return form[0], form[1]
 
 
-def _checked(isa: Isa, region: Region) -> dict[int, dict[Slot, int]]:
+def _checked(isa: Isa, region: Region, table: dict[int, Effects]) -> dict[int, dict[Slot, int]]:
     """An entry in the middle of things compares by itself what is known on the other ways there and used at once."""
     into: dict[int, dict[Slot, int] | None] = dict.fromkeys(region.blocks)
     for entry in region.entries:  # what no other way leads to knows nothing
         if into[entry] is None:
             into[entry] = {}
             _spread(isa, region, into, [entry])
-    soon = _backwards(region, lambda block, after: _soon(isa, region, block, after))
+    soon = _backwards(region, lambda block, after: _soon(isa, region, table, block, after))
     gates = {
         entry: {slot: slack for slot, slack in (into[entry] or {}).items() if slot in soon[entry]}
         for entry in region.entries
@@ -277,13 +266,15 @@ def _checked(isa: Isa, region: Region) -> dict[int, dict[Slot, int]]:
     return {start: known or {} for start, known in into.items()}
 
 
-def _soon(isa: Isa, region: Region, block: Block, after: list[frozenset[Slot]]) -> frozenset[Slot]:
+def _soon(
+    isa: Isa, region: Region, table: dict[int, Effects], block: Block, after: list[frozenset[Slot]]
+) -> frozenset[Slot]:
     """Registers through which memory is accessed on every way from a block, before they change."""
     inside = bool(after) and not leaves_region(block, region)
     now = frozenset.intersection(*after) if inside else frozenset()
     for placed in reversed(block.insns):
         fields, pc = placed.decoded.fields, placed.pc
-        now -= effects(isa, placed).writes
+        now -= table[pc].writes
         forms = (base_of(op, fields, pc) for op in placed.trace.ops if op.op in ACCESSES)
         now |= {form[0] for form in forms if form is not None and not is_zero(isa, form[0])}
     return now

@@ -108,7 +108,11 @@ class Here:
     def submit(self, job: Job) -> None:
         """Compile a region and hand it over."""
         started = process_time()
-        data = worker.compile_unit(
+        job.done(job, self.compile(job), process_time() - started)
+
+    def compile(self, job: Job) -> bytes | None:
+        """A region's unit."""
+        return worker.compile_unit(
             self.guest,
             job.pc,
             job.entries,
@@ -119,7 +123,6 @@ class Here:
             tries=job.tries,
             emitter=self._emit,
         )
-        job.done(job, data, process_time() - started)
 
     def _emit(self, isa: Isa, region: Region, *, kind: str = "") -> RegionEmitter:
         self.made = self.emitter(isa, region, kind=kind)

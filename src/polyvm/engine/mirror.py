@@ -51,9 +51,8 @@ class Mirror:
         self.theirs = host.view(space.base, self.limit)
         self.written: set[int] = set()
         self.table: list[Region] = []
-        self.cut: dict[
-            tuple[int, int, int, int, int], int
-        ] = {}  # region of a file -> where the file ends before it
+        # Region of a file -> where the file ends before it.
+        self.cut: dict[tuple[int, int, int, int, int], int] = {}
 
     def close(self) -> None:
         """Give the memory back. Nothing can be asked afterwards."""

@@ -53,7 +53,7 @@ def assembly(module: str, name: str) -> list[str]:
     compiler.target_machine(2)
     llvm.set_option("polyvm", "--x86-asm-syntax=intel")
     try:
-        machine = compiler.new_machine(2)
+        machine = compiler.new_machine(2, *compiler.host_cpu())
     finally:
         llvm.set_option("polyvm", "--x86-asm-syntax=att")
     try:

@@ -8,6 +8,7 @@ it is used. The module decides when decoded code dies; it refuses to know what a
 from __future__ import annotations
 
 from polyvm.memory import host
+from polyvm.memory.regions import EXEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from polyvm.memory.regions import Region
 
-EXEC = 4
 SLOT_SCALE = 8  # bytes of slots a byte of guest memory
 
 # Around the slots lies readable nothing, so that a branch to just outside of guest memory finds "not

@@ -1,0 +1,25 @@
+"""Guests of the engine, closed when a test is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.assembly import Program
+from tests.engine.guest import Guest
+
+
+@pytest.fixture
+def guests(cold_cache: Path) -> Iterator[Callable[..., Guest]]:
+    """Guests that share one cache: as many processes, one after the other."""
+    made: list[Guest] = []
+
+    def make(program: Program, **options: bool) -> Guest:
+        made.append(Guest(program, cold_cache, **options))
+        return made[-1]
+
+    yield make
+    for guest in made:
+        guest.close()
