@@ -38,15 +38,15 @@ class Judged:
     def __init__(
         self,
         *,
-        precise: bool = False,
+        kind: str = "",
         turns: int = 3,
         threshold: int = 1,
         eager: bool = False,
         wrong: Callable[[type[RegionEmitter]], type[RegionEmitter]] | None = None,
         engine: LockstepEngine | None = None,
     ) -> None:
-        kind = Eager if eager else LockstepEngine
-        self.engine = engine or kind("riscv64", precise=precise, turns=turns, threshold=threshold)
+        made = Eager if eager else LockstepEngine
+        self.engine = engine or made("riscv64", kind=kind, turns=turns, threshold=threshold)
         self.engine.new_program()
         if wrong is not None:
             self.engine.here.emitter = wrong(self.engine.here.emitter)
@@ -179,13 +179,13 @@ def judged(
     text: str,
     *,
     writable: bool = False,
-    precise: bool = False,
+    kind: str = "",
     turns: int = 3,
     threshold: int = 1,
     wrong: Callable[[type[RegionEmitter]], type[RegionEmitter]] | None = None,
 ) -> Iterator[Judged]:
     """An assembly program, ready to run."""
-    made = Judged(precise=precise, turns=turns, threshold=threshold, wrong=wrong)
+    made = Judged(kind=kind, turns=turns, threshold=threshold, wrong=wrong)
     try:
         made.load(text, writable=writable)
         yield made

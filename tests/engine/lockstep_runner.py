@@ -16,19 +16,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from polyvm.engine import layout
+
 ROOT = Path(__file__).parents[2]
+NAMES = {"": "fast", layout.WHOLE: "whole", layout.PRECISE: "precise"}
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
     """How: see engine.lockstep.LockstepEngine."""
 
-    precise: bool = False
+    kind: str = ""
     turns: int = 997
     threshold: int = 32
 
     def __str__(self) -> str:
-        return f"{'precise' if self.precise else 'fast'}-{self.turns}-{self.threshold}"
+        return f"{NAMES[self.kind]}-{self.turns}-{self.threshold}"
 
 
 @dataclass(slots=True)
@@ -60,7 +63,7 @@ def lockstep(
 ) -> Outcome:
     """Run a program. variables: of its environment."""
     mode = mode or Mode()
-    options = {"precise": mode.precise, "turns": mode.turns, "threshold": mode.threshold}
+    options = {"kind": mode.kind, "turns": mode.turns, "threshold": mode.threshold}
     words = [json.dumps([options, variables]), str(sysroot), str(program), *arguments]
     with tempfile.NamedTemporaryFile("r", suffix=".json") as result:
         done = subprocess.run(

@@ -9,7 +9,7 @@ import pytest
 
 from polyvm.engine import executor
 from polyvm.engine.executor import HOT_AFTER, HOT_FIRST, MAX_ENTRIES, MAX_TRIES, Engine
-from polyvm.engine.layout import COUNTED, PRECISE, ROUNDED
+from polyvm.engine.layout import COUNTED, PRECISE, ROUNDED, WHOLE
 from polyvm.errors import PolyvmError
 from polyvm.memory.space import AddressSpace
 from tests.engine.assembly import START, Program
@@ -234,6 +234,23 @@ def test_a_guest_that_can_look_gets_precise_units(guests: Callable[..., Guest]) 
     assert [unit.kind for unit in units.by_pc.values()] == [PRECISE]
     guest.engine.set_precise(guest.space)  # no reason to do it again
     assert units.by_pc
+
+
+def test_a_guest_that_is_interrupted_sees_every_register(guests: Callable[..., Guest]) -> None:
+    """Those that nobody reads any more as well, once it has a handler."""
+    guest = guests(WAYS)
+    units = guest.engine.units
+    assert units is not None
+    guest.engine.set_whole(guest.space)
+    assert units.kind == WHOLE
+    guest.install(guest.compile())
+    unit = units.by_pc[START]
+    guest.engine.set_whole(guest.space)
+    assert units.by_pc[START] is unit  # no reason to do it again
+    guest.engine.set_precise(guest.space)  # which is more
+    assert (units.kind, units.by_pc) == (PRECISE, {})
+    guest.engine.set_whole(guest.space)
+    assert units.kind == PRECISE
 
 
 def test_a_unit_that_comes_too_late_for_its_kind_is_left_out(guests: Callable[..., Guest]) -> None:

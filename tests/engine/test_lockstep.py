@@ -1,7 +1,7 @@
 """Lock-step: whole programs whose every instruction is done twice, by the tiers and by the golden evaluator.
 
 State and written memory are compared at every exit of a region and every so many turns of its loops, all memory at
-every system call; those happen once. Fast and precise regions, compiled early. What was compared is counted: ten
+every system call; those happen once. Fast, whole and precise regions, compiled early. What was compared is counted: ten
 million instructions at least. Programs made at random, and real ones where they are here, go where nobody thought of.
 """
 
@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from polyvm.bench import debian
+from polyvm.engine.layout import PRECISE, WHOLE
 from polyvm.errors import PolyvmError
 from tests.conformance.test_programs import PROGRAMS
 from tests.conformance.test_riscv_tests import PROGRAMS as RISCV_TESTS
 from tests.conformance.test_riscv_tests import SYS_EXIT, load_program
 from tests.engine.judged import Eager, Judged
-from tests.engine.lockstep_runner import Mode, Outcome, lockstep
+from tests.engine.lockstep_runner import NAMES, Mode, Outcome, lockstep
 from tests.engine.random_program import Taste, make, start
 from tests.real import fetch
 from tests.toolchain import build
@@ -32,12 +33,12 @@ TESTS = Path(__file__).parents[1]
 WORKLOADS = TESTS.parent / "benchmarks/workloads"
 AT_LEAST = 10_000_000
 
-FAST, PRECISE = Mode(), Mode(precise=True, turns=31)
-MODES = (FAST, PRECISE)
+FAST, EXACT = Mode(), Mode(kind=PRECISE, turns=31)
+MODES = (FAST, EXACT)
 # Every turn compared, and none but at exits; compiled at once, and late.
 MORE_MODES = (
-    Mode(turns=1, threshold=2), Mode(turns=0, threshold=50), Mode(precise=True, turns=2, threshold=200),
-    Mode(precise=True, turns=0, threshold=3),
+    Mode(turns=1, threshold=2), Mode(turns=0, threshold=50), Mode(kind=PRECISE, turns=2, threshold=200),
+    Mode(kind=PRECISE, turns=0, threshold=3), Mode(kind=WHOLE, turns=3, threshold=100),
 )  # fmt: skip
 
 # Guest program -> its arguments, with {dir} for a fresh folder. Their outputs are the conformance tests', or here.
@@ -215,7 +216,7 @@ select printf('%d %.3f', a, b * 1.5) from t order by b limit 3;
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("mode", [Mode(threshold=400), Mode(precise=True, turns=31, threshold=400)], ids=str)
+@pytest.mark.parametrize("mode", [Mode(threshold=400), Mode(kind=PRECISE, turns=31, threshold=400)], ids=str)
 def test_real_programs(mode: Mode, tmp_path: Path, total: Tally, report: Callable[[str], None]) -> None:
     folder = fetch.folder()
     if not debian.present(folder):
@@ -241,10 +242,10 @@ def test_real_programs(mode: Mode, tmp_path: Path, total: Tally, report: Callabl
 
 
 # ---------------------------------------------------------------------------- in this process
-@pytest.mark.parametrize("precise", [False, True], ids=["fast", "precise"])
-def test_riscv_tests(precise: bool, riscv_tests_dir: Path, report: Callable[[str], None]) -> None:
+@pytest.mark.parametrize("kind", NAMES, ids=NAMES.values())
+def test_riscv_tests(kind: str, riscv_tests_dir: Path, report: Callable[[str], None]) -> None:
     """The region of each program's start, with all that it may reach, and what gets hot besides."""
-    engine = Eager("riscv64", precise=precise, turns=2, threshold=1)
+    engine = Eager("riscv64", kind=kind, turns=2, threshold=1)
     programs = sorted(path for path in riscv_tests_dir.iterdir() if path.name.startswith("rv64"))
     assert len(programs) == RISCV_TESTS
     in_units = 0
@@ -257,7 +258,7 @@ def test_riscv_tests(precise: bool, riscv_tests_dir: Path, report: Callable[[str
         made.close()
     in_units = engine.stats()["tiers"]["region"]["insns"]
     assert in_units > engine.compared // 2
-    mode = "precise" if precise else "fast"
+    mode = NAMES[kind]
     report(
         f"lock-step, riscv-tests, {mode}: {engine.compared:,} instructions compared, {in_units:,} in regions"
     )
@@ -282,8 +283,8 @@ def test_programs_made_at_random(
             ),
         )  # fmt: skip
         made = Judged(
-            precise=own.random() < 0.5, turns=own.choice((0, 1, 2, 7, 997)), threshold=own.choice((2, 4, 8)),
-            eager=own.random() < 0.4,
+            kind=own.choice(("", WHOLE, PRECISE, PRECISE)), turns=own.choice((0, 1, 2, 7, 997)),
+            threshold=own.choice((2, 4, 8)), eager=own.random() < 0.4,
         )  # fmt: skip
         start(program, made.space, made.cpu)
         try:

@@ -6,11 +6,11 @@ import struct
 
 import pytest
 
-from polyvm.engine.layout import GOLDEN
+from polyvm.engine.layout import GOLDEN, PRECISE
 from polyvm.engine.lockstep import LockstepEngine
 from polyvm.memory.space import EXEC, READ, AddressSpace
 from tests.engine.judged import judged
-from tests.engine.lockstep_runner import Mode, lockstep
+from tests.engine.lockstep_runner import NAMES, Mode, lockstep
 from tests.toolchain import build
 
 EXIT = "li a7, 93\n ecall"
@@ -35,7 +35,7 @@ def test_a_conversion_that_golden_does_leaves_results_unsettled_for_the_way_that
         assert made.engine.exits[GOLDEN] > 10
 
 
-@pytest.mark.parametrize("mode", [Mode(threshold=4), Mode(precise=True, threshold=4)], ids=str)
+@pytest.mark.parametrize("mode", [Mode(threshold=4), Mode(kind=PRECISE, threshold=4)], ids=str)
 def test_memory_that_grows_keeps_registers(mode: Mode) -> None:
     """Going on after the fault that grows a mapping needs the registers, which fast regions do not keep."""
     done = lockstep(build("grows.c"), "1", mode=mode)
@@ -69,18 +69,16 @@ def test_calls_to_nowhere_seen_often() -> None:
         {EXIT}
     callee: ret
     """
-    with judged(text, precise=True) as made:
+    with judged(text, kind=PRECISE) as made:
         made.space.write(made.cpu.x[3], struct.pack("<QQ", made.program["callee"], 1 << 46))
         assert made.run() == "exit"
         assert made.exceptions == 100
 
 
-@pytest.mark.parametrize("precise", [False, True])
-def test_every_turn_compared_makes_progress(precise: bool) -> None:
+@pytest.mark.parametrize("kind", NAMES)
+def test_every_turn_compared_makes_progress(kind: str) -> None:
     """A region entered at its loop's head and left at it had done nothing, and was entered again, for ever."""
-    with judged(
-        f"li s2, 50\n loop: addi s2, s2, -1\n bnez s2, loop\n {EXIT}", turns=1, precise=precise
-    ) as made:
+    with judged(f"li s2, 50\n loop: addi s2, s2, -1\n bnez s2, loop\n {EXIT}", turns=1, kind=kind) as made:
         assert made.run() == "exit"
         assert made.engine.comparisons > 40
 

@@ -62,3 +62,52 @@ def test_an_endless_loop_of_one_block_ends_by_ctrl_c(
     out, errors = process.communicate(timeout=30)
     assert (out, errors) == (b"", b"")
     assert process.returncode == (3 if handler else -signal.SIGINT)
+
+
+LOOKING = """
+#include <math.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/time.h>
+#include <ucontext.h>
+#define HITS 300
+enum { PC = 0, T2 = 7, S2 = 18, FT1 = 1 };
+static volatile long stop;
+static long hits, inside, wrong;
+extern char first[], last[];
+static void look(int number, siginfo_t *info, void *context) {
+    (void)number; (void)info;
+    ucontext_t *seen = context;
+    uint64_t pc = seen->uc_mcontext.__gregs[PC], turn = seen->uc_mcontext.__gregs[S2];
+    uint64_t twice = seen->uc_mcontext.__gregs[T2], nan = seen->uc_mcontext.__fpregs.__d.__f[FT1];
+    if (++hits == HITS) stop = 1;
+    if (pc < (uint64_t)first || pc >= (uint64_t)last) return;
+    inside++;
+    if ((twice != 2 * turn && twice != 2 * (turn - 1)) || nan != (0x7ff8ULL << 48)) {
+        if (!wrong++) printf("pc %lx, turn %ld: %ld, %lx\\n", pc, turn, twice, nan);
+    }
+}
+int main(void) {
+    struct sigaction action = {.sa_sigaction = look, .sa_flags = SA_SIGINFO};
+    struct itimerval often = {{0, 2000}, {0, 2000}}, never = {{0, 0}, {0, 0}};
+    sigaction(SIGALRM, &action, 0);
+    setitimer(ITIMER_REAL, &often, 0);
+    __asm__ volatile(
+        "mv t3, %0\\n fmv.d ft0, %1\\n li s2, 0\\n slli t2, s2, 1\\n fsub.d ft1, ft0, ft0\\n"
+        ".global first\\n first:\\n"
+        "addi s2, s2, 1\\n slli t2, s2, 1\\n fsub.d ft1, ft0, ft0\\n add t4, t4, t2\\n fadd.d ft2, ft2, ft1\\n"
+        "ld t5, 0(t3)\\n beqz t5, first\\n"
+        ".global last\\n last:\\n"
+        : : "r"(&stop), "f"(INFINITY * 1.0) : "t2", "t3", "t4", "t5", "s2", "ft0", "ft1", "ft2", "memory");
+    setitimer(ITIMER_REAL, &never, 0);
+    printf("%s, %ld wrong\\n", inside > HITS / 2 ? "interrupted" : "hardly interrupted", wrong);
+}
+"""
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_handler_sees_registers_that_nobody_reads_any_more(tier: str) -> None:
+    """Wherever a loop is interrupted, what it computed last is in the frame, though the next turn computes it anew."""
+    done = polyvm("--tier", tier, build(LOOKING, name="looking"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted, 0 wrong\n", "")

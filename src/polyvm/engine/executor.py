@@ -11,7 +11,7 @@ from time import perf_counter, process_time
 from polyvm.engine import cachedir, fault, interpreter_image, layout
 from polyvm.engine.cpu import FOREVER, Cpu
 from polyvm.engine.guest import Guest
-from polyvm.engine.layout import COUNTED, COUNTERS, FLUSH, GOLDEN, HOT, PRECISE, ROUNDED, ST
+from polyvm.engine.layout import COUNTED, COUNTERS, FLUSH, GOLDEN, HOT, PRECISE, ROUNDED, ST, WHOLE
 from polyvm.engine.native import Native
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
@@ -350,11 +350,18 @@ class Engine:
         if units is not None and PRECISE not in units.kind:
             self._renew(space, units, PRECISE)
 
+    def set_whole(self, space: AddressSpace) -> None:
+        """From now on the guest can see its registers wherever it is interrupted."""
+        units = self.units
+        if units is not None and PRECISE not in units.kind and WHOLE not in units.kind:
+            self._renew(space, units, WHOLE)
+
     def _renew(self, space: AddressSpace, units: Units, letter: str) -> None:
         """Make new units of another kind."""
         with space.pause(), space.lock:
             units.drop_all(space)
-            units.kind = "".join(sorted(units.kind + letter))
+            without = units.kind.replace(WHOLE, "") if letter == PRECISE else units.kind
+            units.kind = "".join(sorted(without + letter))
             self.tries.clear()
             self.met.clear()
 

@@ -114,9 +114,9 @@ RANGE: Table = (
 )
 SHADOW_NONE, SHADOW_BUSY, SHADOW_READY, SHADOW_REFUSED = range(4)
 
-PRECISE, COUNTED, ROUNDED = "p", "c", "r"
-"""Letters of a unit's kind: a fault shows every register; instructions and time are counted; the rounding mode need not
-be to nearest, ties to even."""
+PRECISE, WHOLE, COUNTED, ROUNDED = "p", "w", "c", "r"
+"""Letters of a unit's kind: a fault shows every register, and so does a stop; a stop does; instructions and time are
+counted; the rounding mode need not be to nearest, ties to even."""
 
 SLOT_SIZE = 16  # of a code slot: u32 handler offset, u32 unit, u64 decoded fields
 SLOT_SHIFT = 3  # slot address = slot_base + (pc << 3): one slot per two bytes of guest code

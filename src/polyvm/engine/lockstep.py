@@ -24,7 +24,6 @@ from polyvm.engine.layout import (
     GOLDEN,
     HOT,
     ILLEGAL,
-    PRECISE,
     ST,
     STOP,
     SYSCALL,
@@ -130,14 +129,14 @@ class Here:
 
 
 class LockstepEngine(Engine):
-    """precise: have regions keep every register for faults from the start. turns: of loops between comparisons; 0 for
+    """kind: letters of layout for regions from the start, as PRECISE. turns: of loops between comparisons; 0 for
     none. threshold: jumps to a place before its region is compiled. `comparisons` and `insns` are the sums."""
 
     def __init__(
         self,
         guest: str,
         *,
-        precise: bool = False,
+        kind: str = "",
         turns: int = 997,
         threshold: int = 64,
         folder: str | None = None,
@@ -145,9 +144,9 @@ class LockstepEngine(Engine):
         super().__init__(guest, tier="region", folder=folder, counted=True)
         assert self.units is not None
         self.threshold = threshold
-        self.precise = precise
+        self.kind = kind
         self.units.folder = None  # what is compiled here has more in it than what others may use
-        self.units.kind = (PRECISE if precise else "") + COUNTED
+        self.units.kind = kind + COUNTED
         self.here = Here(guest, type("TurningSo", (Turning,), {"turns": turns}))
         self.compilers = self.here  # type: ignore[assignment]  # it has what is used of the pool
         self.emitters: dict[Unit, RegionEmitter] = {}
@@ -179,10 +178,10 @@ class LockstepEngine(Engine):
         return cpu
 
     def new_program(self) -> None:
-        """As for every engine, but the mode stays what was asked for."""
+        """As for every engine, but the kind stays what was asked for."""
         super().new_program()
-        if self.precise and self.units is not None:
-            self.units.kind = PRECISE + COUNTED
+        if self.units is not None:
+            self.units.kind = self.kind + COUNTED
 
     def hot(self, cpu: GuestCpu) -> None:
         """Have a region compiled the first time already."""
@@ -271,13 +270,13 @@ class LockstepCpu(GuestCpu):
         return reason, insns, self._lost(reason, engine.emitters[unit])
 
     def _lost(self, reason: int, emitter: RegionEmitter) -> set[Slot]:
-        """Registers whose value a region may have given up: what is dead where it was left, at a loop head or before
-        what golden is to do, and in the mode for guests that cannot look, all that it uses at a fault."""
-        if emitter.precise:
-            return set()
+        """Registers whose value a region may have given up where the guest cannot look: all that it uses at a fault,
+        and what is dead where it was left, at a loop head or before what golden is to do."""
         know = emitter.know
         if reason == FAULT:
-            return set(know.used)
+            return set() if emitter.precise else set(know.used)
+        if emitter.whole:
+            return set()
         left = reason in (BUDGET, STOP) and self.pc in emitter.heads
         if left or (reason == GOLDEN and self.pc in know.live):
             return set(know.used) - know.live[self.pc]

@@ -2,8 +2,9 @@
 
 Control leaves only with every register that a guest can still read stored; stops are taken at loop heads, where a
 stack of labels costs nothing until somebody asks. Makes text; `engine.worker` compiles it. A precise region stores
-what changed before every access, so that a fault shows the guest all its registers; the other kind runs while no guest
-handler and no debugger can look (docs/decisions/0003-two-modes.md).
+what changed before every access, so that a fault shows the guest all its registers; the other kinds run while no guest
+handler and no debugger can look: whole ones while none can at a fault, all others while none can at a stop either
+(docs/decisions/0003-modes.md).
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class RegionEmitter(Deferred):
         self.isa = isa
         self.region = region
         self.precise = layout.PRECISE in kind
+        self.whole = self.precise or layout.WHOLE in kind
         self.counted = layout.COUNTED in kind
         self.rounded = layout.ROUNDED in kind
         self.round_used = False
@@ -285,13 +287,13 @@ class RegionEmitter(Deferred):
 
     def _seen(self, slot: Slot, target: int) -> bool:
         """Whether anybody may look at a register in a block or behind it."""
-        return self.precise or slot in self.know.live[target]
+        return self.whole or slot in self.know.live[target]
 
     def sync(self, live_at: int | None = None) -> None:
         """Store dirty registers in the state: all, or those that are live at an instruction."""
         assert self.block is not None
         dirty = set(self.stale)
-        if live_at is not None and not self.precise:
+        if live_at is not None and not self.whole:
             dirty &= self.know.live[live_at]
         slots = sorted(dirty)
         # What is read here is not remembered: this may be a block beside the one that goes on.

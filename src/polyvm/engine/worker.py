@@ -57,7 +57,7 @@ def compile_unit(
     page: the guest's executable bytes of the 4096-byte page at an address, shorter or empty where there are none.
     ran: for every two bytes of such a page, whether an instruction that begins there was executed: a byte each, none
     when all count as executed.
-    entries: where else it should be entered, if it goes there. kind: letters of layout (PRECISE, COUNTED).
+    entries: where else it should be entered, if it goes there. kind: letters of layout (PRECISE and others).
     tries: how often it was compiled by now.
     """
     import marshal

@@ -100,10 +100,10 @@ class Actions:
         """Install an action and mirror it."""
         self.table[signo] = action
         self.mirror(signo)
-        if signo in (SIGSEGV, SIGBUS) and action.handler > SIG_IGN:
-            self.process.engine.set_precise(
-                self.process.space
-            )  # from now on the guest can look at its registers
+        if action.handler > SIG_IGN:  # from now on the guest can look at its registers
+            engine = self.process.engine
+            look = engine.set_precise if signo in (SIGSEGV, SIGBUS) else engine.set_whole
+            look(self.process.space)
 
     def mirror(self, signo: int) -> None:
         """Give the host the disposition that fits the guest's."""
