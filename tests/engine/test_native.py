@@ -16,6 +16,12 @@ from polyvm.memory import host
 from tests.engine import toy
 
 
+@pytest.fixture(autouse=True)
+def loaded() -> None:
+    """Whichever test comes first in its process: signals can be taken."""
+    toy.toy()
+
+
 @pytest.fixture
 def space() -> Iterator[toy.Space]:
     made = toy.Space()

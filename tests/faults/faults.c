@@ -575,7 +575,7 @@ int main(int argc, char **argv) {
     record('S', fragment_names, fragment_names_end - fragment_names);
     create();
     pthread_barrier_init(&ready, NULL, 2);
-    alternate(), set(SIGTRAP, SA_ONSTACK, on_signal); /* which is no reason to be careful about registers */
+    alternate(), set(SIGTRAP, SA_ONSTACK, on_signal); /* which is no reason to be careful about registers at a fault */
     if (!strcmp(command, "die")) return s = find(second, third, &where), die(first, s, where), 0;
     if (!strcmp(command, "touch")) return touch(first), 0;
     if (!strcmp(command, "late")) return s = find(first, second, &where), late(s, where), 0;

@@ -28,6 +28,7 @@ from typing import Any
 
 import pytest
 
+from polyvm.engine.layout import PRECISE, WHOLE
 from tests.faults import records
 from tests.faults.records import ARENA, PAGE, Fault, Output, Scenario, Writer
 from tests.toolchain import build, locked
@@ -121,7 +122,7 @@ def test_compiled(
     report: Callable[[str], None],
 ) -> None:
     """The loop's region is found in the cache while it warms up, so it is in compiled code that it goes wrong."""
-    compiled.need("all", "p")
+    compiled.need("all", PRECISE)
     compiled.need("rounding", "pr")
     file = tmp_path / "result.json"
     got = run(command(tier, "--result-file", file), program, str(WARM), group)
@@ -163,7 +164,11 @@ UNREADABLE = pytest.mark.xfail(
 
 
 @pytest.mark.parametrize(
-    "tier", ["golden", *(pytest.param(tier, marks=UNREADABLE) for tier in ("interpreter", "region", "auto"))]
+    "tier",
+    [
+        "golden",
+        *(pytest.param(tier, marks=UNREADABLE) for tier in ("interpreter", "baseline", "region", "auto")),
+    ],
 )
 def test_what_can_only_be_executed_cannot_be_read(tier: str, program: Path) -> None:
     """As on Linux, where such a page has no R (PAGE_EXEC in arch/riscv/include/asm/pgtable.h)."""
@@ -189,7 +194,7 @@ class Compiled:
                 return
             words = [*command("region", *options), self.program, str(FILL), "fill", group]
             process = subprocess.Popen(
-                [*words, *([] if kind else ["fast", *FAST])],
+                [*words, *(["fast", *FAST] if kind == WHOLE else [])],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             try:
@@ -282,13 +287,13 @@ FAST = (
 """The fragments of these cases, and of the deaths below."""
 
 
-@pytest.mark.parametrize("tier", ["golden", "interpreter", "region", AUTO])
+@pytest.mark.parametrize("tier", ["golden", "interpreter", "baseline", "region", AUTO])
 def test_in_other_places(
     tier: str, program: Path, compiled: Compiled, full: bool, seed: int, golden: Callable[[str, str], None]
 ) -> None:
     if tier in ("region", "auto"):
-        compiled.need("all", "p")
-        compiled.need("all", "")
+        compiled.need("all", PRECISE)
+        compiled.need("all", WHOLE)
 
     def tell(name: str) -> str:
         turns = "0" if tier == "golden" else str(WARM)
@@ -343,14 +348,14 @@ DEATHS = [
 ]
 
 
-@pytest.mark.parametrize("tier", ["golden", "interpreter", "region", AUTO])
+@pytest.mark.parametrize("tier", ["golden", "interpreter", "baseline", "region", AUTO])
 def test_deaths(
     tier: str, program: Path, compiled: Compiled, full: bool, seed: int, golden: Callable[[str, str], None]
 ) -> None:
     """What nobody handles ends the process by its signal, and the report names the access, its address and PC."""
     if tier in ("region", "auto"):
-        compiled.need("all", "p")
-        compiled.need("all", "")
+        compiled.need("all", PRECISE)
+        compiled.need("all", WHOLE)
 
     def tell(words: tuple[str, ...]) -> str:
         turns = "0" if tier == "golden" else str(WARM)
@@ -371,7 +376,7 @@ def test_deaths(
 
 
 # ------------------------------------------------------------------------------------------------ our own memory
-@pytest.mark.parametrize("tier", ["interpreter", "region"])
+@pytest.mark.parametrize("tier", ["interpreter", "baseline", "region"])
 def test_our_own_mappings_are_out_of_reach(
     tier: str, program: Path, compiled: Compiled, report: Callable[[str], None]
 ) -> None:
@@ -379,7 +384,7 @@ def test_our_own_mappings_are_out_of_reach(
     access and a jump: each is a fault with just that address, and nothing of ours has changed.
     """
     if tier == "region":
-        compiled.need("all", "p")
+        compiled.need("all", PRECISE)
     process = subprocess.Popen(
         [*command(tier), program, str(WARM), "probe"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -416,14 +421,14 @@ def hostile(pid: int) -> tuple[list[int], int]:
     return sorted(address for address in found if address >= 1 << 38), len(spans)
 
 
-@pytest.mark.parametrize("tier", ["interpreter", "region"])
+@pytest.mark.parametrize("tier", ["interpreter", "baseline", "region"])
 @pytest.mark.parametrize("fragment", ["ld", "sd", "amoadd.d", "jalr"])
 def test_our_own_mappings_without_a_handler(
     fragment: str, tier: str, program: Path, compiled: Compiled, rng: random.Random
 ) -> None:
     """The same in code that is careless about registers."""
     if tier == "region":
-        compiled.need("all", "")
+        compiled.need("all", WHOLE)
     for _ in range(3):
         process = subprocess.Popen(
             [*command(tier), program, str(WARM), "touch", fragment],
@@ -443,14 +448,14 @@ STOPS = 60
 
 @pytest.mark.parametrize("mode", ["fast", "precise"])
 @pytest.mark.parametrize("by", ["alarm", "interrupt"])
-@pytest.mark.parametrize("tier", ["interpreter", "region", AUTO])
+@pytest.mark.parametrize("tier", ["interpreter", "baseline", "region", AUTO])
 def test_an_endless_loop_of_one_block_stops(
     tier: str, by: str, mode: str, program: Path, compiled: Compiled, tmp_path: Path, report: Callable[[str], None]
 ) -> None:  # fmt: skip
     """By alarm() and by Ctrl-C, again and again; from the signal to the guest's handler."""
     words = "endless" if mode == "fast" else "endless, precise"
-    if tier != "interpreter":
-        compiled.need("all", "" if mode == "fast" else "p")
+    if tier in ("region", "auto"):
+        compiled.need("all", WHOLE if mode == "fast" else PRECISE)
     file = tmp_path / "result.json"
     process = subprocess.Popen(
         [*command(tier, "--result-file", file), program, "0", words, by, str(STOPS)],
@@ -469,7 +474,7 @@ def test_an_endless_loop_of_one_block_stops(
     assert len(heard) == STOPS
     late = sorted(h - s for h, s in zip(heard, sent, strict=True)) if sent else sorted(heard)
     stops = json.loads(file.read_text())
-    if tier != "interpreter":
+    if tier in ("region", "auto"):
         assert stops["tiers"]["region"]["units"] >= 1
         assert stops["cache"]["disk"]["hits"] >= 1
     median, worst = late[len(late) // 2] / 1e6, late[len(late) * 95 // 100] / 1e6

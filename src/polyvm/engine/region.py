@@ -4,7 +4,7 @@ Control leaves only with every register that a guest can still read stored; stop
 stack of labels costs nothing until somebody asks. Makes text; `engine.worker` compiles it. A precise region stores
 what changed before every access, so that a fault shows the guest all its registers; the other kinds run while no guest
 handler and no debugger can look: whole ones while none can at a fault, all others while none can at a stop either
-(docs/decisions/0003-modes.md).
+(docs/decisions/0003-two-modes.md, 0005-whole-stops.md).
 """
 
 from __future__ import annotations
