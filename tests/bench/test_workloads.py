@@ -22,7 +22,7 @@ from tests import toolchain
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 IN_C = [one for one in manifest.load(FOLDER) if one.source is not None]
 ALWAYS = {"sha256", "fib", "qsort_callback", "json", "nbody", "copying"}
-TIERS = ("interpreter", "auto")
+TIERS = ("interpreter", "baseline", "auto")
 
 
 @pytest.fixture(scope="module")

@@ -269,7 +269,7 @@ def test_each_tier(run: Run, hello: Path, tier: str) -> None:
         ([], "polyvm run needs PROGRAM"),
         (["--nonsense", "x"], "has no option --nonsense"),
         (["--stat", "x"], "Did you mean --stats?"),
-        (["--tier", "quick", "x"], "is not one of auto, golden, interpreter, region"),
+        (["--tier", "quick", "x"], "is not one of auto, golden, interpreter, baseline, region"),
         (["--timeout", "0", "x"], "is no length of time that can be waited for"),
         (["--timeout", "soon", "x"], "is no length of time; times look like"),
         (["--timeout", "nan", "x"], "is no length of time"),
@@ -299,7 +299,6 @@ def test_usage(cli: Cli, words: list[str], text: str) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["--tier", "baseline"],
         ["--backend", "cranelift"],
         ["--accel", "kvm"],
         ["--core", "f"],

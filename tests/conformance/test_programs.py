@@ -17,7 +17,7 @@ import pytest
 
 from tests.toolchain import build
 
-TIERS = ("golden", "interpreter", "region", "auto")
+TIERS = ("golden", "interpreter", "baseline", "region", "auto")
 
 # Program, arguments; "{dir}" is a fresh folder.
 PROGRAMS: dict[str, tuple[str, ...]] = {
@@ -108,7 +108,7 @@ def test_the_end_is_the_guests(arguments: tuple[str, ...], tier: str) -> None:
         assert done.stdout == ("before\nafter\n" if rest == ["nothing"] else "before\n")
 
 
-@pytest.mark.parametrize("tier", ["interpreter", "region", "auto"])
+@pytest.mark.parametrize("tier", ["interpreter", "baseline", "region", "auto"])
 def test_alarm_ends_an_endless_loop(tier: str) -> None:
     assert polyvm("--tier", tier, build("loop.c"), "100").returncode == -signal.SIGALRM
 

@@ -16,8 +16,9 @@ from polyvm.engine import layout
 from polyvm.engine.executor import Engine, GuestCpu
 from polyvm.engine.lockstep import Here
 from polyvm.memory.space import EXEC, READ, WRITE, AddressSpace
+from tests.contract.tiers import BASELINE, ONCE, decode
 
-TIERS = ("golden", "interpreter", "region")
+TIERS = ("golden", "interpreter", "baseline", "region")
 PROGRAMS = 170
 SYS_EXIT = 93
 BUDGET = 1_000_000
@@ -50,8 +51,8 @@ class Eager(Engine):
         assert pc in self.units.by_pc
 
 
-def load_program(path: Path, space: AddressSpace) -> int:
-    """Map a static program; its entry."""
+def load_program(path: Path, space: AddressSpace, cpu: GuestCpu | None = None) -> int:
+    """Map a static program, have it decoded by a thread if there is one; its entry."""
     image = path.read_bytes()
     entry, headers = struct.unpack_from("<QQ", image, 24)
     (count,) = struct.unpack_from("<H", image, 56)
@@ -67,6 +68,8 @@ def load_program(path: Path, space: AddressSpace) -> int:
         space.write(address, image[offset : offset + size])
         prot = (READ if flags & 4 else 0) | (WRITE if flags & 2 else 0) | (EXEC if flags & 1 else 0)
         space.protect(start, end - start, prot)
+        if cpu is not None and flags & 1:
+            decode(cpu, address, image[offset : offset + size])
     return int(entry)
 
 
@@ -74,8 +77,12 @@ def run(engine: Engine, path: Path) -> tuple[int, int]:
     """The exit status, and how many instructions were counted: those outside of regions."""
     space = AddressSpace()
     cpu = engine.thread(space)
-    cpu.pc = load_program(path, space)
+    cpu.pc = load_program(path, space, cpu if engine.tier == BASELINE else None)
     cpu.budget = BUDGET
+    if engine.tier == BASELINE:
+        cpu.hot_cells[:] = ONCE  # whatever is jumped to is made of stencils
+        assert engine.native.translate is not None
+        assert engine.native.translate(cpu.st, cpu.pc) == 0
     if isinstance(engine, Eager):
         engine.compile(cpu, cpu.pc)
     reason = cpu.run()
@@ -108,4 +115,5 @@ def test_riscv_tests(tier: str, programs: list[Path], report: Callable[[str], No
         if status:
             failed.append(f"{path.name}: test {status >> 1}")
     assert failed == []
-    report(f"riscv-tests, {tier}: {len(programs)} of {PROGRAMS} programs, {total} instructions counted")
+    made = f", {engine.native.get('block_insns')} in stencils" if tier == BASELINE else ""
+    report(f"riscv-tests, {tier}: {len(programs)} of {PROGRAMS} programs, {total} instructions counted{made}")

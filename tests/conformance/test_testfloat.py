@@ -244,7 +244,7 @@ class Judge:
 # ------------------------------------------------------------------------------------------------ tests
 @pytest.fixture(scope="module")
 def made() -> Iterator[dict[str, Tier]]:
-    with tiers(("golden", "interpreter", "region", "region, rounded")) as found:
+    with tiers(("golden", "interpreter", "baseline", "region", "region, rounded")) as found:
         for tier in found.values():
             tier.map(DATA, bytes(BUFFER))
         yield found
@@ -328,7 +328,7 @@ def test_the_golden_evaluator_runs_the_same_programs(
 
 
 # ------------------------------------------------------------------------------------------------ the judge bites
-@pytest.mark.parametrize("name", ["interpreter", "region"])
+@pytest.mark.parametrize("name", ["interpreter", "baseline", "region"])
 @pytest.mark.parametrize("function", [FUNCTIONS[n] for n in ("f64_add", "f16_to_ui32", "f32_mulAdd", "f64_lt")],
                          ids=lambda function: function.name)  # fmt: skip
 def test_one_wrong_bit_is_found(
@@ -346,7 +346,7 @@ def test_one_wrong_bit_is_found(
         assert wrong[0].startswith(data[start : start + function.operands[0][1] // 8].hex())
 
 
-@pytest.mark.parametrize("name", ["interpreter", "region"])
+@pytest.mark.parametrize("name", ["interpreter", "baseline", "region"])
 def test_what_is_not_done_is_found(name: str, testfloat_dir: Path, made: dict[str, Tier]) -> None:
     """Another rounding mode, an instruction that raises nothing, one that is left out, a result without its box, and
     forms that disagree."""

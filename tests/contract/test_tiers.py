@@ -52,7 +52,7 @@ UNIT = 120
 """Instructions that are compiled together; each has an ecall behind it."""
 WORDS = 2
 """Instruction words of each instruction in each shape."""
-TIERS_HERE = ("golden", "interpreter", "region", "region, precise", "region, all")
+TIERS_HERE = ("golden", "interpreter", "baseline", "region", "region, precise", "region, all")
 """Those that single instructions can tell apart."""
 PHASES = [phase for phase in Phase if phase is not Phase.explain]  # which traces every line
 ENDS = (SYSCALL, TRAP, FAULT)

@@ -344,11 +344,10 @@ def test_the_other_tiers_compile_nothing(tier: str, cold_cache: Path) -> None:
 
 
 def test_tiers_that_do_not_exist_are_refused_by_name() -> None:
-    for tier, word in (("baseline", "yet"), ("fast", "'fast'")):
-        with pytest.raises(PolyvmError, match=word) as caught:
-            Engine("riscv64", tier=tier)
-        assert caught.value.code == "PVM-USAGE"
-        assert "interpreter" in (caught.value.hint or "")
+    with pytest.raises(PolyvmError, match="'fast'") as caught:
+        Engine("riscv64", tier="fast")
+    assert caught.value.code == "PVM-USAGE"
+    assert "interpreter" in (caught.value.hint or "")
 
 
 def test_without_a_cache_nothing_is_compiled() -> None:

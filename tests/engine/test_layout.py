@@ -15,7 +15,7 @@ def test_offsets_that_generated_code_was_promised() -> None:
         "sig_tail": 140, "fault_rip": 144, "hot_pc": 152, "sigmask": 160,
     }  # fmt: skip
     assert {name: layout.ST[name] for name in promised} == promised
-    assert (layout.REGISTERS, layout.QUEUE, layout.BIG_STATE, layout.STATE_SIZE) == (256, 8192, 16384, 65536)
+    assert (layout.REGISTERS, layout.QUEUE, layout.BIG_STATE, layout.STATE_SIZE) == (512, 8192, 16384, 65536)
     assert layout.REASONS[layout.FAULT] == "FAULT"
     assert layout.QUEUE + layout.QUEUE_ENTRIES * layout.QUEUE_ENTRY <= layout.BIG_STATE
 

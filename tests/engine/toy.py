@@ -17,10 +17,10 @@ HANDLERS = r"""
 define hidden preserve_nonecc void @decode(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget) #0 {
   %p.ip = getelementptr i8, ptr %st, i64 «st.ip»
   store volatile ptr %ip, ptr %p.ip
-  %x31 = getelementptr i8, ptr %st, i64 504
+  %x31 = getelementptr i8, ptr %st, i64 760
   %what = load i64, ptr %x31
-  %x0 = getelementptr i8, ptr %st, i64 256
-  %x1 = getelementptr i8, ptr %st, i64 264
+  %x0 = getelementptr i8, ptr %st, i64 512
+  %x1 = getelementptr i8, ptr %st, i64 520
   %a = load i64, ptr %x0
   %p = getelementptr i8, ptr %mem, i64 %a
   switch i64 %what, label %leave [ i64 0, label %load i64 1, label %spin i64 2, label %unit i64 3, label %store
@@ -38,8 +38,8 @@ wild:
   %z = load volatile i64, ptr %n
   br label %leave
 divide: ; then load, so that a fault can be made after the flags have changed
-  %x2 = getelementptr i8, ptr %st, i64 272
-  %x3 = getelementptr i8, ptr %st, i64 280
+  %x2 = getelementptr i8, ptr %st, i64 528
+  %x3 = getelementptr i8, ptr %st, i64 536
   %num = load double, ptr %x2
   %den = load double, ptr %x3
   %quo = call double asm sideeffect "divsd $2, $0", "=x,0,x"(double %num, double %den)
@@ -71,7 +71,7 @@ leave:
 
 define internal preserve_nonecc void @fetch(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)
     #0 noinline section "pvdecode" {
-  %x0 = getelementptr i8, ptr %st, i64 256
+  %x0 = getelementptr i8, ptr %st, i64 512
   %a = load i64, ptr %x0
   %p = getelementptr i8, ptr %mem, i64 %a
   %v = load volatile i16, ptr %p
@@ -102,8 +102,8 @@ UNIT_TEXT = """
 .text
 .globl unit
 unit:
-  mov 264(%r12), %rbx
-  mov 256(%r12), %rcx
+  mov 520(%r12), %rbx
+  mov 512(%r12), %rcx
 .Lhead:
   inc %rbx
 .rept {body}
@@ -113,11 +113,11 @@ unit:
   mov (%r13,%rcx), %rax
   jmp .Lhead
 .Lstop:
-  mov %rbx, 264(%r12)
+  mov %rbx, 520(%r12)
   movq $0x2000, (%r12)
   ret
 .Lfault:
-  mov %rbx, 264(%r12)
+  mov %rbx, 520(%r12)
   movq $0x3000, (%r12)
   ret
 .section pvf,"a",@progbits
@@ -175,9 +175,9 @@ def toy() -> native.Native:
 
 def make_cpu(space: Space) -> Cpu:
     """A toy Cpu."""
-    names = {f"x{i}": (256 + 8 * i, 8) for i in range(32)} | {"a0": (256 + 80, 8), "b": (512, 1)}
+    names = {f"x{i}": (512 + 8 * i, 8) for i in range(32)} | {"a0": (512 + 80, 8), "b": (768, 1)}
     composed = {"fcsr": (("fp.flags", 5), ("fp.round", 3)), "pair": (("x2", 64), ("x3", 64))}
-    return Cpu(toy(), space, Places(names, {"x": (256, 8, 32)}, composed))
+    return Cpu(toy(), space, Places(names, {"x": (512, 8, 32)}, composed))
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 PROGRAMS = Path(__file__).parent / "programs"
-TIERS = ("interpreter", "auto")
+TIERS = ("interpreter", "baseline", "auto")
 
 
 def polyvm(

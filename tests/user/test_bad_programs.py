@@ -139,7 +139,7 @@ def program(folder: Path, code: bytes, **fields: int) -> Path:
     )
 
 
-@pytest.mark.parametrize("tier", ["golden", "interpreter", "region", "auto"])
+@pytest.mark.parametrize("tier", ["golden", "interpreter", "baseline", "region", "auto"])
 @pytest.mark.parametrize(
     ("code", "end"),
     [

@@ -38,7 +38,7 @@ def test_its_linker_is_missing(program: Path) -> None:
     assert "--sysroot" in done.stderr
 
 
-@pytest.mark.parametrize("tier", ["golden", "interpreter", "auto"])
+@pytest.mark.parametrize("tier", ["golden", "interpreter", "baseline", "auto"])
 def test_its_linker_is_in_the_sysroot(tier: str, program: Path, sysroot: Path) -> None:
     done = polyvm("--tier", tier, "--sysroot", sysroot, program, "end")
     assert (done.returncode, done.stdout, done.stderr) == (0, SAID, "")

@@ -34,7 +34,7 @@ int main(int argc, char **argv) {
 """
 
 
-@pytest.mark.parametrize("tier", ["golden", "interpreter", "region", "auto"])
+@pytest.mark.parametrize("tier", ["golden", "interpreter", "baseline", "region", "auto"])
 @pytest.mark.parametrize("handler", [False, True])
 def test_an_endless_loop_of_one_block_ends_by_ctrl_c(
     tier: str, handler: bool, report: Callable[[str], None]

@@ -8,8 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from polyvm.cli.options import Values
 
-TIERS = ("auto", "golden", "interpreter", "region")
-_BASELINE = "--tier interpreter runs cold code and --tier region hot code; auto chooses."
+TIERS = ("auto", "golden", "interpreter", "baseline", "region")
 _ACCEL = "--accel jit runs every guest on every host; see polyvm doctor."
 
 
@@ -114,9 +113,8 @@ kept as well, so a second run compiles nothing.
         Option("--memory", "SIZE", "At most SIZE bytes of memory; more is ENOMEM.", convert=size, group=_WORLD),
         Option("--timeout", "TIME", "End the program after TIME (1.5, 500ms, 2m), with exit status 124.",
                convert=seconds, group=_WORLD),
-        Option("--tier", "TIER", "How code is executed: by the golden evaluator, the interpreter, the optimising "
-               "compiler, or whatever pays.", choices=TIERS, planned={"baseline": _BASELINE}, default="auto",
-               group=_HOW),
+        Option("--tier", "TIER", "How code is executed: by the golden evaluator, the interpreter, the interpreter and "
+               "stencils, the optimising compiler, or whatever pays.", choices=TIERS, default="auto", group=_HOW),
         Option("--backend", "BACKEND", "Which compiler is used.", choices=("llvm",), default="llvm", group=_HOW,
                planned={"cranelift": "--backend llvm is the default."}),
         Option("--accel", "ACCEL", "Who executes.", choices=("jit",), default="jit", group=_HOW,

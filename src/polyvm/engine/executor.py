@@ -9,9 +9,22 @@ from __future__ import annotations
 from time import perf_counter, process_time
 
 from polyvm.engine import cachedir, fault, interpreter_image, layout
+from polyvm.engine.arena import SIZE as ARENA_SIZE
 from polyvm.engine.cpu import FOREVER, Cpu
 from polyvm.engine.guest import Guest
-from polyvm.engine.layout import COUNTED, COUNTERS, FLUSH, GOLDEN, HOT, PRECISE, ROUNDED, ST, WHOLE
+from polyvm.engine.layout import (
+    COUNTED,
+    COUNTERS,
+    FLUSH,
+    GOLDEN,
+    HOT,
+    HOT_FIRST,
+    PRECISE,
+    ROUNDED,
+    ST,
+    WARM_FIRST,
+    WHOLE,
+)
 from polyvm.engine.native import Native
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
@@ -26,12 +39,12 @@ if TYPE_CHECKING:
     from polyvm.engine.workers import Compilers, Job
     from polyvm.memory.space import AddressSpace
 
-TIERS = ("auto", "golden", "interpreter", "region")
-PLANNED = ("baseline",)
+TIERS = ("auto", "golden", "interpreter", "baseline", "region")
 NEVER = 0xFFFF_FFFF
-HOT_FIRST, HOT_AFTER = 512, 16384
-"""Backward or dynamic jumps to a place before its region is looked for on the disk, and compiled: some 0.3 ms of tier 0
-at least. Compiling costs a hundred times that, so what did not get hot again by its turn is not compiled."""
+HOT_AFTER = 16384
+"""Backward or dynamic jumps to a place, after those (HOT_FIRST) before its region is looked for on the disk, before it
+is compiled: some 0.3 ms of tier 0 at least. Compiling costs a hundred times that, so what did not get hot again by its
+turn is not compiled."""
 COOL_S = 0.5
 """Seconds of this process's CPU time after which what was hot once is taken for cold: a phase of the program ended."""
 MAX_TRIES = 4
@@ -42,6 +55,8 @@ MAX_LEFT = 32
 _FILLED = bytes([0, *[1] * 255])
 _UNIT_INSNS, _UNIT_TICKS = ST["unit_insns"] >> 3, ST["unit_ticks"] >> 3
 _HOT_PC, _UNITS, _LOG_NEXT = ST["hot_pc"] >> 3, ST["units"] >> 3, ST["log_next"] >> 2
+_WARM = ST["warm"] >> 3
+_TIERED, _BLOCK_INSNS = ST["tiered"] >> 2, ST["block_insns"] >> 3
 
 _natives: dict[str, tuple[Native, str, bool, int]] = {}
 
@@ -59,8 +74,10 @@ class GuestCpu(Cpu):
         )
         self.hot_cells = host.view(self.counter_block, 4 * 8192).cast("I")
         self.counters = self.counter_block
-        self.hot_cells[:] = _pattern(engine.threshold)
-        self.hot_cells[COUNTERS] = NEVER  # where jumps count that are not counted
+        self.hot_cells[:COUNTERS] = _pattern(engine.threshold)
+        self.hot_cells[COUNTERS:] = _pattern(WARM_FIRST if engine.tiered else NEVER)
+        self._words[_WARM] = self.counter_block + (4 * COUNTERS if engine.tiered else 0)
+        self._halves[_TIERED] = engine.tiered
         self.golden = engine.tier == "golden"
         self.native_s = 0.0
 
@@ -125,10 +142,9 @@ class Engine:
         counted: bool = False,
     ) -> None:
         if tier not in TIERS:
-            later = " yet" if tier in PLANNED else ""
             raise PolyvmError(
                 "PVM-USAGE",
-                f"There is no tier {tier!r}{later}.",
+                f"There is no tier {tier!r}.",
                 hint=f"Tiers: {', '.join(TIERS)}.",
                 tier=tier,
             )
@@ -150,6 +166,8 @@ class Engine:
         self.hide: Callable[[int], int] = _same
         self.apart: Callable[[], bool] = _nothing
         self.threshold = NEVER
+        self.baseline = tier == "baseline" and regions
+        self.tiered = False  # whether the arena is ours, while there are threads
         if tier in ("auto", "region") and self.folder is not None and regions:
             from polyvm.engine.units import Units
 
@@ -158,8 +176,8 @@ class Engine:
             self.threshold = HOT_FIRST
         self.cpus: list[GuestCpu] = []
         self.started = perf_counter(), self.native.ticks()
-        # By threads that ended: instructions, those in units, native seconds, ticks in units.
-        self.spent: tuple[int, int, float, int] = 0, 0, 0.0, 0
+        # By threads that ended: instructions, those in units and in stencils, native seconds, ticks in units.
+        self.spent: tuple[int, int, int, float, int] = 0, 0, 0, 0.0, 0
 
     @property
     def abi(self) -> Any:
@@ -174,6 +192,7 @@ class Engine:
     def thread(self, space: AddressSpace) -> GuestCpu:
         """A new guest thread in an address space."""
         self.use_space(space)
+        self.tiered = self.baseline and self.native.arena.take(self)
         cpu = GuestCpu(self, space)
         if self.units is not None:
             cpu._words[_UNITS] = self.units.table
@@ -193,8 +212,13 @@ class Engine:
         """A loop or a callee became hot, or a unit met too many jumps that it did not know."""
         pc = cpu._words[_HOT_PC]
         units = self.units
-        later = HOT_AFTER
-        if units is not None and cpu.fp_round and ROUNDED not in units.kind:
+        later = HOT_AFTER if units is not None else NEVER
+        if self.tiered and self.native.arena.full:
+            with cpu.space.pause(), cpu.space.lock:
+                if self.native.arena.full:
+                    self.native.arena.empty(cpu.space)
+            later = HOT_FIRST
+        elif units is not None and cpu.fp_round and ROUNDED not in units.kind:
             self._renew(cpu.space, units, ROUNDED)
         elif units is not None:
             self._read_log(cpu)
@@ -370,6 +394,8 @@ class Engine:
         self.tries.clear()
         self.seen.clear()
         self.met.clear()
+        if self.tiered:
+            self.native.arena.begin()
         if self.units is not None:
             self.units.kind = COUNTED if self.counted else ""
 
@@ -378,6 +404,13 @@ class Engine:
         self.spent = _added(self.spent, cpu)
         if cpu in self.cpus:
             self.cpus.remove(cpu)
+            if self.tiered and not self.cpus:
+                self.native.arena.release(self, cpu.space)
+                self.tiered = False
+
+    def forked(self) -> None:
+        """In a forked child, whose only thread is the calling one."""
+        self.native.forked()
 
     def stats(self) -> dict[str, Any]:
         """Counts so far, as the parts of a polyvm.run/1 document that are the engine's."""
@@ -386,19 +419,22 @@ class Engine:
         for cpu in list(self.cpus):
             spent = _added(spent, cpu)
         # Regions that do not count leave the budget as it is.
-        insns, in_units, seconds, ticks = spent
+        insns, in_units, in_blocks, seconds, ticks = spent
         golden = insns if self.tier == "golden" else self.golden_steps
         tiers: dict[str, dict[str, Any]] = {
             "golden": {"insns": golden},
-            "interpreter": {"insns": insns - in_units - golden},
+            "interpreter": {"insns": insns - in_units - in_blocks - golden},
             "region": {"compiled_insns": units.compiled_insns if units else 0},
         }
+        if self.baseline:
+            tiers["baseline"] = {"insns": in_blocks} | self.native.arena.counts()
         if units is not None:
             tiers["region"] |= {"units": len(set(units.by_pc.values())), "code_bytes": units.code_bytes}
         if self.counted:
             elapsed = self.native.ticks() - self.started[1]
             region_s = ticks * (perf_counter() - self.started[0]) / elapsed if elapsed > 0 else 0.0
-            tiers["interpreter"]["seconds"] = max(0.0, seconds - region_s)
+            # Control goes to and fro between stencils and the interpreter: their time is one.
+            tiers["baseline" if self.baseline else "interpreter"]["seconds"] = max(0.0, seconds - region_s)
             tiers["region"] |= {"insns": in_units, "seconds": region_s}
         return {
             "guest_insns": insns if self.counted or not units else None,
@@ -415,12 +451,13 @@ class Engine:
         }
 
 
-def _added(spent: tuple[int, int, float, int], cpu: GuestCpu) -> tuple[int, int, float, int]:
-    insns, in_units, seconds, ticks = spent
+def _added(spent: tuple[int, int, int, float, int], cpu: GuestCpu) -> tuple[int, int, int, float, int]:
+    insns, in_units, in_blocks, seconds, ticks = spent
     words = cpu._words
     return (
         insns + FOREVER - cpu.budget,
         in_units + words[_UNIT_INSNS],
+        in_blocks + words[_BLOCK_INSNS],
         seconds + cpu.native_s,
         ticks + words[_UNIT_TICKS],
     )
@@ -447,7 +484,7 @@ def _page(space: AddressSpace, address: int) -> bytes:
 
 
 def _pattern(value: int) -> memoryview:
-    return memoryview(value.to_bytes(4, "little") * 8192).cast("I")
+    return memoryview(value.to_bytes(4, "little") * COUNTERS).cast("I")
 
 
 def _native(
@@ -455,7 +492,9 @@ def _native(
 ) -> tuple[Native, str, bool, int]:
     found = _natives.get(guest)
     if found is None:
-        image, key, made, rejected = interpreter_image.load(guest, folder, progress, tail=layout.PROCESS_SIZE)
+        image, key, made, rejected = interpreter_image.load(
+            guest, folder, progress, tail=layout.PROCESS_SIZE + ARENA_SIZE
+        )
         found = _natives[guest] = (Native(image), key, made, rejected)
         fault.install()
     return found

@@ -7,13 +7,14 @@ its address or on anything outside it: absolute relocations, writable data, thre
 from __future__ import annotations
 
 from struct import Struct
+from typing import NamedTuple
 
 from polyvm.engine import image
 from polyvm.errors import PolyvmError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _SECTION = Struct("<IIQQQQIIQQ")
 _SYMBOL = Struct("<IBBHQQ")
@@ -104,50 +105,102 @@ def _place(sections: list[_Section]) -> tuple[bytearray, dict[str, tuple[int, in
     return code, spans
 
 
+class Symbol(NamedTuple):
+    """place: in the image, None where it has none. size: of what it names."""
+
+    name: str
+    place: int | None
+    size: int
+
+
+class Reference(NamedTuple):
+    """A relocation that was left alone: place in the image, kind (RELOCATIONS), and what it refers to."""
+
+    place: int
+    kind: int
+    symbol: Symbol
+    addend: int
+
+
+class Flat:
+    """An object that is being made flat: the bytes of its sections, and what is where.
+
+    apart: a section whose relocations are not applied but listed, in `references`, because its code is not run where
+    it lies. Raises PVM-COMPILE-FAILED.
+    """
+
+    def __init__(self, obj: bytes, apart: str = "") -> None:
+        self.sections = _sections(obj)
+        self.code, spans = _place(self.sections)
+        self.named = {name: span for name, span in spans.items() if name.isidentifier()}
+        provided = {"pv_image": 0}
+        for name, (start, size) in self.named.items():
+            provided[f"__start_{name}"] = start
+            provided[f"__stop_{name}"] = start + size
+        self.symbols, self.defined = _symbols(self.sections, provided)
+        self.apart = apart
+        self.references: list[Reference] = []
+        for target, table in self._tables():
+            if target.name == apart:
+                assert target.place is not None
+                for offset, info, addend in _RELA.iter_unpack(table):
+                    symbol = self.symbols[info >> 32]
+                    self.references.append(
+                        Reference(target.place + offset, info & 0xFFFFFFFF, symbol, addend)
+                    )
+
+    def _tables(self) -> Iterator[tuple[_Section, bytes]]:
+        """The sections that have relocations, and these."""
+        for section in self.sections:
+            if section.type == SHT_RELA and self.sections[section.info].place is not None:
+                yield self.sections[section.info], section.data
+
+    def append(self, name: str, data: bytes) -> None:
+        """Add a section behind all others."""
+        self.code += bytes(-len(self.code) % 16)
+        self.named[name] = len(self.code), len(data)
+        self.code += data
+
+    def pack(self, exports: Iterable[str] = (), meta: bytes = b"") -> bytes:
+        """The image file, every relocation applied."""
+        labelled = _labelled(self.sections)
+        rows = self.named.get(PLACES, (0, 0))
+        if labelled:
+            self.append(PLACES, bytes(12 * len(labelled)))
+        behind = Symbol("pv_process", -(-len(self.code) // image.PAGE) * image.PAGE, 0)
+        symbols = [behind if symbol.name == behind.name else symbol for symbol in self.symbols]
+        for target, table in self._tables():
+            if target.name != self.apart:
+                assert target.place is not None
+                _relocate(self.code, target.place, target.name, table, symbols)
+        _sort_tables(self.code, self.named)
+        if labelled:
+            _places(self.code, rows, self.named[PLACES], labelled)
+        places = {name: self.defined[name].place or 0 for name in exports if name in self.defined}
+        missing = [name for name in exports if name not in places]
+        if missing:
+            raise _refuse("it does not define what it should export", symbols=missing)
+        return image.pack(bytes(self.code), places, self.named, meta)
+
+
 def flatten(obj: bytes, exports: Iterable[str] = (), meta: bytes = b"") -> bytes:
     """The flat image file of an object, with the named symbols as exports and `meta` kept as it is.
 
     Sections named as C identifiers can be found again by name, and their ends by `__start_NAME` and `__stop_NAME`;
     `pv_process` is the first page behind the image. Raises PVM-COMPILE-FAILED.
     """
-    sections = _sections(obj)
-    code, spans = _place(sections)
-    named = {name: span for name, span in spans.items() if name.isidentifier()}
-    provided = {"pv_process": -(-len(code) // image.PAGE) * image.PAGE, "pv_image": 0}
-    for name, (start, size) in named.items():
-        provided[f"__start_{name}"] = start
-        provided[f"__stop_{name}"] = start + size
-    symbols, defined = _symbols(sections, provided)
-    labelled = _labelled(sections)
-    if labelled:
-        named[PLACES] = len(code), 12 * len(labelled)
-        code += bytes(12 * len(labelled))
-        provided["pv_process"] = -(-len(code) // image.PAGE) * image.PAGE
-    for section in sections:
-        if section.type == SHT_RELA:
-            target = sections[section.info]
-            if target.place is not None:
-                _relocate(code, target.place, target.name, section.data, symbols)
-    _sort_tables(code, named)
-    if labelled:
-        _places(code, spans[PLACES], named[PLACES], labelled)
-    missing = [name for name in exports if name not in defined]
-    if missing:
-        raise _refuse("it does not define what it should export", symbols=missing)
-    return image.pack(bytes(code), {name: defined[name] for name in exports}, named, meta)
+    return Flat(obj).pack(exports, meta)
 
 
-def _symbols(
-    sections: list[_Section], provided: dict[str, int]
-) -> tuple[list[tuple[str, int | None]], dict[str, int]]:
-    """Every symbol's name and its place in the image (None: it has none), and the defined ones by name."""
-    symbols: list[tuple[str, int | None]] = []
-    defined: dict[str, int] = {}
+def _symbols(sections: list[_Section], provided: dict[str, int]) -> tuple[list[Symbol], dict[str, Symbol]]:
+    """Every symbol, and the defined ones by name."""
+    symbols: list[Symbol] = []
+    defined: dict[str, Symbol] = {}
     for table in sections:
         if table.type != SHT_SYMTAB:
             continue
         strings = sections[table.link].data
-        for name_at, _info, _, index, value, _ in _SYMBOL.iter_unpack(table.data):
+        for name_at, _info, _, index, value, size in _SYMBOL.iter_unpack(table.data):
             name = _string(strings, name_at)
             place: int | None = None
             if index == SHN_UNDEF:
@@ -157,16 +210,14 @@ def _symbols(
                 name = name or section.name
                 if section.place is not None:
                     place = section.place + value
-                    defined[name] = place
-            symbols.append((name, place))
+                    defined[name] = Symbol(name, place, size)
+            symbols.append(Symbol(name, place, size))
     return symbols, defined
 
 
-def _relocate(
-    code: bytearray, place: int, section: str, table: bytes, symbols: list[tuple[str, int | None]]
-) -> None:
+def _relocate(code: bytearray, place: int, section: str, table: bytes, symbols: list[Symbol]) -> None:
     for offset, info, addend in _RELA.iter_unpack(table):
-        kind, (name, value) = info & 0xFFFFFFFF, symbols[info >> 32]
+        kind, (name, value, _) = info & 0xFFFFFFFF, symbols[info >> 32]
         at = place + offset
         if kind == 0:
             continue

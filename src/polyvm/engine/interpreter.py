@@ -13,11 +13,14 @@ from polyvm.emit.llvm import METADATA, UNLIKELY, Emitter
 from polyvm.engine import layout
 from polyvm.engine.layout import COUNTERS, ST
 from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.trace import walk
 from polyvm.ir.values import SpecError, Val
 from polyvm.isa.encoding import Encoding, Leaf, Switch
 from polyvm.isa.spec import Field, Insn, Isa, Shape
 
 SIGNATURE = "(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)"
+SECTION = "pvh"  # of the handlers of instructions
+PIECES = 2  # stencils that are of no instruction: how a block begins and ends
 HEADER = 8
 """Bytes of a code slot before the decoded fields."""
 
@@ -71,8 +74,8 @@ class Handler(Emitter):
         self.recorded = False
         self.next_budget = "%budget"
 
-    def text(self, name: str) -> str:
-        """The function."""
+    def text(self, name: str, number: int | None = None) -> str:
+        """The function. number: of its stencil, which stands before it in the image."""
         self.start("entry")
         self.next_budget = self.ins("sub i64 %budget, 1")
         self.emit(self.trace.ops)
@@ -80,7 +83,8 @@ class Handler(Emitter):
             self.dispatch(self.ins(f"getelementptr i8, ptr %ip, i64 {self.insn.size << layout.SLOT_SHIFT}"))
         body = "\n".join(self.lines)
         # Never a part of the decoder, whose own accesses are fetches.
-        return f"define internal preserve_nonecc void @{name}{SIGNATURE} #0 noinline {{\n{body}\n}}\n"
+        place = "" if number is None else f' section "{SECTION}" prefix i32 {number}'
+        return f"define internal preserve_nonecc void @{name}{SIGNATURE} #0 noinline{place} {{\n{body}\n}}\n"
 
     def _ends(self) -> bool:
         last = self.trace.ops[-1].op if self.trace.ops else ""
@@ -128,6 +132,12 @@ class Handler(Emitter):
     def st(self, field: str) -> str:
         """A pointer to a field of the thread's state."""
         return self.ins(f"getelementptr i8, ptr %st, i64 {ST[field]}")
+
+    def did(self, count: str) -> None:
+        """Add to the instructions that were done in tier 1."""
+        place = self.st("block_insns")
+        done = self.ins(f"load i64, ptr {place}")
+        self.do(f"store i64 {self.ins(f'add i64 {done}, {count}')}, ptr {place}")
 
     # -- registers
     def op_get(self, op: Val, args: list[str]) -> str:
@@ -233,41 +243,47 @@ class Handler(Emitter):
     def op_jump(self, op: Val, args: list[str]) -> None:
         """Go elsewhere: count, look whether somebody wants us to stop, and dispatch."""
         target = op.args[0]
-        relative = _pc_relative(target)
+        relative = pc_relative(target)
+        cells = self.ins(f"load ptr, ptr {self.st('warm')}")
+        counters = self.ins(f"load ptr, ptr {self.st('counters')}")
         if relative is not None:
             distance = self.values[relative]
             scaled = self.ins(f"shl i64 {distance}, {layout.SLOT_SHIFT}")
             slot = self.ins(f"getelementptr i8, ptr %ip, i64 {scaled}")
-            # Only backward jumps close loops; the others count down a cell that nobody reads.
+            # Only backward jumps close loops; the others are counted for tier 1 alone.
             forward = self.ins(f"icmp sgt i64 {distance}, 0")
+            behind = self.ins(f"getelementptr i32, ptr {counters}, i64 {COUNTERS}")
+            cells = self.ins(f"select i1 {forward}, ptr {behind}, ptr {cells}")
             cell = self.ins(f"lshr i64 {self.ins(f'ptrtoint ptr {slot} to i64')}, 4")
             cell = self.ins(f"and i64 {cell}, {COUNTERS - 1}")
-            cell = self.ins(f"select i1 {forward}, i64 {COUNTERS}, i64 {cell}")
         else:
-            inside = self.address(args[0])
-
-            def outside() -> None:
-                # The jump itself succeeds; it is the fetch at its target that faults.
-                self.do(f"store i64 {args[0]}, ptr {self.st('pc')}")
-                self.do(f"store i64 {args[0]}, ptr {self.st('value')}")
-                self.do(f"store i32 {layout.FETCH}, ptr {self.st('access')}")
-                self.leave("FETCH", "%ip", self.next_budget)
-
-            self.unlikely(self.ins(f"xor i1 {inside}, true"), outside)
-            base = self.ins(f"load ptr, ptr {self.st('slot_base')}")
-            slot = self.ins(
-                f"getelementptr i8, ptr {base}, i64 {self.ins(f'shl i64 {args[0]}, {layout.SLOT_SHIFT}')}"
-            )
+            slot = self.dynamic(args[0])
             cell = self.ins(f"and i64 {self.ins(f'lshr i64 {args[0]}, 1')}, {COUNTERS - 1}")
-            log_target(self, self.guest_pc("%ip"), args[0])
-        counters = self.ins(f"load ptr, ptr {self.st('counters')}")
-        counter = self.ins(f"getelementptr i32, ptr {counters}, i64 {cell}")
+        counter = self.ins(f"getelementptr i32, ptr {cells}, i64 {cell}")
         left = self.ins(f"sub i32 {self.ins(f'load i32, ptr {counter}')}, 1")
         self.do(f"store i32 {left}, ptr {counter}")
-        self.unlikely(self.ins(f"icmp eq i32 {left}, 0"), lambda: self.leave("HOT", slot, self.next_budget))
+        self.unlikely(self.ins(f"icmp eq i32 {left}, 0"), lambda: self.leave("WARM", slot, self.next_budget))
         stop = self.ins(f"load volatile i32, ptr {self.st('stop')}")
         self.unlikely(self.ins(f"icmp ne i32 {stop}, 0"), lambda: self.leave("STOP", slot, self.next_budget))
         self.dispatch(slot)
+
+    def dynamic(self, target: str) -> str:
+        """The slot of an address that a jump goes to, which is noted."""
+        inside = self.address(target)
+
+        def outside() -> None:
+            # The jump itself succeeds; it is the fetch at its target that faults.
+            self.do(f"store i64 {target}, ptr {self.st('pc')}")
+            self.do(f"store i64 {target}, ptr {self.st('value')}")
+            self.do(f"store i32 {layout.FETCH}, ptr {self.st('access')}")
+            self.leave("FETCH", "%ip", self.next_budget)
+
+        self.unlikely(self.ins(f"xor i1 {inside}, true"), outside)
+        base = self.ins(f"load ptr, ptr {self.st('slot_base')}")
+        log_target(self, self.guest_pc("%ip"), target)
+        return self.ins(
+            f"getelementptr i8, ptr {base}, i64 {self.ins(f'shl i64 {target}, {layout.SLOT_SHIFT}')}"
+        )
 
     def op_if(self, op: Val, args: list[str]) -> None:
         """A structured branch; a body that jumps or traps does not come back."""
@@ -320,7 +336,15 @@ def log_target(e: Emitter, pc: str, target: str) -> None:
     e.do(f"store i64 {target}, ptr {e.ins(f'getelementptr i8, ptr {entry}, i64 8')}")
 
 
-def _pc_relative(target: Val) -> Val | None:
+def distance_field(target: Val) -> str | None:
+    """The data field that a jump's distance is, extended or not; None for other jumps."""
+    value = pc_relative(target)
+    while value is not None and value.op in ("sext", "zext", "trunc"):
+        value = value.args[0]
+    return str(value.attr) if value is not None and value.op == "field" else None
+
+
+def pc_relative(target: Val) -> Val | None:
     """The distance, when a jump target is the program counter plus something."""
     if target.op == "add" and target.args[0].op == "pc":
         return target.args[1]
@@ -329,31 +353,49 @@ def _pc_relative(target: Val) -> Val | None:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A handler's name in the image and what it does."""
+    """A handler's name in the image and what it does.
+
+    number: of its stencil. ways: how many it has, which follow each other: two where it jumps by a distance, the second
+    for jumps forward.
+    """
 
     symbol: str
     insn: Insn
     shape: Shape
+    number: int
+    ways: int
+
+    @property
+    def lanes(self) -> dict[str, Lane]:
+        """Where its fields are in a code slot."""
+        return pack(self.insn)
 
 
 def handlers(isa: Isa) -> list[Entry]:
     """Every handler of a guest, in a fixed order."""
-    return [
-        Entry(f"h{number}_{index}", insn, shape)
-        for number, insn in enumerate(isa.insns)
-        for index, shape in enumerate(insn.shapes())
-    ]
+    found: list[Entry] = []
+    number = PIECES
+    for place, insn in enumerate(isa.insns):
+        for index, shape in enumerate(insn.shapes()):
+            jumps = [op for op in walk(isa.trace(insn, shape).ops) if op.op == "jump"]
+            ways = 2 if any(distance_field(op.args[0]) for op in jumps) else 1
+            found.append(Entry(f"h{place}_{index}", insn, shape, number, ways))
+            number += ways
+    return found
 
 
-def module(isa: Isa) -> str:
-    """The LLVM text of a guest's interpreter. Needs the host runtime's text beside it."""
+def module(isa: Isa, declarations: set[str], stencils: str) -> str:
+    """The LLVM text of a guest's interpreter. Needs the host runtime's text beside it.
+
+    stencils: the text of tier 1's, and declarations what it needs.
+    """
     places = isa.state_layout(layout.REGISTERS)
-    declarations: set[str] = set()
-    functions = []
+    declarations = set(declarations)
+    functions = [stencils]
     entries = handlers(isa)
     for entry in entries:
         handler = Handler(entry.insn, entry.shape, places)
-        functions.append(handler.text(entry.symbol))
+        functions.append(handler.text(entry.symbol, entry.number))
         declarations |= handler.declarations
     decoder = Decoder(isa, entries)
     functions.append(decoder.function())
@@ -362,7 +404,7 @@ def module(isa: Isa) -> str:
         for reason in ("SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL")
     )
     functions.append(_leave("FETCH", keep_pc=True))
-    functions.append(_enter_unit())
+    functions += [_warm(), _enter_unit()]
     functions.append(_pause())
     own = {"pv_read_flags", "pv_write_flags", "pv_write_round", "pv_set_round"}
     return "\n".join(
@@ -387,6 +429,22 @@ def _leave(reason: str, *, keep_pc: bool = False) -> str:
     e.do("ret void")
     return (
         f"define internal preserve_nonecc void @leave_{reason}{SIGNATURE} #0 cold noinline {{\n"
+        + "\n".join(e.lines)
+        + "\n}\n"
+    )
+
+
+def _warm() -> str:
+    """Where a jump of tier 0 goes whose counter is at its end: to tier 1, which is made now, or to Python."""
+    e = Handler.__new__(Handler)
+    Emitter.__init__(e)
+    e.start("entry")
+    tiered = e.ins(f"load i32, ptr {e.st('tiered')}")
+    e.unlikely(e.ins(f"icmp eq i32 {tiered}, 0"), lambda: e.leave("HOT", "%ip", "%budget"))
+    e.do("musttail call preserve_nonecc void @pv_warm(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)")
+    e.do("ret void")
+    return (
+        f"define internal preserve_nonecc void @leave_WARM{SIGNATURE} #0 cold noinline {{\n"
         + "\n".join(e.lines)
         + "\n}\n"
     )
@@ -591,6 +649,8 @@ class Decoder(Handler):
         here = self.ins(f"and i64 {here}, {(1 << 32) - 1}")
         # Fields first: another thread that sees the handler sees them too.
         self.do(f"store atomic i64 {here}, ptr %ip release, align 8")
+        decoding = self.ins(f"load i32, ptr {self.st('decoding')}")
+        self.unlikely(self.ins(f"icmp ne i32 {decoding}, 0"), lambda: self.leave("STOP", "%ip", "%budget"))
         self.do(
             f"musttail call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)"
         )

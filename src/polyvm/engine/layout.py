@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Table: TypeAlias = tuple[tuple[str, int, int, str], ...]
 
 # Part of every cache key: raise it whenever an offset or a calling convention of this page changes.
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 
 STATE_SIZE = 65536
 STATE: Table = (
@@ -52,16 +52,38 @@ STATE: Table = (
     ("steps", 200, 8, "single steps taken towards safepoints, ever"),
     ("faults", 208, 8, "guest faults recovered, ever"),
     ("log_next", 216, 4, "dynamic jumps logged, ever"),
+    ("tiered", 220, 4, "non-zero: tier 1 may be made of what is warm"),
     ("unit_insns", 224, 8, "instructions done in units, where they count them"),
     ("unit_ticks", 232, 8, "pv_ticks spent there"),
+    ("sink", 240, 8, "tier 1: where a write to a hardwired register goes"),
+    ("decoding", 248, 4, "non-zero: the decoder fills a slot and leaves, STOP"),
+    ("block_insns", 256, 8, "instructions done in tier 1"),
+    (
+        "warm",
+        264,
+        8,
+        "where tier 0 counts jumps that close loops: the counters, or with tier 1 those behind them",
+    ),
+    (
+        "handlers_start",
+        272,
+        4,
+        "where tier 0's handlers of instructions lie, from hbase on: section pvh of the image",
+    ),
+    ("handlers_size", 276, 4, ""),
 )
-REGISTERS = 256  # the Isa's register files and special registers start here
+REGISTERS = 512  # the Isa's register files and special registers start here
 LOG, LOG_ENTRIES = 4096, 256  # where dynamic jumps went: {u64 jump, u64 target}, the newest over the oldest
 QUEUE, QUEUE_ENTRIES, QUEUE_ENTRY = 8192, 32, 256  # {u32 signo, pad, u8 siginfo[128] at +16}
 QUEUE_INFO, SIGINFO_SIZE = 16, 128
 BIG_STATE = 16384  # vector state and the like
 
-COUNTERS = 4096  # hotness counters of a thread, u32 each, counted down; one more takes what is not counted
+COUNTERS = (
+    4096  # hotness counters of a thread, u32 each, counted down; behind them as many for what is not hot yet
+)
+CELL_MASK = COUNTERS - 1
+WARM_FIRST, HOT_FIRST = 16, 512
+"""Jumps to a place in tier 0 before tier 1 is made of it, and in tier 1 before Python hears of it."""
 
 PROCESS_SIZE = 8192
 PROCESS: Table = (
@@ -93,6 +115,15 @@ PROCESS: Table = (
     ("policy", 192, 72, "one byte a signal: POLICY_* bits"),
     ("loop_rip", 264, 8, "host PC of the last fault handed on"),
     ("loop_count", 272, 4, "how often in a row"),
+    ("stencils", 280, 8, "address of the table that engine.cut made"),
+    ("arena", 296, 8, "tier 1's code, r-x; behind the image, so that a slot's distance reaches it"),
+    ("arena_rw", 304, 8, "the same memory, writable"),
+    ("arena_next", 312, 8, "bytes of it that are used"),
+    ("arena_room", 320, 8, "a block may begin below this; 0 without an arena"),
+    ("arena_lock", 328, 4, "non-zero: a thread is writing a block"),
+    ("arena_full", 332, 4, "non-zero: a block found no room"),
+    ("blocks", 336, 8, "blocks made, ever"),
+    ("block_insns", 344, 8, "and instructions in them"),
     ("first", 512, 65 * 16, "a signal's action before ours: {handler, flags}"),
     ("later", 1552, 65 * 16, "an action installed after ours and then displaced; flags has LATER_VALID"),
 )
@@ -124,6 +155,13 @@ SLOT_SHIFT = 3  # slot address = slot_base + (pc << 3): one slot per two bytes o
 # Why native code was left.
 LOST, SYSCALL, TRAP, FAULT, STOP, BUDGET, GOLDEN, HOT, FLUSH, ILLEGAL = range(10)
 REASONS = ("LOST", "SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL")
+# Tier 1: a block's header {u64 pc, u32 bytes, u32 instructions}, its instructions at most, a stencil's bytes at most.
+BLOCK_HEADER, MAX_BLOCK, MAX_STENCIL = 16, 64, 1024
+RECORD_FLAGS, RECORD_SIZE, RECORD_LEFT = 7, 12, 13  # offsets in engine.cut's records
+FLAG_ENDS, FLAG_WAYS = 1, 2  # control does not fall through; a second record follows, for jumps forward
+# What a hole is: added to a base; a field of the slot; one with a sign.
+BASE_NONE, BASE_WRITTEN, BASE_HERE, BASE_PC, BASE_BEFORE, BASE_UNDONE, BASE_IMAGE = range(7)
+HOLE_LANE, HOLE_SIGNED = 64, 128
 READ, WRITE, FETCH = range(3)  # the kinds of access in `access`
 
 # What a signal does that is not a fault of the guest's code. With none of them it is swallowed.

@@ -11,6 +11,7 @@ from _struct import Struct
 
 from polyvm.engine import image as images
 from polyvm.engine import layout
+from polyvm.engine.arena import Arena
 from polyvm.engine.layout import PR, ST
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
@@ -75,8 +76,8 @@ class Native:
     """An image's entry points. All take and return ints; the GIL is released while they run."""
 
     __slots__ = (
-        "block", "cas32", "cells", "copy", "decode", "enter", "handler", "image", "kick", "load32", "lock", "process",
-        "ranges", "retired", "run", "strnlen", "swap32", "syscall", "ticks",
+        "arena", "block", "cas32", "cells", "copy", "decode", "enter", "handler", "image", "kick", "load32", "lock",
+        "process", "ranges", "retired", "run", "strnlen", "swap32", "syscall", "ticks", "translate",
     )  # fmt: skip
 
     def __init__(self, image: Image, decode: str = "decode") -> None:
@@ -93,6 +94,7 @@ class Native:
         self.cells: list[int] = []
         self.retired: list[tuple[int, int]] = []
         self.lock = _thread.allocate_lock()
+        self.arena = Arena(self)
         self._bind()
         self._fill()
         loaded.append(self)
@@ -111,6 +113,7 @@ class Native:
         self.swap32 = bound("pv_swap32", 2)
         self.cas32 = bound("pv_cas32", 3)
         self.ticks = bound("pv_ticks", 0)
+        self.translate = bound("pv_translate", 2) if "pv_translate" in self.image.exports else None
 
     def _fill(self) -> None:
         image = self.image
@@ -148,6 +151,10 @@ class Native:
         words = host.view(st, layout.STATE_SIZE).cast("Q")
         words[ST["process"] >> 3] = self.process
         words[ST["hbase"] >> 3] = self.decode
+        handlers, size = self.image.sections.get("pvh", (0, 0))
+        halves = words.cast("B").cast("I")
+        halves[ST["handlers_start"] >> 2] = self.image.base + handlers - self.decode & 0xFFFF_FFFF
+        halves[ST["handlers_size"] >> 2] = size
         return st
 
     def free_state(self, st: int) -> None:
@@ -215,6 +222,7 @@ class Native:
         self.lock = _thread.allocate_lock()
         self.set("readers", 0, 4)
         self.set("chain_tid", 0, 4)
+        self.arena.forked()
         for r in self.ranges:
             if r.cell and host.peek(r.cell, 4)[0] == layout.SHADOW_BUSY:
                 host.poke(r.cell, bytes(4))

@@ -31,13 +31,19 @@ def interpreter(guest: str, key: str = "") -> bytes:
     """The image of a guest's interpreter, host runtime included; key: what it is made from, kept inside."""
     from polyvm.emit import llvm_float
     from polyvm.engine import compile as compiler
+    from polyvm.engine import cut, flatten, stencil
     from polyvm.engine import interpreter as tier0
     from polyvm.engine.guest import Guest
     from polyvm.engine.layout import ST
 
     isa = Guest(guest).isa
-    text = llvm_float.RUNTIME.replace("FP_ROUND", str(ST["fp_round"])) + tier0.module(isa)
-    return compiler.build(text, ["decode", "enter_unit", "pause"], meta=key.encode())
+    runtime = compiler.runtime_ir() + llvm_float.RUNTIME.replace("FP_ROUND", str(ST["fp_round"]))
+    flat = flatten.Flat(
+        compiler.compile_object(runtime + tier0.module(isa, *stencil.module(isa))), apart=stencil.SECTION
+    )
+    flat.append("pvr", cut.table(isa, flat))
+    exports = ["decode", "enter_unit", "pause", "pv_translate", *compiler.host_module().EXPORTS]
+    return flat.pack(exports, key.encode())
 
 
 def compile_unit(

@@ -57,6 +57,8 @@ class CodeMap:
     def drop(self, start: int, end: int) -> None:
         """Forget what was decoded in whole pages, and tell everybody who keeps code made from them."""
         host.madvise(self.slots + start * SLOT_SCALE, (end - start) * SLOT_SCALE, host.MADV_DONTNEED)
+        if start:  # an instruction may begin on the page before
+            host.fill(self.slots + (start - 2) * SLOT_SCALE, 0, 2 * SLOT_SCALE)
         for callback in self.callbacks:
             callback(start, end)
 

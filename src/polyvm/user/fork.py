@@ -179,6 +179,7 @@ def _become_child(thread: Thread, read_end: int, write_end: int) -> None:
         process.unhide(process.borrowed.fd)
         process.borrowed = None
     process.space.fork_child()
+    process.engine.forked()
     if read_end >= 0:
         process.unhide(read_end)
         process.borrowed = Borrowed(thread, write_end)

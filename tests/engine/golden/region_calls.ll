@@ -3,8 +3,8 @@ entry:
 %S.88 = getelementptr i8, ptr %st, i64 88
 %S.64 = getelementptr i8, ptr %st, i64 64
 %S.48 = getelementptr i8, ptr %st, i64 48
-%S.264 = getelementptr i8, ptr %st, i64 264
-%S.336 = getelementptr i8, ptr %st, i64 336
+%S.520 = getelementptr i8, ptr %st, i64 520
+%S.592 = getelementptr i8, ptr %st, i64 592
 %S.0 = getelementptr i8, ptr %st, i64 0
 %S.8 = getelementptr i8, ptr %st, i64 8
 %S.128 = getelementptr i8, ptr %st, i64 128
@@ -22,22 +22,22 @@ entry:
   %t4 = sub i64 %t3, %t2
   switch i64 %t4, label %G10000 [ i64 524384, label %G1000c ]
 G10000:
-  %t5 = load i64, ptr %S.264
+  %t5 = load i64, ptr %S.520
   store i64 %t5, ptr %R.x.1
-  %t6 = load i64, ptr %S.336
+  %t6 = load i64, ptr %S.592
   store i64 %t6, ptr %R.x.10
   br label %L10000
 G1000c:
-  %t7 = load i64, ptr %S.264
+  %t7 = load i64, ptr %S.520
   store i64 %t7, ptr %R.x.1
-  %t8 = load i64, ptr %S.336
+  %t8 = load i64, ptr %S.592
   store i64 %t8, ptr %R.x.10
   br label %L1000c
 L10000:
   callbr void asm sideeffect ".Lpvp${:uid}:\0A.pushsection pvp,\22a\22\0A.long .Lpvp${:uid}-., ${0:l}-.\0A.popsection", "!i"() to label %run9 [label %stop10]
 stop10:
   %t11 = load i64, ptr %R.x.10
-  store i64 %t11, ptr %S.336
+  store i64 %t11, ptr %S.592
   store i64 65536, ptr %S.0
   store i32 4, ptr %S.8
   ret void
@@ -50,8 +50,8 @@ L10004:
   br i1 %t13, label %then14, label %after15
 then14:
   %t16 = load i64, ptr %R.x.1
-  store i64 %t16, ptr %S.264
-  store i64 %t12, ptr %S.336
+  store i64 %t16, ptr %S.520
+  store i64 %t12, ptr %S.592
   %t17 = load ptr, ptr %S.128
   %t18 = getelementptr i32, ptr %t17, i64 0
   %t19 = load i32, ptr %t18
@@ -89,8 +89,8 @@ L1000c:
   store i64 %t34, ptr %R.x.10
   switch i64 %t36, label %away37 [ i64 65540, label %L10004 ]
 away37:
-  store i64 %t35, ptr %S.264
-  store i64 %t34, ptr %S.336
+  store i64 %t35, ptr %S.520
+  store i64 %t34, ptr %S.592
   %t38 = load ptr, ptr %S.48
   %t39 = shl i64 %t36, 3
   %t40 = icmp ult i64 %t36, %limit

@@ -2,12 +2,12 @@ define preserve_nonecc void @unit(ptr noalias align 4096 dereferenceable(65536) 
 entry:
 %S.88 = getelementptr i8, ptr %st, i64 88
 %S.64 = getelementptr i8, ptr %st, i64 64
+%S.848 = getelementptr i8, ptr %st, i64 848
+%S.856 = getelementptr i8, ptr %st, i64 856
+%S.864 = getelementptr i8, ptr %st, i64 864
+%S.520 = getelementptr i8, ptr %st, i64 520
 %S.592 = getelementptr i8, ptr %st, i64 592
 %S.600 = getelementptr i8, ptr %st, i64 600
-%S.608 = getelementptr i8, ptr %st, i64 608
-%S.264 = getelementptr i8, ptr %st, i64 264
-%S.336 = getelementptr i8, ptr %st, i64 336
-%S.344 = getelementptr i8, ptr %st, i64 344
 %S.0 = getelementptr i8, ptr %st, i64 0
 %S.8 = getelementptr i8, ptr %st, i64 8
 %S.168 = getelementptr i8, ptr %st, i64 168
@@ -41,17 +41,17 @@ rounding:
 nearest:
   br label %G10000
 G10000:
-  %t2 = load i64, ptr %S.592
+  %t2 = load i64, ptr %S.848
   store i64 %t2, ptr %R.f.10
-  %t3 = load i64, ptr %S.600
+  %t3 = load i64, ptr %S.856
   store i64 %t3, ptr %R.f.11
-  %t4 = load i64, ptr %S.608
+  %t4 = load i64, ptr %S.864
   store i64 %t4, ptr %R.f.12
-  %t5 = load i64, ptr %S.264
+  %t5 = load i64, ptr %S.520
   store i64 %t5, ptr %R.x.1
-  %t6 = load i64, ptr %S.336
+  %t6 = load i64, ptr %S.592
   store i64 %t6, ptr %R.x.10
-  %t7 = load i64, ptr %S.344
+  %t7 = load i64, ptr %S.600
   store i64 %t7, ptr %R.x.11
   %t8 = bitcast i64 %t2 to double
   %t9 = fcmp uno double %t8, %t8
@@ -71,8 +71,8 @@ stop14:
   %t18 = fcmp uno double %t16, %t16
   %t19 = select i1 %t18, double 0x7FF8000000000000, double %t16
   %t20 = bitcast double %t19 to i64
-  store i64 %t20, ptr %S.592
-  store i64 %t17, ptr %S.336
+  store i64 %t20, ptr %S.848
+  store i64 %t17, ptr %S.592
   store i64 65536, ptr %S.0
   store i32 4, ptr %S.8
   ret void
@@ -126,8 +126,8 @@ go51:
   %t53 = load i64, ptr %R.x.1
   %t54 = and i64 %t53, 18446744073709551614
   %t55 = load i64, ptr %R.x.10
-  store i64 %t49, ptr %S.592
-  store i64 %t55, ptr %S.336
+  store i64 %t49, ptr %S.848
+  store i64 %t55, ptr %S.592
   %t56 = load ptr, ptr %S.48
   %t57 = shl i64 %t54, 3
   %t58 = icmp ult i64 %t54, %limit

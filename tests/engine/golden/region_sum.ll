@@ -3,11 +3,11 @@ entry:
 %S.88 = getelementptr i8, ptr %st, i64 88
 %S.64 = getelementptr i8, ptr %st, i64 64
 %S.48 = getelementptr i8, ptr %st, i64 48
-%S.264 = getelementptr i8, ptr %st, i64 264
-%S.336 = getelementptr i8, ptr %st, i64 336
-%S.344 = getelementptr i8, ptr %st, i64 344
-%S.360 = getelementptr i8, ptr %st, i64 360
-%S.352 = getelementptr i8, ptr %st, i64 352
+%S.520 = getelementptr i8, ptr %st, i64 520
+%S.592 = getelementptr i8, ptr %st, i64 592
+%S.600 = getelementptr i8, ptr %st, i64 600
+%S.616 = getelementptr i8, ptr %st, i64 616
+%S.608 = getelementptr i8, ptr %st, i64 608
 %S.0 = getelementptr i8, ptr %st, i64 0
 %S.8 = getelementptr i8, ptr %st, i64 8
 %S.168 = getelementptr i8, ptr %st, i64 168
@@ -27,25 +27,25 @@ entry:
   %t4 = sub i64 %t3, %t2
   switch i64 %t4, label %G10000 [ i64 524320, label %G10004 ]
 G10000:
-  %t5 = load i64, ptr %S.264
+  %t5 = load i64, ptr %S.520
   store i64 %t5, ptr %R.x.1
-  %t6 = load i64, ptr %S.336
+  %t6 = load i64, ptr %S.592
   store i64 %t6, ptr %R.x.10
-  %t7 = load i64, ptr %S.344
+  %t7 = load i64, ptr %S.600
   store i64 %t7, ptr %R.x.11
-  %t8 = load i64, ptr %S.360
+  %t8 = load i64, ptr %S.616
   store i64 %t8, ptr %R.x.13
   br label %L10000
 G10004:
-  %t9 = load i64, ptr %S.264
+  %t9 = load i64, ptr %S.520
   store i64 %t9, ptr %R.x.1
-  %t10 = load i64, ptr %S.336
+  %t10 = load i64, ptr %S.592
   store i64 %t10, ptr %R.x.10
-  %t11 = load i64, ptr %S.344
+  %t11 = load i64, ptr %S.600
   store i64 %t11, ptr %R.x.11
-  %t12 = load i64, ptr %S.352
+  %t12 = load i64, ptr %S.608
   store i64 %t12, ptr %R.x.12
-  %t13 = load i64, ptr %S.360
+  %t13 = load i64, ptr %S.616
   store i64 %t13, ptr %R.x.13
   br label %L10004
 L10000:
@@ -56,8 +56,8 @@ L10004:
 stop15:
   %t16 = load i64, ptr %R.x.10
   %t17 = load i64, ptr %R.x.12
-  store i64 %t16, ptr %S.336
-  store i64 %t17, ptr %S.352
+  store i64 %t16, ptr %S.592
+  store i64 %t17, ptr %S.608
   store i64 65540, ptr %S.0
   store i32 4, ptr %S.8
   ret void
@@ -93,9 +93,9 @@ L10014:
   %t33 = load i64, ptr %R.x.10
   %t34 = load i64, ptr %R.x.12
   %t35 = load i64, ptr %R.x.13
-  store i64 %t33, ptr %S.336
-  store i64 %t34, ptr %S.352
-  store i64 %t35, ptr %S.360
+  store i64 %t33, ptr %S.592
+  store i64 %t34, ptr %S.608
+  store i64 %t35, ptr %S.616
   %t36 = load ptr, ptr %S.48
   %t37 = shl i64 %t32, 3
   %t38 = icmp ult i64 %t32, %limit

@@ -3,11 +3,11 @@ entry:
 %S.88 = getelementptr i8, ptr %st, i64 88
 %S.64 = getelementptr i8, ptr %st, i64 64
 %S.48 = getelementptr i8, ptr %st, i64 48
-%S.264 = getelementptr i8, ptr %st, i64 264
-%S.336 = getelementptr i8, ptr %st, i64 336
-%S.344 = getelementptr i8, ptr %st, i64 344
-%S.360 = getelementptr i8, ptr %st, i64 360
-%S.352 = getelementptr i8, ptr %st, i64 352
+%S.520 = getelementptr i8, ptr %st, i64 520
+%S.592 = getelementptr i8, ptr %st, i64 592
+%S.600 = getelementptr i8, ptr %st, i64 600
+%S.616 = getelementptr i8, ptr %st, i64 616
+%S.608 = getelementptr i8, ptr %st, i64 608
 %S.224 = getelementptr i8, ptr %st, i64 224
 %S.232 = getelementptr i8, ptr %st, i64 232
 %S.0 = getelementptr i8, ptr %st, i64 0
@@ -31,25 +31,25 @@ entry:
   %t4 = sub i64 %t3, %t2
   switch i64 %t4, label %G10000 [ i64 524320, label %G10004 ]
 G10000:
-  %t5 = load i64, ptr %S.264
+  %t5 = load i64, ptr %S.520
   store i64 %t5, ptr %R.x.1
-  %t6 = load i64, ptr %S.336
+  %t6 = load i64, ptr %S.592
   store i64 %t6, ptr %R.x.10
-  %t7 = load i64, ptr %S.344
+  %t7 = load i64, ptr %S.600
   store i64 %t7, ptr %R.x.11
-  %t8 = load i64, ptr %S.360
+  %t8 = load i64, ptr %S.616
   store i64 %t8, ptr %R.x.13
   br label %L10000
 G10004:
-  %t9 = load i64, ptr %S.264
+  %t9 = load i64, ptr %S.520
   store i64 %t9, ptr %R.x.1
-  %t10 = load i64, ptr %S.336
+  %t10 = load i64, ptr %S.592
   store i64 %t10, ptr %R.x.10
-  %t11 = load i64, ptr %S.344
+  %t11 = load i64, ptr %S.600
   store i64 %t11, ptr %R.x.11
-  %t12 = load i64, ptr %S.352
+  %t12 = load i64, ptr %S.608
   store i64 %t12, ptr %R.x.12
-  %t13 = load i64, ptr %S.360
+  %t13 = load i64, ptr %S.616
   store i64 %t13, ptr %R.x.13
   br label %L10004
 L10000:
@@ -64,9 +64,9 @@ stop17:
   %t18 = load i64, ptr %R.x.10
   %t19 = load i64, ptr %R.x.12
   %t20 = load i64, ptr %R.x.13
-  store i64 %t18, ptr %S.336
-  store i64 %t19, ptr %S.352
-  store i64 %t20, ptr %S.360
+  store i64 %t18, ptr %S.592
+  store i64 %t19, ptr %S.608
+  store i64 %t20, ptr %S.616
   %t21 = load i64, ptr %B
   %t22 = add i64 %t21, 0
   %t23 = load i64, ptr %S.88
@@ -94,9 +94,9 @@ run16:
 cold36:
   %t38 = load i64, ptr %R.x.12
   %t39 = load i64, ptr %R.x.13
-  store i64 %t33, ptr %S.336
-  store i64 %t38, ptr %S.352
-  store i64 %t39, ptr %S.360
+  store i64 %t33, ptr %S.592
+  store i64 %t38, ptr %S.608
+  store i64 %t39, ptr %S.616
   %t40 = load i64, ptr %B
   %t41 = add i64 %t40, 4
   %t42 = load i64, ptr %S.88
@@ -116,9 +116,9 @@ cold36:
 go37:
   %t50 = load i64, ptr %R.x.12
   %t51 = load i64, ptr %R.x.13
-  store volatile i64 %t33, ptr %S.336
-  store volatile i64 %t50, ptr %S.352
-  store volatile i64 %t51, ptr %S.360
+  store volatile i64 %t33, ptr %S.592
+  store volatile i64 %t50, ptr %S.608
+  store volatile i64 %t51, ptr %S.616
   store volatile i64 65540, ptr %S.0
   %t52 = getelementptr i8, ptr %mem, i64 %t34
   %t53 = load volatile i64, ptr %t52, align 1
@@ -146,9 +146,9 @@ L10014:
   %t64 = load i64, ptr %R.x.10
   %t65 = load i64, ptr %R.x.12
   %t66 = load i64, ptr %R.x.13
-  store i64 %t64, ptr %S.336
-  store i64 %t65, ptr %S.352
-  store i64 %t66, ptr %S.360
+  store i64 %t64, ptr %S.592
+  store i64 %t65, ptr %S.608
+  store i64 %t66, ptr %S.616
   %t67 = load i64, ptr %B
   %t68 = add i64 %t67, 0
   %t69 = load i64, ptr %S.88
