@@ -113,17 +113,20 @@ def test_a_child_without_memory_keeps_what_there_is(guests: Callable[..., Guest]
     guest = guests(NESTED, tier="baseline")
     arena = guest.engine.native.arena
     turns(guest, 100)
+    blocks = arena.blocks()
     child = os.fork()
     if not child:
         status = 1
         try:
             os.memfd_create = _refuse
             guest.engine.forked()
-            status = 0 if turns(guest, 100) == 2000 and guest.engine.native.get("arena_room") == 0 else 2
+            status = 0 if turns(guest, 100) == 2000 and arena.blocks() and arena.rw == arena.rx else 2
+            arena.empty(guest.space)  # as for another program
+            status |= turns(guest, 100) != 2000 or guest.engine.native.get("arena_room") != 0 or arena.used
         finally:
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
-    assert arena.used
+    assert arena.blocks() == blocks
 
 
 def _refuse(name: str, flags: int = 0) -> int:

@@ -34,11 +34,11 @@ class Arena:
         self.resets = 0
         self.rx = self.rw = self.size = 0
 
-    def take(self, owner: object, size: int = SIZE) -> bool:
+    def take(self, owner: object) -> bool:
         """Have the arena for an engine's blocks; whether there is one, and nobody else has it."""
         if self.owner is owner:
             return True
-        if self.owner is not None or not self._map(size):
+        if self.owner is not None or not self._map():
             return False
         self.owner = owner
         return True
@@ -49,8 +49,8 @@ class Arena:
             self.empty(space)
             self.owner = None
 
-    def _map(self, size: int) -> bool:
-        native = self.native
+    def _map(self) -> bool:
+        native, size = self.native, SIZE
         if self.size:
             return True
         at = native.process + layout.PROCESS_SIZE
@@ -92,9 +92,8 @@ class Arena:
 
     def begin(self) -> None:
         """Take all of the memory for unused: no slot leads to it any more."""
-        size = self.size
         self.native.set("arena_next", 0)
-        self.native.set("arena_room", max(0, size - SPARE))
+        self.native.set("arena_room", self.size - SPARE if self.rw != self.rx else 0)
         self.native.set("arena_full", 0, 4)
         self.native.set("arena_lock", 0, 4)
 
@@ -149,9 +148,10 @@ class Arena:
         host.poke(self.rw, code)
 
     def _forget(self, code: bytes) -> None:
-        """Keep what there is, in memory of our own, and make no more."""
+        """Keep what there is, in memory of our own, and make no more: what is writable is the parent's."""
         host.mmap(self.rx, self.size, host.PROT_READ | host.PROT_WRITE,
                   host.MAP_PRIVATE | host.MAP_ANONYMOUS | host.MAP_NORESERVE | host.MAP_FIXED)  # fmt: skip
         host.poke(self.rx, code)
         host.mprotect(self.rx, self.size, host.PROT_READ | host.PROT_EXEC)
+        self.rw = self.rx
         self.native.set("arena_room", 0)

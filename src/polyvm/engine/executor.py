@@ -70,9 +70,9 @@ class GuestCpu(Cpu):
         self.space = space
         self._stepper: Stepper | None = None
         self.counter_block = host.mmap(
-            0, 4 * 8192, host.PROT_READ | host.PROT_WRITE, host.MAP_PRIVATE | host.MAP_ANONYMOUS
+            0, 8 * COUNTERS, host.PROT_READ | host.PROT_WRITE, host.MAP_PRIVATE | host.MAP_ANONYMOUS
         )
-        self.hot_cells = host.view(self.counter_block, 4 * 8192).cast("I")
+        self.hot_cells = host.view(self.counter_block, 8 * COUNTERS).cast("I")
         self.counters = self.counter_block
         self.hot_cells[:COUNTERS] = _pattern(engine.threshold)
         self.hot_cells[COUNTERS:] = _pattern(WARM_FIRST if engine.tiered else NEVER)
@@ -86,7 +86,7 @@ class GuestCpu(Cpu):
         if self.st:
             self.engine.ended(self)
             self.hot_cells.release()
-            host.munmap(self.counter_block, 4 * 8192)
+            host.munmap(self.counter_block, 8 * COUNTERS)
         super().close()
 
     def stepper(self) -> Stepper:
@@ -167,7 +167,6 @@ class Engine:
         self.apart: Callable[[], bool] = _nothing
         self.threshold = NEVER
         self.baseline = tier == "baseline" and regions
-        self.tiered = False  # whether the arena is ours, while there are threads
         if tier in ("auto", "region") and self.folder is not None and regions:
             from polyvm.engine.units import Units
 
@@ -189,10 +188,16 @@ class Engine:
         """The guest's name."""
         return self.guest.name
 
+    @property
+    def tiered(self) -> bool:
+        """Whether tier 1 is made for this engine, while it has threads."""
+        return self.native.arena.owner is self
+
     def thread(self, space: AddressSpace) -> GuestCpu:
         """A new guest thread in an address space."""
         self.use_space(space)
-        self.tiered = self.baseline and self.native.arena.take(self)
+        if self.baseline:
+            self.native.arena.take(self)
         cpu = GuestCpu(self, space)
         if self.units is not None:
             cpu._words[_UNITS] = self.units.table
@@ -404,9 +409,8 @@ class Engine:
         self.spent = _added(self.spent, cpu)
         if cpu in self.cpus:
             self.cpus.remove(cpu)
-            if self.tiered and not self.cpus:
+            if not self.cpus:
                 self.native.arena.release(self, cpu.space)
-                self.tiered = False
 
     def forked(self) -> None:
         """In a forked child, whose only thread is the calling one."""

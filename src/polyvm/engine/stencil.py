@@ -21,7 +21,7 @@ NEXT, BEGINNING, END = "pv_next", "s_beginning", "s_end"
 
 
 class Stencil(Handler):
-    """One instruction in one shape. forward: it jumps, by a distance that is not negative."""
+    """One instruction in one shape. forward: for jumps by a distance greater than zero."""
 
     def __init__(
         self, insn: Insn, shape: Shape, places: dict[tuple[str, int], tuple[int, int]], *, forward: bool
