@@ -11,60 +11,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NO_ROOM, ON_TWO_PAGES = 2, 3
+"""What pv_block could not do."""
+
 PATCHER = r"""
-; Where tier 1 goes on in tier 0: count that.
-define internal preserve_nonecc void @pv_cold(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget) #2 noinline {
-  %p.counters = getelementptr i8, ptr %st, i64 «st.counters»
-  %counters = load ptr, ptr %p.counters
-  %ip.i = ptrtoint ptr %ip to i64
-  %half = lshr i64 %ip.i, 4
-  %cell = and i64 %half, «CELL_MASK»
-  %p.hot = getelementptr i32, ptr %counters, i64 %cell
-  %p.warm = getelementptr i32, ptr %p.hot, i64 «COUNTERS»
-  %n = load i32, ptr %p.warm
-  %n1 = sub i32 %n, 1
-  store i32 %n1, ptr %p.warm
-  %zero = icmp eq i32 %n1, 0
-  br i1 %zero, label %warm, label %go, !prof !0
-warm:
-  musttail call preserve_nonecc void @pv_warm(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)
-  ret void
-go:
-  %offset = load i32, ptr %ip
-  %offset.i = sext i32 %offset to i64
-  %target = getelementptr i8, ptr %hb, i64 %offset.i
-  musttail call preserve_nonecc void %target(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)
-  ret void
-}
-
-; Tier 1 of the block at %ip, if it is one of tier 0 and there is room; then go on there.
-define internal preserve_nonecc void @pv_warm(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget) #2 noinline {
-  %got = call i64 @pv_block(ptr %st, ptr %ip)
-  switch i64 %got, label %go [ i64 2, label %leave i64 3, label %never ]
-never: ; tier 0 is all there is for it, but it may be in a region of tier 2
-  %p.counters = getelementptr i8, ptr %st, i64 «st.counters»
-  %counters = load ptr, ptr %p.counters
-  %ip.i = ptrtoint ptr %ip to i64
-  %half = lshr i64 %ip.i, 4
-  %cell = and i64 %half, «CELL_MASK»
-  %p.hot = getelementptr i32, ptr %counters, i64 %cell
-  %n = load i32, ptr %p.hot
-  %n1 = sub i32 %n, 1
-  store i32 %n1, ptr %p.hot
-  %hot = icmp eq i32 %n1, 0
-  br i1 %hot, label %leave, label %go
-leave:
-  musttail call preserve_nonecc void @leave_HOT(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)
-  ret void
-go:
-  %offset = load i32, ptr %ip
-  %offset.i = sext i32 %offset to i64
-  %target = getelementptr i8, ptr %hb, i64 %offset.i
-  musttail call preserve_nonecc void %target(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)
-  ret void
-}
-
-; The same for whoever is not in native code: the block at a guest address, whose instructions were decoded.
+; For whoever is not in native code: make the block at a guest address, whose instructions were decoded.
 define i64 @pv_translate(ptr %st, i64 %pc) #2 {
   %p.slots = getelementptr i8, ptr %st, i64 «st.slot_base»
   %slots = load ptr, ptr %p.slots
@@ -74,8 +25,8 @@ define i64 @pv_translate(ptr %st, i64 %pc) #2 {
   ret i64 %got
 }
 
-; Write a block and lead its slot to it. 0: done, 1: nothing to do, 2: there is no room,
-; 3: it begins with an instruction on two pages.
+; Write a block and lead its slot to it. 0: done, 1: nothing to do, NO_ROOM, or ON_TWO_PAGES: its
+; first instruction is.
 define internal i64 @pv_block(ptr %st, ptr %ip) #2 noinline {
 entry:
   %p.pr = getelementptr i8, ptr %st, i64 «st.process»
@@ -121,7 +72,7 @@ full:
   %p.full = getelementptr i8, ptr %pr, i64 «process.arena_full»
   store i32 1, ptr %p.full
   store atomic i32 0, ptr %p.lock release, align 4
-  ret i64 2
+  ret i64 «NO_ROOM»
 begin:
   %p.rx = getelementptr i8, ptr %pr, i64 «process.arena»
   %rx = load i64, ptr %p.rx
@@ -218,7 +169,7 @@ tail: ; go on through a slot: what is there is no instruction of tier 0, or anot
   br i1 %nothing, label %none, label %tail.end
 none:
   store atomic i32 0, ptr %p.lock release, align 4
-  ret i64 3
+  ret i64 «ON_TWO_PAGES»
 tail.end:
   %p.end = getelementptr i8, ptr %table, i64 16
   %len.end = call i64 @pv_stamp(ptr %p.end, ptr %w, i64 %image, ptr %slot, ptr %bases, ptr %table)
@@ -360,7 +311,7 @@ attributes #2 = { nounwind "no-builtins" "no-jump-tables"="true" }
 def text(layout: Mapping[str, int]) -> str:
     """The functions as LLVM text; layout gives the offsets and constants by name (engine.layout.names())."""
     made = PATCHER
-    for name, value in layout.items():
+    for name, value in {**layout, "NO_ROOM": NO_ROOM, "ON_TWO_PAGES": ON_TWO_PAGES}.items():
         made = made.replace(f"«{name}»", str(value))
     if "«" in made:
         raise KeyError(made[made.index("«") + 1 : made.index("»")])

@@ -9,9 +9,8 @@ from __future__ import annotations
 from _struct import Struct
 
 from polyvm.engine import layout, stencil
-from polyvm.engine.interpreter import Entry, Lane, distance_field, handlers
+from polyvm.engine.interpreter import Entry, Lane, handlers
 from polyvm.errors import PolyvmError
-from polyvm.ir.trace import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,14 +77,9 @@ class Cutter:
             trace = self.isa.trace(entry.insn, entry.shape)
             if trace.ops and trace.ops[-1].op in ("jump", "trap", "syscall", "flush"):
                 flags |= layout.FLAG_ENDS
-            if entry.ways == 2:
+            if entry.distance is not None:
                 flags |= layout.FLAG_WAYS
-                (field,) = {
-                    field
-                    for op in walk(trace.ops)
-                    if op.op == "jump" and (field := distance_field(op.args[0])) is not None
-                }
-                left = _shifts(entry.lanes[field])[0]
+                left = _shifts(entry.lanes[entry.distance])[0]
         if length > layout.MAX_STENCIL:
             raise _refuse("a stencil is too long", stencil=name, size=length)
         return _RECORD.pack(symbol.place, length, len(found), flags, first, size, left, 0)

@@ -7,6 +7,7 @@ module makes the text; `engine.image` compiles it and keeps it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from polyvm.emit.llvm import METADATA, UNLIKELY, Emitter
@@ -225,20 +226,39 @@ class Handler(Emitter):
     # -- control
     def leave(self, reason: str, slot: str, budget: str) -> None:
         """End the block by leaving native code with the guest at `slot`."""
+        self.tail(f"@leave_{reason}", slot, budget)
+
+    def tail(self, function: str, slot: str = "%ip", budget: str = "%budget") -> None:
+        """End the block in another function."""
         self.do(
-            f"musttail call preserve_nonecc void @leave_{reason}(ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 {budget})"
+            f"musttail call preserve_nonecc void {function}(ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 {budget})"
         )
         self.do("ret void")
+
+    def enter(self, slot: str, budget: str, offset: str = "") -> None:
+        """End the block in the handler of a slot. offset: that of its handler, where it was loaded already."""
+        offset = offset or self.ins(f"load i32, ptr {slot}")
+        self.tail(
+            self.ins(f"getelementptr i8, ptr %hb, i64 {self.ins(f'sext i32 {offset} to i64')}"), slot, budget
+        )
+
+    def cell_of(self, slot: str) -> str:
+        """The number of the counter of a slot."""
+        half = self.ins(f"lshr i64 {self.ins(f'ptrtoint ptr {slot} to i64')}, 4")
+        return self.ins(f"and i64 {half}, {COUNTERS - 1}")
+
+    def count(self, cells: str, cell: str, reached: Callable[[], None]) -> None:
+        """Count down a counter; `reached`, which must end its block, is for its end."""
+        counter = self.ins(f"getelementptr i32, ptr {cells}, i64 {cell}")
+        left = self.ins(f"sub i32 {self.ins(f'load i32, ptr {counter}')}, 1")
+        self.do(f"store i32 {left}, ptr {counter}")
+        self.unlikely(self.ins(f"icmp eq i32 {left}, 0"), reached)
 
     def dispatch(self, slot: str) -> None:
         """End the block by going on at a slot, unless the budget is used up."""
         used = self.ins(f"icmp slt i64 {self.next_budget}, 0")
         self.unlikely(used, lambda: self.leave("BUDGET", slot, self.next_budget))
-        offset = self.ins(f"load i32, ptr {slot}")
-        handler = self.ins(f"getelementptr i8, ptr %hb, i64 {self.ins(f'sext i32 {offset} to i64')}")
-        arguments = f"ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 {self.next_budget}"
-        self.do(f"musttail call preserve_nonecc void {handler}({arguments})")
-        self.do("ret void")
+        self.enter(slot, self.next_budget)
 
     def op_jump(self, op: Val, args: list[str]) -> None:
         """Go elsewhere: count, look whether somebody wants us to stop, and dispatch."""
@@ -254,15 +274,11 @@ class Handler(Emitter):
             forward = self.ins(f"icmp sgt i64 {distance}, 0")
             behind = self.ins(f"getelementptr i32, ptr {counters}, i64 {COUNTERS}")
             cells = self.ins(f"select i1 {forward}, ptr {behind}, ptr {cells}")
-            cell = self.ins(f"lshr i64 {self.ins(f'ptrtoint ptr {slot} to i64')}, 4")
-            cell = self.ins(f"and i64 {cell}, {COUNTERS - 1}")
+            cell = self.cell_of(slot)
         else:
             slot = self.dynamic(args[0])
             cell = self.ins(f"and i64 {self.ins(f'lshr i64 {args[0]}, 1')}, {COUNTERS - 1}")
-        counter = self.ins(f"getelementptr i32, ptr {cells}, i64 {cell}")
-        left = self.ins(f"sub i32 {self.ins(f'load i32, ptr {counter}')}, 1")
-        self.do(f"store i32 {left}, ptr {counter}")
-        self.unlikely(self.ins(f"icmp eq i32 {left}, 0"), lambda: self.leave("WARM", slot, self.next_budget))
+        self.count(cells, cell, lambda: self.leave("WARM", slot, self.next_budget))
         stop = self.ins(f"load volatile i32, ptr {self.st('stop')}")
         self.unlikely(self.ins(f"icmp ne i32 {stop}, 0"), lambda: self.leave("STOP", slot, self.next_budget))
         self.dispatch(slot)
@@ -355,15 +371,19 @@ def pc_relative(target: Val) -> Val | None:
 class Entry:
     """A handler's name in the image and what it does.
 
-    number: of its stencil. ways: how many it has, which follow each other: two where it jumps by a distance, the second
-    for jumps forward.
+    number: of its stencil. distance: the data field that it jumps by, if it does.
     """
 
     symbol: str
     insn: Insn
     shape: Shape
     number: int
-    ways: int
+    distance: str | None
+
+    @property
+    def ways(self) -> int:
+        """How many stencils it has, which follow each other: the second of two is for jumps forward."""
+        return 1 if self.distance is None else 2
 
     @property
     def lanes(self) -> dict[str, Lane]:
@@ -378,9 +398,9 @@ def handlers(isa: Isa) -> list[Entry]:
     for place, insn in enumerate(isa.insns):
         for index, shape in enumerate(insn.shapes()):
             jumps = [op for op in walk(isa.trace(insn, shape).ops) if op.op == "jump"]
-            ways = 2 if any(distance_field(op.args[0]) for op in jumps) else 1
-            found.append(Entry(f"h{place}_{index}", insn, shape, number, ways))
-            number += ways
+            distances = [field for op in jumps if (field := distance_field(op.args[0])) is not None]
+            found.append(Entry(f"h{place}_{index}", insn, shape, number, distances[0] if distances else None))
+            number += found[-1].ways
     return found
 
 
@@ -413,11 +433,22 @@ def module(isa: Isa, declarations: set[str], stencils: str) -> str:
     )  # fmt: skip
 
 
+class Piece(Handler):
+    """A function that is of no instruction."""
+
+    def __init__(self) -> None:
+        Emitter.__init__(self)
+        self.start("entry")
+
+    def function(self, name: str, attributes: str, *, linkage: str = "") -> str:
+        """Its text."""
+        body = "\n".join(self.lines)
+        return f"define {linkage}preserve_nonecc void @{name}{SIGNATURE} {attributes} {{\n{body}\n}}\n"
+
+
 def _leave(reason: str, *, keep_pc: bool = False) -> str:
     number = layout.REASONS.index("FAULT" if reason == "FETCH" else reason)
-    e = Handler.__new__(Handler)
-    Emitter.__init__(e)
-    e.start("entry")
+    e = Piece()
     if not keep_pc:
         e.do(f"store i64 {e.guest_pc('%ip')}, ptr {e.st('pc')}")
     if number == layout.HOT:
@@ -427,56 +458,36 @@ def _leave(reason: str, *, keep_pc: bool = False) -> str:
     e.do(f"store i32 {number}, ptr {e.st('reason')}")
     e.do(f"store i64 %budget, ptr {e.st('budget')}")
     e.do("ret void")
-    return (
-        f"define internal preserve_nonecc void @leave_{reason}{SIGNATURE} #0 cold noinline {{\n"
-        + "\n".join(e.lines)
-        + "\n}\n"
-    )
+    return e.function(f"leave_{reason}", "#0 cold noinline", linkage="internal ")
 
 
 def _warm() -> str:
     """Where a jump of tier 0 goes whose counter is at its end: to tier 1, which is made now, or to Python."""
-    e = Handler.__new__(Handler)
-    Emitter.__init__(e)
-    e.start("entry")
+    e = Piece()
     tiered = e.ins(f"load i32, ptr {e.st('tiered')}")
     e.unlikely(e.ins(f"icmp eq i32 {tiered}, 0"), lambda: e.leave("HOT", "%ip", "%budget"))
-    e.do("musttail call preserve_nonecc void @pv_warm(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)")
-    e.do("ret void")
-    return (
-        f"define internal preserve_nonecc void @leave_WARM{SIGNATURE} #0 cold noinline {{\n"
-        + "\n".join(e.lines)
-        + "\n}\n"
-    )
+    e.tail("@pv_warm")
+    return e.function("leave_WARM", "#0 cold noinline", linkage="internal ")
 
 
 def _enter_unit() -> str:
     """The handler of a slot where compiled code begins. Units chained in a circle pass here, so it looks for stops."""
-    e = Handler.__new__(Handler)
-    Emitter.__init__(e)
-    e.start("entry")
+    e = Piece()
     stop = e.ins(f"load volatile i32, ptr {e.st('stop')}")
     e.unlikely(e.ins(f"icmp ne i32 {stop}, 0"), lambda: e.leave("STOP", "%ip", "%budget"))
     index = e.ins(f"load i32, ptr {e.ins('getelementptr i8, ptr %ip, i64 4')}")
     units = e.ins(f"load ptr, ptr {e.st('units')}")
     cell = e.ins(f"getelementptr ptr, ptr {units}, i64 {e.ins(f'zext i32 {index} to i64')}")
     unit = e.ins(f"load ptr, ptr {cell}")
-    e.do(f"musttail call preserve_nonecc void {unit}(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)")
-    e.do("ret void")
-    return (
-        f'define preserve_nonecc void @enter_unit{SIGNATURE} #0 section "pvg" {{\n'
-        + "\n".join(e.lines)
-        + "\n}\n"
-    )
+    e.tail(unit)
+    return e.function("enter_unit", '#0 section "pvg"')
 
 
 def _pause() -> str:
     """The handler of a slot before which somebody wants to be asked: a breakpoint that costs nothing elsewhere."""
-    e = Handler.__new__(Handler)
-    Emitter.__init__(e)
-    e.start("entry")
+    e = Piece()
     e.leave("STOP", "%ip", "%budget")
-    return f"define preserve_nonecc void @pause{SIGNATURE} #0 {{\n" + "\n".join(e.lines) + "\n}\n"
+    return e.function("pause", "#0")
 
 
 class Decoder(Handler):
@@ -651,10 +662,7 @@ class Decoder(Handler):
         self.do(f"store atomic i64 {here}, ptr %ip release, align 8")
         decoding = self.ins(f"load i32, ptr {self.st('decoding')}")
         self.unlikely(self.ins(f"icmp ne i32 {decoding}, 0"), lambda: self.leave("STOP", "%ip", "%budget"))
-        self.do(
-            f"musttail call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)"
-        )
-        self.do("ret void")
+        self.tail(handler)
 
     def _extract(self, encoding: Encoding, name: str, word: str, bits: int) -> str:
         value = "0"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from polyvm.emit import patcher
 from polyvm.emit.llvm import Emitter
 from polyvm.engine import layout
-from polyvm.engine.interpreter import SIGNATURE, Entry, Handler, distance_field, handlers
+from polyvm.engine.interpreter import SIGNATURE, Entry, Handler, Piece, distance_field, handlers
 from polyvm.engine.layout import COUNTERS
 from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
@@ -45,10 +45,7 @@ class Stencil(Handler):
 
     def go_on(self) -> None:
         """The next stencil."""
-        self.do(
-            f"musttail call preserve_nonecc void @{NEXT}(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)"
-        )
-        self.do("ret void")
+        self.tail(f"@{NEXT}")
 
     # -- holes
     def hole(self, name: str, low: int = -(1 << 31), high: int = 1 << 31) -> str:
@@ -131,10 +128,7 @@ class Stencil(Handler):
         """End the block in one of the pieces of code that all stencils share (shared())."""
         if value:
             self.do(f"store i64 {value}, ptr {self.st('value')}")
-        self.do(
-            f"musttail call preserve_nonecc void @{name}(ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 {budget})"
-        )
-        self.do("ret void")
+        self.tail(f"@{name}", slot, budget)
 
     def leave(self, reason: str, slot: str, budget: str) -> None:
         """End the block by leaving native code with the guest at a slot."""
@@ -196,18 +190,14 @@ def _end() -> _Piece:
     return piece
 
 
-class _Shared(Handler):
+class _Shared(Piece):
     """Code that all stencils share: how blocks end. Small stencils are worth more than short ways."""
 
-    def __init__(self) -> None:
-        Emitter.__init__(self)
-        self.next_budget = "%budget"
-        self.start("entry")
+    next_budget = "%budget"
 
     def finish(self, name: str) -> str:
         """The function."""
-        body = "\n".join(self.lines)
-        return f"define internal preserve_nonecc void @{name}{SIGNATURE} #1 noinline {{\n{body}\n}}\n"
+        return self.function(name, "#1 noinline", linkage="internal ")
 
     def outside(self, access: int) -> None:
         """An access is outside of the space; what was done of the block is not counted, as at any fault."""
@@ -228,25 +218,36 @@ class _Shared(Handler):
         start, size = (self.ins(f"load i32, ptr {self.st(f)}") for f in ("handlers_start", "handlers_size"))
         cold = self.ins(f"icmp ult i32 {self.ins(f'sub i32 {offset}, {start}')}, {size}")
 
-        def tier0() -> None:
-            self.do(
-                f"musttail call preserve_nonecc void @pv_cold(ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 %budget)"
-            )
-            self.do("ret void")
-
-        self.unlikely(cold, tier0)
+        self.unlikely(cold, lambda: self.tail("@pv_cold", slot))
         if loop:
-            half = self.ins(f"lshr i64 {self.ins(f'ptrtoint ptr {slot} to i64')}, 4")
-            cell = self.ins(f"and i64 {half}, {COUNTERS - 1}")
-            counters = self.ins(f"load ptr, ptr {self.st('counters')}")
-            counter = self.ins(f"getelementptr i32, ptr {counters}, i64 {cell}")
-            left = self.ins(f"sub i32 {self.ins(f'load i32, ptr {counter}')}, 1")
-            self.do(f"store i32 {left}, ptr {counter}")
-            self.unlikely(self.ins(f"icmp eq i32 {left}, 0"), lambda: self.leave("HOT", slot, "%budget"))
-        handler = self.ins(f"getelementptr i8, ptr %hb, i64 {self.ins(f'sext i32 {offset} to i64')}")
-        arguments = f"ptr %st, ptr %mem, ptr {slot}, ptr %hb, i64 %budget"
-        self.do(f"musttail call preserve_nonecc void {handler}({arguments})")
-        self.do("ret void")
+            self.hot(slot)
+        self.enter(slot, "%budget", offset)
+
+    def hot(self, slot: str) -> None:
+        """Count a jump within tier 1, for Python."""
+        counters = self.ins(f"load ptr, ptr {self.st('counters')}")
+        self.count(counters, self.cell_of(slot), lambda: self.leave("HOT", slot, "%budget"))
+
+    def cold(self) -> None:
+        """Count where tier 1 goes on in tier 0."""
+        counters = self.ins(f"load ptr, ptr {self.st('counters')}")
+        behind = self.ins(f"getelementptr i32, ptr {counters}, i64 {COUNTERS}")
+        self.count(behind, self.cell_of("%ip"), lambda: self.tail("@pv_warm"))
+        self.enter("%ip", "%budget")
+
+    def warm(self) -> None:
+        """Have a block made of what begins here, if it is of tier 0 and there is room; then go on with it."""
+        made = self.call("i64", "pv_block", "ptr %st", "ptr %ip")
+        full = self.ins(f"icmp eq i64 {made}, {patcher.NO_ROOM}")
+        self.unlikely(full, lambda: self.leave("HOT", "%ip", "%budget"))
+
+        def never() -> None:
+            # Tier 0 is all there is for it, but it may be in a region of tier 2.
+            self.hot("%ip")
+            self.enter("%ip", "%budget")
+
+        self.unlikely(self.ins(f"icmp eq i64 {made}, {patcher.ON_TWO_PAGES}"), never)
+        self.enter("%ip", "%budget")
 
 
 def shared() -> str:
@@ -261,10 +262,13 @@ def shared() -> str:
         piece.account()
         piece.go("%ip", loop=loop)
         texts.append(piece.finish(name))
-    piece = _Shared()
+    pieces = {name: _Shared() for name in ("pv_dynamic", "pv_cold", "pv_warm")}
+    piece = pieces["pv_dynamic"]
     piece.account()
     piece.go(piece.dynamic(piece.ins(f"load i64, ptr {piece.st('value')}")), loop=True)
-    return "\n".join([*texts, piece.finish("pv_dynamic")])
+    pieces["pv_cold"].cold()
+    pieces["pv_warm"].warm()
+    return "\n".join([*texts, *(piece.finish(name) for name, piece in pieces.items())])
 
 
 def module(isa: Isa) -> tuple[set[str], str]:
