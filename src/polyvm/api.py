@@ -129,7 +129,7 @@ def run(
     sysroot: take the dynamic linker and libraries from there, everything else from this system (default:
     $POLYVM_SYSROOT). root: show nothing but this folder, and what `binds` adds: "HOST[:GUEST][:ro]" or tuples
     (host, guest) or (host, guest, read-only).
-    memory: at most so many bytes, as a number or as in "256M". tier: auto, golden, interpreter or region.
+    memory: at most so many bytes, as a number or as in "256M". tier: auto, golden, interpreter, baseline or region.
 
     Raises RunError (a PolyvmError) when polyvm cannot run it: PVM-FILE-MISSING, PVM-ELF-MACHINE and so on;
     TimeoutExpired when `timeout` seconds were not enough; CalledProcessError with check=True.

@@ -253,7 +253,7 @@ def test_what_is_damaged_or_foreign_is_removed_and_counted(
     first = guests(TWO)
     data = first.compile("one")
     stored(first, data)
-    (path,) = [path for path in files(cold_cache) if path.name.startswith(f"{START:x}-")]
+    (path,) = [path for path in files(cold_cache) if path.name.startswith(f"{START:x}.-")]
     other = first.compile("two")
     path.write_bytes({
         "cut": data[:-100],

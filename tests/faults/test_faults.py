@@ -249,11 +249,10 @@ def units(cache: Path, output: Output, kind: str) -> set[str]:
     starts = sorted(places)
     found = set()
     for file in cache.glob("units/*/*.pvu"):
-        name = file.name.partition("-")[0]
-        try:
-            pc = int(name.removesuffix(kind) if name.endswith(kind) else "", 16)
-        except ValueError:
-            continue  # of another kind
+        place, _, rest = file.name.partition(".")
+        if rest.partition("-")[0] != kind:
+            continue
+        pc = int(place, 16)
         at = bisect.bisect_right(starts, pc) - 1
         if at >= 0 and pc - starts[at] < PAGE:
             found.add(places[starts[at]])

@@ -11,8 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NO_ROOM, ON_TWO_PAGES = 2, 3
-"""What pv_block could not do."""
+NO_ROOM, ON_TWO_PAGES, IS_BLOCK = 2, 3, 4
+"""What pv_block could not do, and that it was done before."""
 
 PATCHER = r"""
 ; For whoever is not in native code: make the block at a guest address, whose instructions were decoded.
@@ -25,8 +25,8 @@ define i64 @pv_translate(ptr %st, i64 %pc) #2 {
   ret i64 %got
 }
 
-; Write a block and lead its slot to it. 0: done, 1: nothing to do, NO_ROOM, or ON_TWO_PAGES: its
-; first instruction is.
+; Write a block and lead its slot to it. 0: done, 1: nothing to do, IS_BLOCK: it leads to one, NO_ROOM, or ON_TWO_PAGES:
+; its first instruction is.
 define internal i64 @pv_block(ptr %st, ptr %ip) #2 noinline {
 entry:
   %p.pr = getelementptr i8, ptr %st, i64 «st.process»
@@ -53,7 +53,20 @@ entry:
   %size = load i32, ptr %p.size
   %rel0 = sub i32 %h0, %first
   %known0 = icmp ult i32 %rel0, %size
-  br i1 %known0, label %lock, label %busy
+  br i1 %known0, label %lock, label %other
+other: ; a block, or something that is no business of ours
+  %o.h0.i = sext i32 %h0 to i64
+  %o.hb.i = ptrtoint ptr %hb to i64
+  %o.there = add i64 %o.hb.i, %o.h0.i
+  %o.p.arena = getelementptr i8, ptr %pr, i64 «process.arena»
+  %o.arena = load i64, ptr %o.p.arena
+  %o.p.last = getelementptr i8, ptr %pr, i64 «process.image_end»
+  %o.last = load i64, ptr %o.p.last
+  %o.behind = icmp uge i64 %o.there, %o.arena
+  %o.before = icmp ult i64 %o.there, %o.last
+  %o.block = and i1 %o.behind, %o.before
+  %o.what = select i1 %o.block, i64 «IS_BLOCK», i64 1
+  ret i64 %o.what
 lock:
   %p.lock = getelementptr i8, ptr %pr, i64 «process.arena_lock»
   %pair = cmpxchg ptr %p.lock, i32 0, i32 1 acquire monotonic
@@ -311,7 +324,8 @@ attributes #2 = { nounwind "no-builtins" "no-jump-tables"="true" }
 def text(layout: Mapping[str, int]) -> str:
     """The functions as LLVM text; layout gives the offsets and constants by name (engine.layout.names())."""
     made = PATCHER
-    for name, value in {**layout, "NO_ROOM": NO_ROOM, "ON_TWO_PAGES": ON_TWO_PAGES}.items():
+    answers = {"NO_ROOM": NO_ROOM, "ON_TWO_PAGES": ON_TWO_PAGES, "IS_BLOCK": IS_BLOCK}
+    for name, value in {**layout, **answers}.items():
         made = made.replace(f"«{name}»", str(value))
     if "«" in made:
         raise KeyError(made[made.index("«") + 1 : made.index("»")])

@@ -7,6 +7,7 @@ PVM-COMPILE-FAILED; it refuses hosts that polyvm has no runtime for.
 from __future__ import annotations
 
 import platform
+from functools import cache
 
 from polyvm.engine import flatten as flat
 from polyvm.engine import layout
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import ModuleType
     from typing import Any
+
+OPTIONS = ("-cgpp-huge-func=1", "-grow-region-complexity-budget=500")
+"""Where LLVM's effort grows faster than a function: CodeGenPrepare begins anew after every change in what it does not
+take for huge, and the register allocator weighs where to split. Together 40% of code generation for a large region."""
 
 _machines: dict[tuple[int, str, str], Any] = {}
 
@@ -47,12 +52,15 @@ def host_cpu() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
+@cache
 def _initialise() -> None:
     from llvmlite import binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()  # without it inline assembly ends the process
+    for option in OPTIONS:
+        llvm.set_option("polyvm", option)
 
 
 def target_machine(opt: int, cpu: str | None = None, features: str | None = None) -> Any:
@@ -87,9 +95,20 @@ def compile_object(
 
     opt: the level of code generation, and of what goes before it unless `passes` names another.
     """
+    machine = target_machine(opt, cpu, features)
+    level = opt if passes is None else passes
+    return emit(machine, optimise(machine, ir, level, loops=vectorise, straight=vectorise))
+
+
+def optimise(machine: Any, ir: str, level: int, *, loops: bool, straight: bool) -> Any:
+    """The module that LLVM's passes of a level make of its text; of level 0, nothing is done to it.
+
+    loops, straight: whether loops, and straight code, may be made to work on vectors.
+
+    Raises PVM-COMPILE-FAILED.
+    """
     from llvmlite import binding as llvm
 
-    machine = target_machine(opt, cpu, features)
     # A context of its own: types and constants of one compilation do not pile up in the next.
     context = llvm.create_context()
     try:
@@ -102,11 +121,16 @@ def compile_object(
     for function in module.functions:
         if not function.is_declaration and function.linkage == llvm.Linkage.external:
             function.visibility = "hidden"  # else its address would come from a global offset table
-    if opt:
-        options = llvm.create_pipeline_tuning_options(speed_level=opt if passes is None else passes)
-        options.loop_vectorization = options.slp_vectorization = vectorise
+    if level:
+        options = llvm.create_pipeline_tuning_options(speed_level=level)
+        options.loop_vectorization, options.slp_vectorization = loops, straight
         builder = llvm.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def emit(machine: Any, module: Any) -> bytes:
+    """The relocatable object of a module."""
     result: bytes = machine.emit_object(module)
     return result
 

@@ -95,6 +95,8 @@ class Region:
     """Places that it might go to, and that were left out because nothing had ever gone there."""
     own: frozenset[int] = frozenset()
     """Blocks of the function that it was made for; the others are of what that calls."""
+    hot: frozenset[int] = frozenset()
+    """Blocks whose beginning was found hot."""
 
     @property
     def insn_count(self) -> int:
@@ -233,12 +235,13 @@ def discover(
     callees: int = MAX_CALLEES,
     entries: Iterable[int] = (),
     ran: Ran | None = None,
+    hot: Iterable[int] = (),
 ) -> Region | None:
     """The region of a hot address, or None when not even one instruction can be decoded there.
 
     limit, callees: instructions of its own, and of all that it calls. entries: other addresses at which it is to be
     entered, as far as it goes there. ran: what was never executed is
-    left out, at the price of an exit where somebody goes there after all.
+    left out, at the price of an exit where somebody goes there after all. hot: places that were found hot.
     """
     search = _Search(isa, fetch, observed or {}, ran)
     roots = [entry, *entries]
@@ -279,7 +282,8 @@ def discover(
         block.successors = _successors(block, blocks, returns)
     inside = _reachable(blocks, found)
     mine = frozenset(inside & own.placed.keys())
-    region = Region(entry, found, inside, returns, frozenset(unmet - blocks.keys()), mine)
+    busy = frozenset({entry, *entries, *hot} & blocks.keys())
+    region = Region(entry, found, inside, returns, frozenset(unmet - blocks.keys()), mine, busy)
     # Where tier 0 may be going around when the region arrives, or when it was left in an inner loop.
     heads = sorted(loop_heads(region) & mine - set(found))
     found.extend(heads[:MAX_HEADS])

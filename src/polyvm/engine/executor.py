@@ -15,6 +15,7 @@ from polyvm.engine.guest import Guest
 from polyvm.engine.layout import (
     COUNTED,
     COUNTERS,
+    FAULT,
     FLUSH,
     GOLDEN,
     HOT,
@@ -42,9 +43,8 @@ if TYPE_CHECKING:
 TIERS = ("auto", "golden", "interpreter", "baseline", "region")
 NEVER = 0xFFFF_FFFF
 HOT_AFTER = 16384
-"""Backward or dynamic jumps to a place, after those (HOT_FIRST) before its region is looked for on the disk, before it
-is compiled: some 0.3 ms of tier 0 at least. Compiling costs a hundred times that, so what did not get hot again by its
-turn is not compiled."""
+"""Backward or dynamic jumps to a place before its region is compiled: some 0.2 ms at least. Compiling costs hundreds of
+times that, so what did not get hot again by its turn is not compiled. What the disk has is taken after HOT_FIRST."""
 COOL_S = 0.5
 """Seconds of this process's CPU time after which what was hot once is taken for cold: a phase of the program ended."""
 MAX_TRIES = 4
@@ -52,10 +52,12 @@ MAX_ENTRIES = 16
 MAX_TARGETS = 64
 MAX_LEFT = 32
 """Regions that are still compiled when their program has ended."""
+_NONE: set[int] = set()
 _FILLED = bytes([0, *[1] * 255])
 _UNIT_INSNS, _UNIT_TICKS = ST["unit_insns"] >> 3, ST["unit_ticks"] >> 3
 _HOT_PC, _UNITS, _LOG_NEXT = ST["hot_pc"] >> 3, ST["units"] >> 3, ST["log_next"] >> 2
 _WARM = ST["warm"] >> 3
+_LOOKING, _SINGLY = ST["looking"] >> 2, ST["singly"] >> 2
 _TIERED, _BLOCK_INSNS = ST["tiered"] >> 2, ST["block_insns"] >> 3
 
 _natives: dict[str, tuple[Native, str, bool, int]] = {}
@@ -78,6 +80,8 @@ class GuestCpu(Cpu):
         self.hot_cells[COUNTERS:] = _pattern(WARM_FIRST if engine.tiered else NEVER)
         self._words[_WARM] = self.counter_block + (4 * COUNTERS if engine.tiered else 0)
         self._halves[_TIERED] = engine.tiered
+        if engine.expected is not None:
+            self.expect(engine.expected - engine.met, engine.longer)
         self.golden = engine.tier == "golden"
         self.native_s = 0.0
 
@@ -88,6 +92,17 @@ class GuestCpu(Cpu):
             self.hot_cells.release()
             host.munmap(self.counter_block, 8 * COUNTERS)
         super().close()
+
+    def expect(self, places: set[int], more: int) -> None:
+        """Have the counters run longer, but not those of some places."""
+        cells = self.hot_cells[:COUNTERS]
+        if more:
+            counts = int.from_bytes(cells, "little") + int.from_bytes(_pattern(more), "little")
+            cells[:] = memoryview(counts.to_bytes(4 * COUNTERS, "little")).cast("I")
+        for pc in places:
+            cell = (pc >> 1) % COUNTERS
+            if cells[cell] > HOT_FIRST:
+                cells[cell] = HOT_FIRST
 
     def stepper(self) -> Stepper:
         """The golden evaluator on this thread."""
@@ -110,7 +125,10 @@ class GuestCpu(Cpu):
             else:
                 reason = super().run()
             exits[reason] += 1
-            if reason == HOT:
+            if reason == FAULT and self._halves[_LOOKING]:
+                # A strip found a page that is not there: the guest's own access will, if it gets so far.
+                self._halves[_LOOKING], self._halves[_SINGLY] = 0, 1
+            elif reason == HOT:
                 self.engine.hot(self)
             elif reason == GOLDEN:
                 self.engine.golden_steps += 1
@@ -160,13 +178,15 @@ class Engine:
         self.units: Units | None = None
         self.compilers: Compilers | None = None
         self.pending: dict[int, Job] = {}
-        self.met: set[int] = set()  # addresses that were hot before
+        self.met: set[int] = set()  # addresses that were looked for on the disk
+        self.expected: set[int] | None = None  # those that the threads' counters take for being there
+        self.busy: set[int] = set()  # addresses that were hot for long
         self.tries: dict[int, int] = {}
         self.seen: dict[int, dict[int, int]] = {}
         self.hide: Callable[[int], int] = _same
         self.apart: Callable[[], bool] = _nothing
         self.threshold = NEVER
-        self.baseline = tier == "baseline" and regions
+        self.baseline = tier in ("auto", "baseline") and regions
         if tier in ("auto", "region") and self.folder is not None and regions:
             from polyvm.engine.units import Units
 
@@ -192,6 +212,11 @@ class Engine:
     def tiered(self) -> bool:
         """Whether tier 1 is made for this engine, while it has threads."""
         return self.native.arena.owner is self
+
+    @property
+    def longer(self) -> int:
+        """How much longer than at first counters run where the disk has nothing."""
+        return HOT_AFTER - HOT_FIRST if self.threshold == HOT_FIRST else 0
 
     def thread(self, space: AddressSpace) -> GuestCpu:
         """A new guest thread in an address space."""
@@ -227,29 +252,43 @@ class Engine:
             self._renew(cpu.space, units, ROUNDED)
         elif units is not None:
             self._read_log(cpu)
-            if pc in self.met:
+            waited = pc in self.met or (self.expected is not None and pc not in self.expected)
+            self._expect(units)
+            if pc not in self.met:
+                self.met.add(pc)
+                if pc not in units.by_pc and self._fetch(cpu.space, units, pc):
+                    waited = False
+            if waited:
+                self.busy.add(pc)
                 # A region that was widened often enough: what lies behind its exit gets one of its own.
                 spent = self.tries.get(pc, 0) >= MAX_TRIES
                 self._want(cpu.space, units, cpu.pc if spent else pc)
                 # Asked again only when much more has happened: by then the region is there, or will never be.
                 later = HOT_AFTER << 2 * max(1, self.tries.get(pc, 0))
-            else:
-                self.met.add(pc)
-                if pc not in units.by_pc:
-                    self._fetch(cpu.space, units, pc)
         cpu.hot_cells[(pc >> 1) % COUNTERS] = later
 
-    def _fetch(self, space: AddressSpace, units: Units, pc: int) -> None:
-        """Take the unit of an address from the disk, and what was learnt when it was made."""
+    def _expect(self, units: Units) -> None:
+        """Have the threads' counters wait for what the disk has no unit of until it is worth compiling."""
+        expected = units.look().get(units.kind, _NONE)
+        if expected is not self.expected:
+            places = expected - self.met - units.by_pc.keys()
+            for cpu in self.cpus:
+                cpu.expect(places, self.longer if self.expected is None else 0)
+            self.expected = expected
+
+    def _fetch(self, space: AddressSpace, units: Units, pc: int) -> bool:
+        """Take the unit of an address from the disk, and what was learnt when it was made; whether there was one."""
         unit = units.fetch(space, pc)
         if unit is None:
-            return
+            return False
+        self.busy.update(unit.hot)
         for place in (unit.pc, *unit.asked):
             self.tries[place] = max(self.tries.get(place, 0), unit.tries)
         for site, targets in unit.seen:
             seen = self.seen.setdefault(site, {})
             for rank, target in enumerate(reversed(targets), 1):
                 seen[target] = seen.get(target, 0) + rank
+        return True
 
     def _want(self, space: AddressSpace, units: Units, pc: int) -> None:
         """Have the region of an address compiled, or a wider one when it is inside a region already."""
@@ -286,6 +325,7 @@ class Engine:
             list(entries),
             units.kind,
             observed=self._observed,
+            hot=lambda: list(self.busy),
             read=lambda address: _page(space, address),
             ran=lambda address: self.ran(space, address),
             wanted=lambda job: (
@@ -370,7 +410,13 @@ class Engine:
             page: (_page(space, page), self.ran(space, page)) for page in space.code.decoded(space.regions)
         }
         compilers.hand_over(
-            (units.key, [(job.pc, job.entries, job.kind, job.tries) for job in jobs], self._observed(), pages)
+            (
+                units.key,
+                [(job.pc, job.entries, job.kind, job.tries) for job in jobs],
+                self._observed(),
+                list(self.busy),
+                pages,
+            )
         )
 
     def set_precise(self, space: AddressSpace) -> None:
@@ -393,12 +439,15 @@ class Engine:
             units.kind = "".join(sorted(without + letter))
             self.tries.clear()
             self.met.clear()
+            if self.expected is not None:
+                self._expect(units)
 
     def new_program(self) -> None:
         """The guest replaced its program: what was learnt of the old one is void. Its code is dropped already."""
         self.tries.clear()
         self.seen.clear()
         self.met.clear()
+        self.busy.clear()
         if self.tiered:
             self.native.arena.begin()
         if self.units is not None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Table: TypeAlias = tuple[tuple[str, int, int, str], ...]
 
 # Part of every cache key: raise it whenever an offset or a calling convention of this page changes.
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 
 STATE_SIZE = 65536
 STATE: Table = (
@@ -71,6 +71,8 @@ STATE: Table = (
         "where tier 0's handlers of instructions lie, from hbase on: section pvh of the image",
     ),
     ("handlers_size", 276, 4, ""),
+    ("looking", 280, 4, "non-zero: a strip looks whether its pages are there; a fault is nobody's yet"),
+    ("singly", 284, 4, "non-zero: no strips, because one met a page that was not there"),
 )
 REGISTERS = 512  # the Isa's register files and special registers start here
 LOG, LOG_ENTRIES = 4096, 256  # where dynamic jumps went: {u64 jump, u64 target}, the newest over the oldest

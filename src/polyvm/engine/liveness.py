@@ -54,7 +54,8 @@ class Knowledge:
     """The results. Per block start: may-dirty registers on entry, checked registers on entry (with slack).
 
     live: per instruction address, the registers that some path still reads, this instruction included. needed: per
-    block start, the registers whose value matters to the region itself, because it reads or stores them.
+    block start, the registers whose value matters to the region itself, because it reads or stores them. effects: per
+    instruction address.
     """
 
     used: list[Slot]
@@ -62,6 +63,7 @@ class Knowledge:
     live: dict[int, frozenset[Slot]]
     checked: dict[int, dict[Slot, int]]
     needed: dict[int, frozenset[Slot]]
+    effects: dict[int, Effects]
 
 
 def analyse(isa: Isa, region: Region, *, precise: bool = False, rounded: bool = False) -> Knowledge:
@@ -74,7 +76,24 @@ def analyse(isa: Isa, region: Region, *, precise: bool = False, rounded: bool = 
         used |= effect.reads | effect.writes
     dirty = _dirty(region, table, precise)
     live = _live(region, table, used, rounded)
-    return Knowledge(sorted(used), dirty, live, _checked(isa, region, table), _needed(region, table, dirty))
+    return Knowledge(
+        sorted(used), dirty, live, _checked(isa, region, table), _needed(region, table, dirty), table
+    )
+
+
+def used_once(know: Knowledge, region: Region, block: Block, number: int, slot: Slot) -> bool:
+    """Whether what an instruction of a block writes to a register is used once at most, and in the block."""
+    uses = 0
+    for later in block.insns[number + 1 :]:
+        effect = know.effects[later.pc]
+        uses += slot in effect.reads
+        if uses > 1:
+            return False
+        if slot in effect.surely:
+            return True
+    if leaves_region(block, region):
+        return False
+    return not any(slot in know.live[successor] for successor in block.successors)
 
 
 ACCESSES = ("load", "store", "amo", "cas", "probe")

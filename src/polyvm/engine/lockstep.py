@@ -117,6 +117,7 @@ class Here:
             job.entries,
             job.observed(),
             job.read,
+            hot=job.hot(),
             ran=job.ran,
             kind=job.kind,
             tries=job.tries,

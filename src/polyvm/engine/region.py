@@ -12,17 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from polyvm.emit import llvm_float
-from polyvm.emit.deferred import Deferred, Loose
+from polyvm.emit.deferred import Loose
 from polyvm.emit.llvm import METADATA, UNLIKELY
-from polyvm.emit.llvm_float_env import NAN_BITS, TYPE, to_float
-from polyvm.engine import layout
-from polyvm.engine.discover import Block, Placed, Region, Slot, loop_heads, sets_round, slot_of
+from polyvm.emit.llvm_float_env import NAN_BITS, to_float
+from polyvm.engine import affine, layout
+from polyvm.engine.discover import Block, Region, Slot, loop_heads, sets_round, slot_of
 from polyvm.engine.interpreter import log_target
 from polyvm.engine.layout import COUNTERS, ST
-from polyvm.engine.liveness import Checked, Knowledge, analyse, base_of, is_zero
-from polyvm.engine.looseness import BOX, copied, loose_on_entry
-from polyvm.ir.golden import fold_numbers
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND, OPS
+from polyvm.engine.liveness import Checked, Knowledge, analyse, base_of, is_zero, used_once
+from polyvm.engine.looseness import BOX, loose_on_entry
+from polyvm.engine.placed import PlacedEmitter, literal
+from polyvm.engine.strip import StripEmitter
+from polyvm.ir.ops import FP_FLAGS, FP_ROUND
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Isa
 
@@ -32,6 +33,8 @@ SIGNATURE = (
     "ptr %ip, ptr %hb, i64 %budget)"
 )
 
+INFINITY_BITS = {32: 0x7F80_0000, 64: 0x7FF0_0000_0000_0000}
+
 # A safepoint: a label, and in section pvp where to go when a stop was asked for. No instruction at all.
 _POINT = (
     'callbr void asm sideeffect ".Lpvp${:uid}:\\0A.pushsection pvp,\\22a\\22\\0A'
@@ -39,18 +42,11 @@ _POINT = (
 )
 
 
-def _literal(text: str) -> int | None:
-    return int(text) if text[0] in "-0123456789" else None
-
-
-class RegionEmitter(Deferred):
+class RegionEmitter(PlacedEmitter):
     """One region's function."""
 
-    tolerant = frozenset({"set", "setx"})
-
     def __init__(self, isa: Isa, region: Region, *, kind: str = "") -> None:
-        super().__init__()
-        self.isa = isa
+        super().__init__(isa)
         self.region = region
         self.precise = layout.PRECISE in kind
         self.whole = self.precise or layout.WHOLE in kind
@@ -64,17 +60,21 @@ class RegionEmitter(Deferred):
         self.home_loose: dict[Slot, int] = {}
         self.know: Knowledge = analyse(isa, region, precise=self.precise, rounded=self.rounded)
         self.heads = loop_heads(region)
+        self.general = {file for file, _ in isa.links}  # the file of general registers
         self.current: dict[Slot, str] = {}
         self.written: set[Slot] = set()
         self.checked = Checked(isa, {})
         self.block: Block | None = None
-        self.placed: Placed | None = None
         self.nested = 0
         self.metadata: list[str] = []
         self.marked: set[int] = set()  # addresses of instructions whose accesses are noted
         self.kept: frozenset[int] = frozenset()  # those whose results LLVM must not take for unused
         self.gone: list[tuple[str, str]] = []  # (label, target)
+        self.doors: dict[
+            frozenset[Slot], list[tuple[str, int]]
+        ] = {}  # what is stored -> ways there: (label, target)
         self.points: dict[int, str] = {}  # offset in the state -> pointer, made once at the entry
+        self.strips = 0
         self.walled = ""  # the label behind which there is a wall already
         self.wild: list[tuple[str, int, str, int]] = []  # (label, guest PC, address, kind of access)
 
@@ -97,6 +97,8 @@ class RegionEmitter(Deferred):
             self._gate(pc)
         for block in self.region.blocks.values():
             self._block(block)
+        for number, (slots, ways) in enumerate(self.doors.items()):
+            self._door(number, slots, ways)
         self._wild()
         self._gone()
         rounding = self._rounding()
@@ -150,10 +152,13 @@ class RegionEmitter(Deferred):
         self.do("ret void")
 
     def _odd(self, value: str, bits: int) -> str:
-        """Whether a register does not hold a number of so many bits, or holds a NaN that no operation makes."""
+        """Whether a register does not hold a number of so many bits, or holds a NaN that no operation makes.
+
+        By its bits: a comparison of numbers would raise invalid for a signaling NaN.
+        """
         pattern = value if bits == 64 else self.ins(f"trunc i64 {value} to i32")
-        number = to_float(self, pattern, bits)
-        nan = self.ins(f"fcmp uno {TYPE[bits]} {number}, {number}")
+        doubled = self.ins(f"shl i{bits} {pattern}, 1")
+        nan = self.ins(f"icmp ugt i{bits} {doubled}, {2 * INFINITY_BITS[bits]}")
         other = self.ins(f"icmp ne i{bits} {pattern}, {NAN_BITS[bits]}")
         odd = self.ins(f"and i1 {nan}, {other}")
         if bits == 32:
@@ -235,6 +240,7 @@ class RegionEmitter(Deferred):
         self.home_loose = dict(self.loosely.blocks[block.start])
         if block.start in self.heads:
             self._safepoint(block.start)
+            self._strip(block)
         if self.counted:
             left = self.ins(f"sub i64 {self.ins('load i64, ptr %B')}, {len(block.insns)}")
             self.do(f"store i64 {left}, ptr %B")
@@ -261,6 +267,19 @@ class RegionEmitter(Deferred):
             self.leave("STOP", pc, live_at=pc)
         self.current = saved
         self.start(go)
+
+    def _strip(self, block: Block) -> None:
+        """Many iterations at once, where the loop is hot and of that kind, and nobody can see single ones."""
+        if self.precise or self.rounded or block.start not in self.region.hot:
+            return
+        strip = affine.find(self.isa, block, self.know.effects)
+        if strip is None or any(slot in self.home_loose for slot in strip.steps):
+            return
+        self.strips += 1
+        StripEmitter(self, strip).build()
+        self.forget()
+        self.walled = ""
+        self.home_loose = dict(self.loosely.blocks[block.start])
 
     def flush(self, targets: list[int]) -> None:
         """Put what this block wrote into the registers' homes, for the blocks behind it."""
@@ -340,18 +359,51 @@ class RegionEmitter(Deferred):
 
     def exit(self, target: str) -> None:
         """End the block by leaving the region for a guest address, through its code slot."""
+        known = literal(target)
+        if known is not None and known in self.region.unmet:
+            self._to_door(known)
+            return
         self.sync()
         self.account(0)
-        known = _literal(target)
         if known is not None and known >> 63 == 0:
-            # What lies beyond a region's end is as hot as a loop; what was left out of it belongs inside after all.
-            self._count(self.region.entry if known in self.region.unmet else known, target)
+            # What lies beyond a region's end is as hot as a loop.
+            self._count(known, target)
+        self._away(target)
+
+    def _to_door(self, target: int) -> None:
+        """Leave for where nobody has ever gone: all such ways lead through doors, one for all with the same registers
+        to store. Most exits are of this kind, and each by itself would be half as long as what it leaves.
+        """
+        slots = sorted(self.stale)
+        moved = [slot for slot in slots if slot in self.written or slot in self.home_loose]
+        values = self.settle(
+            [self.current.get(slot) or self._from_home(slot) for slot in moved], leaving=True
+        )
+        for slot, value in zip(moved, values, strict=True):
+            self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
+        ways = self.doors.setdefault(frozenset(slots), [])
+        self.do(f"br label %door{list(self.doors).index(frozenset(slots))}")
+        ways.append((self.label, target))
+
+    def _door(self, number: int, slots: frozenset[Slot], ways: list[tuple[str, int]]) -> None:
+        """What is behind a door: the registers are in their homes. What was left out belongs inside after all."""
+        self.start(f"door{number}")
+        self.forget()
+        self.home_loose = {}
+        self.current = {}
+        self.stale = set(slots)
+        target = f"%door{number}.pc"
+        values = ", ".join(f"[ {pc}, %{label} ]" for label, pc in ways)
+        self.do(f"{target} = phi i64 {values}")
+        self.sync()
+        self.account(0)
+        self._count(self.region.entry, target)
         self._away(target)
 
     def _away(self, target: str) -> None:
         """Leave for a guest address, the state being in order."""
         base = self.ins(f"load ptr, ptr {self.st('slot_base')}")
-        known = _literal(target)
+        known = literal(target)
         offset = (
             str(known << layout.SLOT_SHIFT)
             if known is not None
@@ -387,46 +439,6 @@ class RegionEmitter(Deferred):
         self.leave("GOLDEN", self.placed.pc, live_at=self.placed.pc)
 
     # -- ops
-    def emit(self, ops: tuple[Val, ...]) -> None:
-        """Emit ops in order, folding what the fields made constant."""
-        for op in ops:
-            args = self.take(op, [self.values[a] for a in op.args])
-            if args and OPS[op.op].pure:
-                numbers = [_literal(a) for a in args]
-                if None not in numbers:
-                    masked = [n & ((1 << a.bits) - 1) for n, a in zip(numbers, op.args, strict=True)]  # type: ignore[operator]  # no None here
-                    self.values[op] = str(fold_numbers(op, masked))
-                    continue
-            source = copied(op) if op.op == "or" else None
-            if source is not None and self._copy(op):
-                self.values[op] = self.values[source]
-                continue
-            own = getattr(self, "op_" + op.op, None)
-            value = own(op, args) if own is not None else self.simple(op, args)
-            if op.bits:
-                self.values[op] = value
-                self.give(op, args, value)
-
-    def _copy(self, op: Val) -> bool:
-        """Whether both halves of a copy are of the same value: a loose one stays loose."""
-        return self.values[op.args[0].args[0]] == self.values[op.args[1].args[0]]
-
-    def op_field(self, op: Val, args: list[str]) -> str:
-        """A data field: known here."""
-        assert self.placed is not None
-        return str(self.placed.decoded.fields[str(op.attr)])
-
-    def op_pc(self, op: Val, args: list[str]) -> str:
-        """The address: known here."""
-        assert self.placed is not None
-        return str(self.placed.pc)
-
-    def _slot(self, op: Val) -> Slot:
-        assert self.placed is not None
-        slot = slot_of(op, self.placed.decoded.fields)
-        assert slot is not None
-        return slot
-
     def op_get(self, op: Val, args: list[str]) -> str:
         """A register."""
         slot = self._slot(op)
@@ -514,7 +526,7 @@ class RegionEmitter(Deferred):
         if self.precise:
             return
         self.do(
-            f'call void asm sideeffect "/* {self.placed.pc:x} */", "=*m"(ptr elementtype(i32) {self.st("tid")}) '
+            f'call void asm sideeffect "{wall(self.placed.pc)}", "=*m"(ptr elementtype(i32) {self.st("tid")}) '
             "nomerge nounwind willreturn memory(argmem: readwrite)"
         )
         self.walled = self.label
@@ -577,10 +589,23 @@ class RegionEmitter(Deferred):
         return value
 
     def _keep(self, value: str, bits: int) -> None:
-        """Have LLVM take a loaded value for used, where it lost the place of a load that was not."""
+        """Have LLVM take a loaded value for used: where it lost the place of a load, and where it may. That is when it
+        makes one instruction of a load and the only use of its value, and takes them apart again.
+        """
         assert self.placed is not None
-        if self.placed.pc in self.kept:
+        if self.precise:
+            return
+        if self.placed.pc in self.kept or self._folds():
             self.do(f'call void asm sideeffect "", "r"(i{bits} {value})')
+
+    def _folds(self) -> bool:
+        assert self.placed is not None
+        assert self.block is not None
+        number = len(self.block.insns) - self.undone
+        return any(
+            slot[0] in self.general and used_once(self.know, self.region, self.block, number, slot)
+            for slot in self.know.effects[self.placed.pc].writes
+        )
 
     def op_store(self, op: Val, args: list[str]) -> None:
         """A guest store, its place noted."""
@@ -613,7 +638,7 @@ class RegionEmitter(Deferred):
         assert self.placed is not None
         body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
         last = body[-1].op if body else ""
-        condition = _literal(args[0])
+        condition = literal(args[0])
         if condition is not None and not condition & 1:
             return
         then, after = self.fresh_label("then"), self.fresh_label("after")
@@ -648,7 +673,7 @@ class RegionEmitter(Deferred):
     def op_jump(self, op: Val, args: list[str]) -> None:
         """Go on elsewhere: inside the region, to a return site, or out."""
         assert self.block is not None
-        known = _literal(args[0])
+        known = literal(args[0])
         if known is not None:
             self.go(known & MASK)
             return
@@ -704,6 +729,11 @@ class RegionEmitter(Deferred):
         """Leave so that decoded code can be dropped."""
         assert self.placed is not None
         self.leave("FLUSH", self.placed.next_pc)
+
+
+def wall(pc: int) -> str:
+    """The comment that marks what is left of an instruction's accesses in LLVM's text."""
+    return f"/* {pc:x} */"
 
 
 def _label(pc: int) -> str:

@@ -11,7 +11,7 @@ from polyvm.emit import patcher
 from polyvm.emit.llvm import Emitter
 from polyvm.engine import layout
 from polyvm.engine.interpreter import SIGNATURE, Entry, Handler, Piece, distance_field, handlers
-from polyvm.engine.layout import COUNTERS
+from polyvm.engine.layout import COUNTERS, WARM_FIRST
 from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Insn, Isa, Shape
@@ -247,6 +247,17 @@ class _Shared(Piece):
             self.enter("%ip", "%budget")
 
         self.unlikely(self.ins(f"icmp eq i64 {made}, {patcher.ON_TWO_PAGES}"), never)
+        self.unlikely(self.ins(f"icmp eq i64 {made}, {patcher.IS_BLOCK}"), self._hotter)
+        self.enter("%ip", "%budget")
+
+    def _hotter(self) -> None:
+        """It goes round by way of tier 0, as where a system call is in the loop: so many jumps are counted at once."""
+        counters = self.ins(f"load ptr, ptr {self.st('counters')}")
+        counter = self.ins(f"getelementptr i32, ptr {counters}, i64 {self.cell_of('%ip')}")
+        left = self.ins(f"load i32, ptr {counter}")
+        left = self.call("i32", "llvm.usub.sat.i32", f"i32 {left}", f"i32 {WARM_FIRST}")
+        self.do(f"store i32 {left}, ptr {counter}")
+        self.unlikely(self.ins(f"icmp eq i32 {left}, 0"), lambda: self.leave("HOT", "%ip", "%budget"))
         self.enter("%ip", "%budget")
 
 

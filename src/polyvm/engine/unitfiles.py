@@ -25,7 +25,19 @@ def digest(code: bytes) -> str:
 
 def name(key: str, pc: int, kind: str, page_digest: str) -> str:
     """A file's name in the cache folder. key: of the engine and host that units are made by and for."""
-    return f"units/{key}/{pc:x}{kind}-{page_digest}.pvu"
+    return f"units/{key}/{pc:x}.{kind}-{page_digest}.pvu"
+
+
+def listed(files: Iterable[str]) -> dict[str, set[int]]:
+    """The addresses that names in the cache folder stand for, by kinds; what is not such a name is passed over."""
+    found: dict[str, set[int]] = {}
+    for file in files:
+        place, _, rest = file.partition(".")
+        try:
+            found.setdefault(rest.partition("-")[0], set()).add(int(place, 16))
+        except ValueError:
+            continue  # a file that is being written, or somebody else's
+    return found
 
 
 def names(pc: int, asked: Iterable[int], entries: Iterable[int]) -> list[int]:

@@ -31,7 +31,7 @@ EXEC = 4
 class Unit:
     """A compiled region: its image, where it may be entered, and the guest code that it stands for."""
 
-    __slots__ = ("asked", "code", "compile_s", "entries", "image", "index", "insns", "kind", "own", "pc",
+    __slots__ = ("asked", "code", "compile_s", "entries", "hot", "image", "index", "insns", "kind", "own", "pc",
                  "range", "seen", "start", "tries")  # fmt: skip
 
     def __init__(self, image: Image) -> None:
@@ -47,6 +47,7 @@ class Unit:
         self.own: list[tuple[int, int]] = meta["own"]  # the spans of code that are not of callees
         self.insns: int = meta["insns"]
         self.tries: int = meta["tries"]  # how often it had been compiled by then
+        self.hot: list[int] = meta["hot"]  # beginnings of blocks that had been found hot
         self.seen: list[tuple[int, tuple[int, ...]]] = meta["seen"]  # dynamic jumps, and where they went
         self.compile_s: float = meta["compile_s"]
         self.range = Range.of(image)
@@ -81,9 +82,7 @@ class Units:
         self.installed: set[Unit] = set()  # those in by_pc, and those that others took all entries of
         self.by_page: dict[int, list[Unit]] = {}  # those that cover() something of a page
         self.digests: dict[int, str] = {}  # of pages, until code is dropped
-        self.stored_for: frozenset[str] = (
-            frozenset()
-        )  # what is on disk: addresses and kinds, as in the files' names
+        self.on_disk: dict[str, set[int]] = {}  # by kinds, the addresses that the disk has units for
         self.listed = (0.0, 0)  # when that was looked up, and the age of the folder then
         self.kind = ""
         self.word = native.image.address("enter_unit") - native.decode & 0xFFFF_FFFF
@@ -108,24 +107,24 @@ class Units:
             digest = self.digests[page] = unitfiles.digest(data)
         return unitfiles.name(self.key, pc, self.kind, digest)
 
-    def _may_have(self, pc: int) -> bool:
-        """Whether the disk may have a unit for an address: looked up in a list, which is made anew when it is old."""
+    def look(self) -> dict[str, set[int]]:
+        """What the disk has, by kinds: from a list, which is made anew when it is old and the folder has changed."""
         when, age = self.listed
         now = monotonic()
         if not when or now - when > LIST_S:
             try:
                 changed = os.stat(f"{self.folder}/units/{self.key}").st_mtime_ns
                 if changed != age:
-                    names = os.listdir(f"{self.folder}/units/{self.key}")
-                    self.stored_for = frozenset(name.partition("-")[0] for name in names)
+                    self.on_disk = unitfiles.listed(os.listdir(f"{self.folder}/units/{self.key}"))
             except OSError:
                 changed = 0  # nothing was ever stored
             self.listed = now, changed
-        return f"{pc:x}{self.kind}" in self.stored_for
+        return self.on_disk
 
     def fetch(self, space: AddressSpace, pc: int) -> Unit | None:
         """Install the unit of an address from the disk, if there is one that fits."""
-        name = self.name(space, pc) if self.folder is not None and self._may_have(pc) else None
+        there = self.folder is not None and pc in self.look().get(self.kind, ())
+        name = self.name(space, pc) if there else None
         data = cachedir.read(self.folder, name) if name and self.folder is not None else None
         if name is None or self.folder is None or data is None:
             self.misses += 1

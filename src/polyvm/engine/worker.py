@@ -53,6 +53,7 @@ def compile_unit(
     observed: dict[int, list[int]],
     page: Callable[[int], bytes],
     *,
+    hot: Iterable[int] = (),
     ran: Callable[[int], bytes] | None = None,
     kind: str = "",
     tries: int = 0,
@@ -64,7 +65,7 @@ def compile_unit(
     ran: for every two bytes of such a page, whether an instruction that begins there was executed: a byte each, none
     when all count as executed.
     entries: where else it should be entered, if it goes there. kind: letters of layout (PRECISE and others).
-    tries: how often it was compiled by now.
+    tries: how often it was compiled by now. hot: places that were found hot.
     """
     import marshal
 
@@ -98,19 +99,25 @@ def compile_unit(
         return code
 
     isa = Guest(guest).isa
-    found = discover.discover(isa, fetch, pc, observed, entries=entries, ran=met if ran else None)
+    found = discover.discover(isa, fetch, pc, observed, entries=entries, ran=met if ran else None, hot=hot)
     if found is None:
         return None
     make = emitter or region.RegionEmitter
     # LLVM loses the places of some loads that nobody uses the result of. When it did, these are used.
+    machine = compiler.target_machine(2)
     lost: frozenset[int] = frozenset()
     for attempt in range(2):
         made = make(isa, found, kind=kind)
         made.kept = lost
         # What level 2 does more takes half as long again, and gained nothing measurable on the benchmark's workloads.
-        image = compiler.compile_object(made.text("unit"), passes=1, vectorise=False)
-        lost = frozenset(made.marked) - (flatten.places(image) if made.marked else set())
-        if not lost or attempt:
+        module = compiler.optimise(machine, made.text("unit"), 1, loops=made.strips > 0, straight=False)
+        image = compiler.emit(machine, module)
+        missing = made.marked - flatten.places(image) if made.marked else set()
+        text = str(module) if missing and not attempt else ""
+        lost = frozenset(
+            pc for pc in missing if region.wall(pc) in text
+        )  # and not as part of what is never run
+        if not lost:
             break
     meta = {
         "pc": pc,
@@ -121,6 +128,7 @@ def compile_unit(
         "own": [(at, len(code)) for at, code in _spans(found, fetch, found.own)],
         "insns": found.insn_count,
         "tries": tries,
+        "hot": sorted(found.hot),
         "seen": [(block.insns[-1].pc, block.flow.seen) for block in found.blocks.values() if block.flow.seen],
         "compile_s": 0.0,
     }
@@ -209,7 +217,7 @@ def _serve(sock: _socket.socket) -> None:
         if request[0] == "rest":
             _finish(*request[1:])
             continue
-        _, guest, pc, entries, observed, kind, tries = request
+        _, guest, pc, entries, observed, kind, tries, hot = request
         started = time.process_time()
 
         def ask(what: str, address: int) -> bytes:
@@ -224,6 +232,7 @@ def _serve(sock: _socket.socket) -> None:
                 observed,
                 lambda address: ask("page", address),
                 ran=lambda address: ask("ran", address),
+                hot=hot,
                 kind=kind,
                 tries=tries,
             )
@@ -240,6 +249,7 @@ def _finish(
     key: str,
     jobs: list[tuple[int, list[int], str, int]],
     observed: dict[int, list[int]],
+    hot: list[int],
     pages: dict[int, tuple[bytes, bytes]],
 ) -> None:
     """Compile what a guest that has ended still waited for, for the next time, and keep it as the guest would have.
@@ -274,7 +284,7 @@ def _finish(
                 guest, pc, entries, observed,
                 lambda address: pages.get(address, nothing)[0],
                 ran=lambda address: pages.get(address, nothing)[1],
-                kind=kind, tries=tries,
+                hot=hot, kind=kind, tries=tries,
             )  # fmt: skip
         except (PolyvmError, SpecError, RecursionError):
             continue  # it stays in tier 0

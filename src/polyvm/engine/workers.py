@@ -56,7 +56,8 @@ class Job:
 
     entries: other addresses that it should be entered at. heat: how often it was asked for; the hottest is next.
     asked: this process's CPU time when it was asked for last.
-    observed: what was seen of dynamic jumps by then. read, ran: guest code, by pages, and what of it was executed.
+    observed, hot: what was seen of dynamic jumps, and found hot, by then.
+    read, ran: guest code, by pages, and what of it was executed.
     tries: the compilation's number. wanted: whether it is still needed.
     done: told the unit, or None when there is none, and the seconds of CPU time that it took.
     """
@@ -66,6 +67,7 @@ class Job:
         "done",
         "entries",
         "heat",
+        "hot",
         "kind",
         "observed",
         "pc",
@@ -82,6 +84,7 @@ class Job:
         kind: str,
         *,
         observed: Callable[[], dict[int, list[int]]],
+        hot: Callable[[], list[int]],
         read: Callable[[int], bytes],
         ran: Callable[[int], bytes],
         wanted: Callable[[Job], bool],
@@ -94,6 +97,7 @@ class Job:
         self.heat = 0
         self.ask()
         self.observed = observed
+        self.hot = hot
         self.read = read
         self.ran = ran
         self.wanted = wanted
@@ -217,7 +221,8 @@ class Compilers:
             if sock is None:
                 sock = self.sock = self._connect()
             try:
-                send(sock, ("compile", self.guest, job.pc, job.entries, job.observed(), job.kind, job.tries))
+                what = job.pc, job.entries, job.observed(), job.kind, job.tries, job.hot()
+                send(sock, ("compile", self.guest, *what))
                 while True:
                     answer = receive(sock)
                     if answer is None:

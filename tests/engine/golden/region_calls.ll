@@ -7,9 +7,9 @@ entry:
 %S.592 = getelementptr i8, ptr %st, i64 592
 %S.0 = getelementptr i8, ptr %st, i64 0
 %S.8 = getelementptr i8, ptr %st, i64 8
+%S.96 = getelementptr i8, ptr %st, i64 96
 %S.128 = getelementptr i8, ptr %st, i64 128
 %S.152 = getelementptr i8, ptr %st, i64 152
-%S.96 = getelementptr i8, ptr %st, i64 96
 %S.24 = getelementptr i8, ptr %st, i64 24
 %S.124 = getelementptr i8, ptr %st, i64 124
 %S.16 = getelementptr i8, ptr %st, i64 16
@@ -49,63 +49,68 @@ L10004:
   %t13 = icmp eq i64 %t12, 0
   br i1 %t13, label %then14, label %after15
 then14:
-  %t16 = load i64, ptr %R.x.1
-  store i64 %t16, ptr %S.520
-  store i64 %t12, ptr %S.592
-  %t17 = load ptr, ptr %S.128
-  %t18 = getelementptr i32, ptr %t17, i64 0
-  %t19 = load i32, ptr %t18
-  %t20 = sub i32 %t19, 1
-  store i32 %t20, ptr %t18
-  %t21 = icmp eq i32 %t20, 0
-  br i1 %t21, label %cold22, label %go23, !prof !0
-cold22:
-  store i64 65544, ptr %S.0
-  store i64 65536, ptr %S.152
-  store i32 7, ptr %S.8
-  ret void
-go23:
-  %t24 = load ptr, ptr %S.48
-  %t25 = icmp ult i64 65544, %limit
-  br i1 %t25, label %in26, label %gone, !prof !1
-in26:
-  %t27 = getelementptr i8, ptr %t24, i64 524352
-  %t28 = load ptr, ptr %S.96
-  %t29 = load i64, ptr %S.88
-  %t30 = load i32, ptr %t27
-  %t31 = sext i32 %t30 to i64
-  %t32 = getelementptr i8, ptr %t28, i64 %t31
-  musttail call preserve_nonecc void %t32(ptr %st, ptr %mem, ptr %t27, ptr %t28, i64 %t29)
-  ret void
+  br label %door0
 after15:
   br label %L10006
 L10006:
   br label %L10000
 L1000c:
-  %t33 = load i64, ptr %R.x.10
-  %t34 = add i64 %t33, 18446744073709551615
-  %t35 = load i64, ptr %R.x.1
-  %t36 = and i64 %t35, 18446744073709551614
-  store i64 %t34, ptr %R.x.10
-  switch i64 %t36, label %away37 [ i64 65540, label %L10004 ]
-away37:
-  store i64 %t35, ptr %S.520
-  store i64 %t34, ptr %S.592
-  %t38 = load ptr, ptr %S.48
-  %t39 = shl i64 %t36, 3
-  %t40 = icmp ult i64 %t36, %limit
-  br i1 %t40, label %in41, label %gone, !prof !1
-in41:
-  %t42 = getelementptr i8, ptr %t38, i64 %t39
-  %t43 = load ptr, ptr %S.96
-  %t44 = load i64, ptr %S.88
-  %t45 = load i32, ptr %t42
-  %t46 = sext i32 %t45 to i64
-  %t47 = getelementptr i8, ptr %t43, i64 %t46
-  musttail call preserve_nonecc void %t47(ptr %st, ptr %mem, ptr %t42, ptr %t43, i64 %t44)
+  %t16 = load i64, ptr %R.x.10
+  %t17 = add i64 %t16, 18446744073709551615
+  %t18 = load i64, ptr %R.x.1
+  %t19 = and i64 %t18, 18446744073709551614
+  store i64 %t17, ptr %R.x.10
+  switch i64 %t19, label %away20 [ i64 65540, label %L10004 ]
+away20:
+  store i64 %t18, ptr %S.520
+  store i64 %t17, ptr %S.592
+  %t21 = load ptr, ptr %S.48
+  %t22 = shl i64 %t19, 3
+  %t23 = icmp ult i64 %t19, %limit
+  br i1 %t23, label %in24, label %gone, !prof !1
+in24:
+  %t25 = getelementptr i8, ptr %t21, i64 %t22
+  %t26 = load ptr, ptr %S.96
+  %t27 = load i64, ptr %S.88
+  %t28 = load i32, ptr %t25
+  %t29 = sext i32 %t28 to i64
+  %t30 = getelementptr i8, ptr %t26, i64 %t29
+  musttail call preserve_nonecc void %t30(ptr %st, ptr %mem, ptr %t25, ptr %t26, i64 %t27)
+  ret void
+door0:
+  %door0.pc = phi i64 [ 65544, %then14 ]
+  %t31 = load i64, ptr %R.x.1
+  %t32 = load i64, ptr %R.x.10
+  store i64 %t31, ptr %S.520
+  store i64 %t32, ptr %S.592
+  %t33 = load ptr, ptr %S.128
+  %t34 = getelementptr i32, ptr %t33, i64 0
+  %t35 = load i32, ptr %t34
+  %t36 = sub i32 %t35, 1
+  store i32 %t36, ptr %t34
+  %t37 = icmp eq i32 %t36, 0
+  br i1 %t37, label %cold38, label %go39, !prof !0
+cold38:
+  store i64 %door0.pc, ptr %S.0
+  store i64 65536, ptr %S.152
+  store i32 7, ptr %S.8
+  ret void
+go39:
+  %t40 = load ptr, ptr %S.48
+  %t41 = shl i64 %door0.pc, 3
+  %t42 = icmp ult i64 %door0.pc, %limit
+  br i1 %t42, label %in43, label %gone, !prof !1
+in43:
+  %t44 = getelementptr i8, ptr %t40, i64 %t41
+  %t45 = load ptr, ptr %S.96
+  %t46 = load i64, ptr %S.88
+  %t47 = load i32, ptr %t44
+  %t48 = sext i32 %t47 to i64
+  %t49 = getelementptr i8, ptr %t45, i64 %t48
+  musttail call preserve_nonecc void %t49(ptr %st, ptr %mem, ptr %t44, ptr %t45, i64 %t46)
   ret void
 gone:
-  %gone.pc = phi i64 [ 65544, %go23 ], [ %t36, %away37 ]
+  %gone.pc = phi i64 [ %t19, %away20 ], [ %door0.pc, %go39 ]
   store i64 %gone.pc, ptr %S.0
   store i64 %gone.pc, ptr %S.24
   store i32 2, ptr %S.124
