@@ -389,7 +389,7 @@ class Engine:
             filled |= int.from_bytes(slots[part :: layout.SLOT_SIZE], "little")
         met = bytearray(filled.to_bytes(2048, "little").translate(_FILLED))
         units = self.units
-        for unit in set(units.by_pc.values()) if units is not None else ():
+        for unit in list(units.installed) if units is not None else ():
             for at, code in unit.code:
                 first, last = (
                     max(at, address) - address >> 1,

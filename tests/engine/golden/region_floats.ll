@@ -53,8 +53,8 @@ G10000:
   store i64 %t6, ptr %R.x.10
   %t7 = load i64, ptr %S.600
   store i64 %t7, ptr %R.x.11
-  %t8 = bitcast i64 %t2 to double
-  %t9 = fcmp uno double %t8, %t8
+  %t8 = shl i64 %t2, 1
+  %t9 = icmp ugt i64 %t8, 18437736874454810624
   %t10 = icmp ne i64 %t2, 9221120237041090560
   %t11 = and i1 %t9, %t10
   br i1 %t11, label %odd12, label %L10000, !prof !0
