@@ -81,19 +81,41 @@ def analyse(isa: Isa, region: Region, *, precise: bool = False, rounded: bool = 
     )
 
 
-def used_once(know: Knowledge, region: Region, block: Block, number: int, slot: Slot) -> bool:
-    """Whether what an instruction of a block writes to a register is used once at most, and in the block."""
-    uses = 0
+def used_once(know: Knowledge, region: Region, block: Block, number: int, slot: Slot) -> Placed | None:
+    """The only instruction that uses what one of a block writes to a register, when it is in the block; else None."""
+    user: Placed | None = None
     for later in block.insns[number + 1 :]:
         effect = know.effects[later.pc]
-        uses += slot in effect.reads
-        if uses > 1:
-            return False
+        if slot in effect.reads:
+            if user is not None:
+                return None
+            user = later
         if slot in effect.surely:
-            return True
-    if leaves_region(block, region):
-        return False
-    return not any(slot in know.live[successor] for successor in block.successors)
+            return user
+    if leaves_region(block, region) or any(slot in know.live[successor] for successor in block.successors):
+        return None
+    return user
+
+
+def combines(placed: Placed, slot: Slot) -> bool:
+    """Whether an instruction makes a new value of a register and another one."""
+    fields = placed.decoded.fields
+
+    def whole(value: Val) -> Val:
+        return whole(value.args[0]) if value.op in ("zext", "sext", "trunc") else value
+
+    for op in walk(placed.trace.ops):
+        if op.op not in ("add", "sub", "and", "or", "xor", "mul"):
+            continue
+        for value, other in (op.args, op.args[::-1]):
+            found = whole(value)
+            if (
+                found.op in ("get", "getx")
+                and slot_of(found, fields) == slot
+                and static_value(other, fields, placed.pc) is None
+            ):
+                return True
+    return False
 
 
 ACCESSES = ("load", "store", "amo", "cas", "probe")

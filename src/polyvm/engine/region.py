@@ -19,7 +19,7 @@ from polyvm.engine import affine, layout
 from polyvm.engine.discover import Block, Region, Slot, loop_heads, sets_round, slot_of
 from polyvm.engine.interpreter import log_target
 from polyvm.engine.layout import COUNTERS, ST
-from polyvm.engine.liveness import Checked, Knowledge, analyse, base_of, is_zero, used_once
+from polyvm.engine.liveness import Checked, Knowledge, analyse, base_of, combines, is_zero, used_once
 from polyvm.engine.looseness import BOX, loose_on_entry
 from polyvm.engine.placed import PlacedEmitter, literal
 from polyvm.engine.strip import StripEmitter
@@ -590,7 +590,7 @@ class RegionEmitter(PlacedEmitter):
 
     def _keep(self, value: str, bits: int) -> None:
         """Have LLVM take a loaded value for used: where it lost the place of a load, and where it may. That is when it
-        makes one instruction of a load and the only use of its value, and takes them apart again.
+        makes one instruction of a load and the arithmetic that alone uses its value, and takes them apart again.
         """
         assert self.placed is not None
         if self.precise:
@@ -602,10 +602,11 @@ class RegionEmitter(PlacedEmitter):
         assert self.placed is not None
         assert self.block is not None
         number = len(self.block.insns) - self.undone
-        return any(
-            slot[0] in self.general and used_once(self.know, self.region, self.block, number, slot)
-            for slot in self.know.effects[self.placed.pc].writes
-        )
+        for slot in self.know.effects[self.placed.pc].writes:
+            user = used_once(self.know, self.region, self.block, number, slot)
+            if user is not None and slot[0] in self.general and combines(user, slot):
+                return True
+        return False
 
     def op_store(self, op: Val, args: list[str]) -> None:
         """A guest store, its place noted."""
