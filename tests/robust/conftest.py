@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,9 +139,21 @@ class Lane:
         return found
 
     def close(self) -> None:
-        """End what would otherwise wait for work for a while."""
+        """End what would otherwise wait for work for a while, or still compile for the next run."""
         for pid in self.pools():
-            os.kill(pid, signal.SIGTERM)
+            group = os.getpgid(pid)
+            os.killpg(group, signal.SIGKILL)
+            while any(stat.split(")")[1].split()[2] == str(group) for stat in _processes()):
+                time.sleep(0.01)
+
+
+def _processes() -> Iterator[str]:
+    """/proc/PID/stat of all processes that are not dead already."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            stat = path.read_text()
+            if stat.split(")")[1].split()[0] not in "ZX":
+                yield stat
 
 
 @pytest.fixture(scope="session")

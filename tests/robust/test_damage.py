@@ -56,7 +56,9 @@ def test_damaged_regions(
     sound = {unit: unit.read_bytes() for unit in lane.units()}
     for turn in range(20 if full else 1):
         for how, damage in DAMAGES.items():
-            # Which of them a run asks for, and which it does without, is the policy's business: all are damaged.
+            # Which of them a run asks for, and which it does without, is the policy's business: all are damaged, and
+            # nobody makes sound ones meanwhile.
+            lane.close()
             for unit, data in sound.items():
                 unit.write_bytes(damage(data, foreign(), rng))
             if how != "another entry":
