@@ -21,6 +21,7 @@ from polyvm.user.loader import LoadedImage, load, prepare
 from tests.user.elfs import (
     ET_DYN,
     PT_GNU_STACK,
+    PT_INTERP,
     R,
     SmallAbi,
     W,
@@ -167,6 +168,23 @@ def test_a_linker_may_have_a_fixed_address(space: AddressSpace) -> None:
     assert (image.interp_base, image.pc) == (0, 0x10100)
 
 
+def test_a_program_and_a_linker_with_high_addresses(space: AddressSpace) -> None:
+    high = elf([phdr(address=1 << 57)], type=ET_DYN, entry=(1 << 57) + 0x100)
+    program = elf(
+        [phdr(PT_INTERP, R, 0x600, 0x600, 4, align=1), phdr(address=1 << 57)],
+        data={0x600: b"/ld\0"},
+        type=ET_DYN,
+        entry=(1 << 57) + 0x100,
+    )
+    image = start(space, program, interp=high)
+    assert image.base < image.interp_base < 0
+    assert image.pc == (1 << 57) + 0x100 + image.interp_base < space.limit
+    auxv = Stack(space, image).auxv
+    assert auxv[stack.AT_BASE] == 2**64 + image.interp_base
+    assert auxv[stack.AT_ENTRY] == (1 << 57) + image.base + 0x100
+    assert auxv[stack.AT_PHDR] == (1 << 57) + image.base + 64
+
+
 def test_a_linker_with_a_large_alignment(space: AddressSpace) -> None:
     image = start(space, pie(b"/ld"), interp=elf([phdr(address=0, align=1 << 21)], type=ET_DYN, entry=0))
     assert image.interp_base % (1 << 21) == 0
@@ -234,6 +252,7 @@ def test_the_later_of_two_segments_has_the_page_they_share(space: AddressSpace) 
         elf([phdr(address=0x3FFFFFE000)]),  # the stack
         elf([phdr()], entry=1 << 38),
         elf([phdr()], entry=2**64 - 2),
+        elf([phdr(address=1 << 57)], type=ET_DYN, entry=0x100),
         elf([phdr(address=0x10800)]),
         elf([phdr(offset=0x10)]),
     ],

@@ -26,7 +26,7 @@ _HEADER_BYTES, _IDENT_BYTES = 64, 16
 _PROGRAM_MAX = 65536 // 56  # Linux reads at most 64 KiB of program headers
 _PATH_MAX = 4096
 _SCRIPT_BYTES = 256  # BINPRM_BUF_SIZE
-_END = 1 << 64
+ADDRESSES = 1 << 64  # sums of addresses wrap here, as Linux's do
 
 # Machines that people have programs for; the rest is shown by number.
 _MACHINES = {
@@ -247,7 +247,7 @@ def _read_program_headers(elf: Elf, fd: int, size: int, table: bytes) -> None:
                 _invalid(
                     path, "a segment is larger in the file than in memory", field="p_filesz", value=filesz
                 )
-            if address + memsz > _END or offset + filesz > _END:
+            if address + memsz > ADDRESSES or offset + filesz > ADDRESSES:
                 _invalid(path, "a segment ends beyond all addresses", field="p_memsz", value=memsz)
             if offset + filesz > size:
                 _truncated(path, "a segment", offset + filesz, size)

@@ -13,7 +13,18 @@ from errno import EAGAIN, ENOMEM
 from polyvm.errors import PolyvmError
 from polyvm.memory.regions import EXEC, READ, WRITE
 from polyvm.memory.space import MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE, GuestFault, MapError
-from polyvm.user.elf import PF_R, PF_W, PF_X, Elf, Segment, check_program, open_program, parse, read_symbols
+from polyvm.user.elf import (
+    ADDRESSES,
+    PF_R,
+    PF_W,
+    PF_X,
+    Elf,
+    Segment,
+    check_program,
+    open_program,
+    parse,
+    read_symbols,
+)
 from polyvm.user.stack import build_stack
 
 TYPE_CHECKING = False
@@ -106,9 +117,10 @@ class LoadedImage:
     def __init__(self, path: bytes, elf: Elf, base: int) -> None:
         self.path = path
         self.elf = elf
-        self.base = base  # what is added to the file's addresses; 0 unless position independent
-        self.entry = elf.entry + base  # the program's own entry, AT_ENTRY
-        self.phdr = elf.phdr + base if elf.phdr else 0
+        # What is added to the file's addresses, below 0 where those are high; 0 unless position independent.
+        self.base = base
+        self.entry = (elf.entry + base) % ADDRESSES  # the program's own entry, AT_ENTRY
+        self.phdr = (elf.phdr + base) % ADDRESSES if elf.phdr else 0
         self.phent = elf.phent
         self.phnum = elf.phnum
         self.interp_base = 0
@@ -211,7 +223,7 @@ def load(
         if program.interp is not None:
             image.interp_base = _interp_bias(space, program.interp)
             _map_segments(space, program.interp, program.interp_fd, image.interp_base)
-            image.pc = program.interp.entry + image.interp_base
+            image.pc = (program.interp.entry + image.interp_base) % ADDRESSES
         _map_vdso(space, abi, image)
         image.stack_bottom, image.stack_top = stack
         if random is None:
@@ -304,7 +316,7 @@ def _map_segments(space: AddressSpace, elf: Elf, fd: int, bias: int) -> None:
         _refuse(elf, "a segment is outside of the guest's address space", elf.start + bias)
     if space.regions.overlapping(start, end):
         _refuse(elf, "a segment lies where the stack or another program is", elf.start + bias)
-    if bias + elf.entry >= space.limit:
+    if (bias + elf.entry) % ADDRESSES >= space.limit:
         _refuse(elf, "its entry is outside of the guest's address space", elf.entry)
     for segment in elf.segments:
         if segment.filesz and (segment.address - segment.offset) % page:

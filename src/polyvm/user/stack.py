@@ -9,6 +9,7 @@ import os
 from _struct import pack
 
 from polyvm.errors import PolyvmError
+from polyvm.user.elf import ADDRESSES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _auxv(
         (AT_PHDR, image.phdr),
         (AT_PHENT, image.phent),
         (AT_PHNUM, image.phnum),
-        (AT_BASE, image.interp_base),
+        (AT_BASE, image.interp_base % ADDRESSES),
         (AT_FLAGS, 0),
         (AT_ENTRY, image.entry),
         (AT_UID, os.getuid()),
