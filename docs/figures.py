@@ -29,6 +29,7 @@ GROUPS = {
     "real": "real programs",
 }
 PEERS = ("native", "qemu", "unicorn")
+NAMES = {"polyvm": "Hooks in Python", "unicorn": "Unicorn's"}
 KEYS = (
     *(
         "schema",
@@ -42,7 +43,7 @@ KEYS = (
         "startup",
         "tier_mips",
     ),
-    *("translate_us_per_insn", "interrupted"),
+    *("translate_us_per_insn", "hooks", "interrupted"),
 )
 
 Json = dict[str, Any]
@@ -124,6 +125,12 @@ def table(kept: Json) -> str:
         said.append(f"The interpreter alone: {mips['interpreter']:.0f} million guest instructions a second.")
     if kept["translate_us_per_insn"] is not None:
         said.append(f"Translation: {kept['translate_us_per_insn']:.0f} us a guest instruction.")
+    for peer, cost in kept.get("hooks", {}).items():
+        if cost is not None:
+            said.append(
+                f"{NAMES.get(peer, peer)}: a hook's call {cost['code_us']:.1f} us for an instruction, "
+                f"{cost['memory_us']:.1f} us for an access."
+            )
     return "\n".join(lines) + "\n\n" + " ".join(said) + "\n"
 
 

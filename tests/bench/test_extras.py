@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from polyvm import bench
+from polyvm.bench import hooks
 from tests.bench.fakes import Bench, document
 
 
@@ -14,6 +15,7 @@ from tests.bench.fakes import Bench, document
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     made = Bench(tmp_path, monkeypatch)
     made.program("hello", "echo hello")
+    monkeypatch.setattr(hooks, "ROUNDS", 1)
     return made
 
 
@@ -31,6 +33,8 @@ def test_start_up_of_all_and_what_polyvm_says(fake: Bench) -> None:
     text = bench.render(found)
     assert "hello, native:" in text
     assert "translation: 500.0 us a guest instruction" in text
+    assert set(found["hooks"]) == {"polyvm"}
+    assert "hooks, polyvm:" in text
 
 
 def test_speed_of_tiers_is_instructions_over_time_beyond_start_up(fake: Bench) -> None:

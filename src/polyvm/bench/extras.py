@@ -1,4 +1,4 @@
-"""What is measured beside the workloads: start-up, memory with workers, guest MIPS of each tier, cost of translation.
+"""What is measured beside the workloads: start-up, memory with workers, MIPS of tiers, translation, hooks.
 
 Figures that polyvm's result file does not have stay null; nothing is estimated.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyvm.bench import stats, subject
+from polyvm.bench import hooks, stats, subject
 from polyvm.bench.build import Builder
 from polyvm.bench.footprint import Peak
 from polyvm.bench.manifest import Workload
@@ -29,6 +29,7 @@ NOTHING: Json = {
     "tier_mips": None,
     "tier_mips_of": {},
     "translate_us_per_insn": None,
+    "hooks": {},
 }
 MEASURED_TIERS = ("interpreter", "baseline", "region")
 HELLO_RUNS = 7
@@ -61,6 +62,7 @@ def measure_into(
         cold.start(extra, builder.build(hello, ours.build), say)
         cold.translation(extra, builder, chosen, say)
     tiers(extra, options, builder, ours, chosen, say)
+    extra["hooks"] = hooks.compare([peer.name for peer in peers], say)
 
 
 class Cold:

@@ -125,6 +125,13 @@ def _extras(document: Json) -> list[str]:
             lines.append(f"guest MIPS, integer workloads, geometric mean: {', '.join(known)}")
     if document["translate_us_per_insn"] is not None:
         lines.append(f"translation: {document['translate_us_per_insn']:.1f} us a guest instruction")
+    for peer, cost in document["hooks"].items():
+        if cost is not None:
+            lines.append(
+                f"hooks, {peer}: {cost['code_us']:.2f} us a call for code, {cost['memory_us']:.2f} for memory; "
+                f"{cost['unwatched_ns']:.1f} ns an access that is not watched; without, "
+                f"{cost['plain_ns']:.1f} ns an instruction"
+            )
     return ["", *lines] if lines else []
 
 

@@ -69,6 +69,23 @@ pv_resume:
   pop %rbx
   ret
 
+# i32 pv_ask(st, hook): call what is Python's, with Python's floating-point environment, as if native code were left.
+.p2align 4
+pv_ask:
+  stmxcsr «st.mxcsr_guest»(%rdi)
+  ldmxcsr «st.mxcsr_host»(%rdi)
+  push %rdi
+  push «st.host_sp»(%rdi)
+  sub $8, %rsp
+  movq $0, «st.host_sp»(%rdi)
+  call *%rsi
+  add $8, %rsp
+  pop %rcx
+  pop %rdi
+  mov %rcx, «st.host_sp»(%rdi)
+  ldmxcsr «st.mxcsr_guest»(%rdi)
+  ret
+
 # i64 pv_syscall(st, number, a0..a5): the restart window is sys_begin..sys_end. Before the kernel was entered, r11 is
 # st; the kernel leaves the flags there, also when it moves the program counter back to restart the call.
 .p2align 4
@@ -161,6 +178,7 @@ ENTRY = r"""
 @pv_process = external hidden global i8
 declare hidden void @pv_resume()
 declare hidden i32 @pv_enter(ptr)
+declare hidden i32 @pv_ask(ptr, ptr)
 
 ; The processor's time stamp.
 define hidden i64 @pv_ticks() #900 {

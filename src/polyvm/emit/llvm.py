@@ -11,8 +11,8 @@ from collections.abc import Callable
 from polyvm.emit import llvm_float
 from polyvm.ir.values import Val
 
-UNLIKELY = "!prof !0"
-METADATA = '!0 = !{!"branch_weights", i32 1, i32 100000}\n'
+UNLIKELY, LIKELY = "!prof !0", "!prof !1"
+METADATA = '!0 = !{!"branch_weights", i32 1, i32 100000}\n!1 = !{!"branch_weights", i32 100000, i32 1}\n'
 
 
 class Emitter:

@@ -1,9 +1,9 @@
 """The emulator itself: running, stopping, hooks, and what becomes of everything that leaves native code.
 
-What things cost: without hooks a run is native code from end to end; `until` is a breakpoint in it, and so are the
-instructions of a code hook for up to 64 KiB of code, a few microseconds each time one is met. With a wider code hook,
-or with a memory hook, one straight line of code runs at a time (about 2 microseconds each), and a memory hook has each
-loading or storing instruction evaluated in Python (tens of microseconds). Nothing is paid for what is not used.
+What things cost: without hooks a run is native code from end to end, and `until` is a breakpoint in it. A code hook is
+one too, at each instruction of its range, and costs a microsecond or two each time it is called. A memory hook costs
+two or three for an access of its range, and a few comparisons for others; so do accesses between the ranges of several
+hooks cost a microsecond, but are not told. Nothing is paid for what is not used.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from polyvm.emulator.points import Breakpoints
+    from polyvm.emulator.points import Breakpoint
     from polyvm.emulator.watch import Watcher
 
 SIGBUS = 7
@@ -73,7 +73,7 @@ class Emulator:
         self._thread: int | None = None  # who is running it
         self._wanted = False  # somebody called stop()
         self._watcher: Watcher | None = None
-        self._points: Breakpoints | None = None
+        self._point: Breakpoint | None = None
         self._syscall: SyscallHook | None = None
         self._trap: TrapHook | None = None
         self.memory = Memory(self._space, weakref.ref(self))
@@ -183,32 +183,42 @@ class Emulator:
     def _run(self, limits: Limits) -> Exit | None:
         """Run in the cheapest way that sees what must be seen; None when that way changed meanwhile."""
         watcher = self._watcher
-        if watcher is not None and watcher.busy:
-            if watcher.wide or self._cpu.golden:
+        if watcher is not None:
+            if watcher.busy:
                 return watcher.run(limits)
-        elif limits.until is None:
+            watcher.arm()
+        if limits.until is None:
             return self._run_freely(limits)
-        elif self._cpu.golden:
+        if self._cpu.golden:
             return self._watched().run(limits)
-        if self._points is None:
-            from polyvm.emulator.points import Breakpoints
+        with self._breakpoint().at(limits.until):
+            return self._run_freely(limits)
 
-            self._points = Breakpoints(weakref.ref(self), self._cpu, self._space)
-        return self._points.run(limits, watcher)
+    def _breakpoint(self) -> Breakpoint:
+        if self._point is None:
+            from polyvm.emulator.points import Breakpoint
+
+            self._point = Breakpoint(self._cpu, self._space)
+        return self._point
 
     def _run_freely(self, limits: Limits) -> Exit | None:
-        """Without anything to watch for: native code until it leaves by itself."""
-        before = self._version()
+        """Without hooks: native code until it leaves by itself."""
+        before, until = self._version(), limits.until
         while limits.left != 0:
+            if self._cpu.pc == until:
+                return Exit("until", self._cpu.pc)
             budget = self._cpu.budget = FOREVER if limits.left is None else limits.left - 1
             reason = self._cpu.run()
             limits.ran(budget - self._cpu.budget)
+            if reason == layout.PAUSE:
+                continue
             ended = self._after(reason, limits.deadline)
             if ended is not None:
                 return ended
             if self._version() != before:
                 return None  # a handler of system calls put a hook in place
-        return Exit("count", self._cpu.pc)
+        pc = self._cpu.pc
+        return Exit("until" if pc == until else "count", pc)
 
     def _version(self) -> int:
         return 0 if self._watcher is None else self._watcher.version
@@ -293,7 +303,8 @@ class Emulator:
         """Have callback(cpu, kind, address, size, value) called for each access that touches begin <= address < end.
 
         kind is "read" (value: what was read) or "write" (value: what is about to be written). An atomic instruction
-        is a read and a write. What it raises ends the run before the instruction has had an effect.
+        is a read and a write. It may change registers and memory, set pc (the instruction is then not executed), call
+        stop() (behind the instruction), or raise: that ends the run before the instruction has had an effect.
         """
         return self._watched().add_memory(callback, begin, end, read=read, write=write)
 

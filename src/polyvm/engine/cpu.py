@@ -87,7 +87,7 @@ class Cpu:
             self._files.append(file)
             setattr(self, name, file)
         self._words[ST["mem_base"] >> 3] = space.base
-        self._words[ST["limit"] >> 3] = space.limit
+        self._words[ST["limit"] >> 3] = self._words[ST["plain_limit"] >> 3] = space.limit
         self._words[ST["xmap"] >> 3] = space.xmap
         self._words[ST["slot_base"] >> 3] = space.slots
         self._halves[_MXCSR] = fpcontrol.RESET

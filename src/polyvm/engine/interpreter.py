@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from polyvm.emit.llvm import METADATA, UNLIKELY, Emitter
+from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY, Emitter
 from polyvm.engine import layout
 from polyvm.engine.layout import COUNTERS, ST
 from polyvm.ir.ops import FP_FLAGS, FP_ROUND
@@ -201,26 +201,38 @@ class Handler(Emitter):
         return self.call("i64", "llvm.readcyclecounter")
 
     # -- memory
+    def _constant(self, field: str) -> str:
+        """A number of the thread's state that does not change while native code runs."""
+        return self.ins(f"load i64, ptr {self.st(field)}, !invariant.load !2")
+
     def address(self, value: str) -> str:
         """Confined by one comparison; the MMU and the guard regions do the rest."""
-        limit = self.ins(f"load i64, ptr {self.st('limit')}, !invariant.load !1")
-        return self.ins(f"icmp ult i64 {value}, {limit}")
+        return self.ins(f"icmp ult i64 {value}, {self._constant('limit')}")
 
     def address_for(self, op: Val, value: str, size: int, *, write: bool) -> str:
-        """Record where we are, for the signal handler, then check and add the base."""
+        """Record where we are, for the signal handler, then check and add the base.
+
+        One comparison with a limit that memory hooks lower, so that they cost nothing where there are none.
+        """
         if not self.recorded:
             self.recorded = True
             self.do(f"store volatile ptr %ip, ptr {self.st('ip')}")
             self.do(f"store volatile i64 %budget, ptr {self.st('budget')}")
-        inside = self.address(value)
-        outside = self.ins(f"xor i1 {inside}, true")
-
-        def fault() -> None:
-            self.do(f"store i64 {value}, ptr {self.st('value')}")
-            self.do(f"store i32 {layout.WRITE if write else layout.READ}, ptr {self.st('access')}")
-            self.leave("FAULT", "%ip", "%budget")
-
-        self.unlikely(outside, fault)
+        go = self.fresh_label("go")
+        plain = self.ins(f"icmp ult i64 {value}, {self._constant('plain_limit')}")
+        look = self.fresh_label("look")
+        self.do(f"br i1 {plain}, label %{go}, label %{look}, {LIKELY}")
+        self.start(look)
+        inside = self.ins(f"icmp ult i64 {value}, {self._constant('limit')}")
+        distance = self.ins(f"sub i64 {value}, {self._constant('watch_start')}")
+        unwatched = self.ins(f"icmp uge i64 {distance}, {self._constant('watch_size')}")
+        leaving = self.fresh_label("cold")
+        self.do(f"br i1 {self.ins(f'and i1 {inside}, {unwatched}')}, label %{go}, label %{leaving}")
+        self.start(leaving)
+        self.do(f"store i64 {value}, ptr {self.st('value')}")
+        self.do(f"store i32 {layout.WRITE if write else layout.READ}, ptr {self.st('access')}")
+        self.tail("@watched")
+        self.start(go)
         return self.ins(f"getelementptr i8, ptr %mem, i64 {value}")
 
     # -- control
@@ -419,17 +431,14 @@ def module(isa: Isa, declarations: set[str], stencils: str) -> str:
         declarations |= handler.declarations
     decoder = Decoder(isa, entries)
     functions.append(decoder.function())
-    functions.extend(
-        _leave(reason)
-        for reason in ("SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL")
-    )
+    functions.extend(_leave(reason) for reason in layout.REASONS if reason != "LOST")
     functions.append(_leave("FETCH", keep_pc=True))
     functions += [_warm(), _enter_unit()]
-    functions.append(_pause())
+    functions += [_pause(), _watched()]
     own = {"pv_read_flags", "pv_write_flags", "pv_write_round", "pv_set_round"}
     return "\n".join(
         [*(d for d in sorted(declarations) if not any(f"@{n}(" in d for n in own)), *functions,
-         "attributes #0 = { nounwind strictfp \"no-builtins\" }", METADATA, "!1 = !{}"]
+         "attributes #0 = { nounwind strictfp \"no-builtins\" }", METADATA, "!2 = !{}"]
     )  # fmt: skip
 
 
@@ -484,10 +493,84 @@ def _enter_unit() -> str:
 
 
 def _pause() -> str:
-    """The handler of a slot before which somebody wants to be asked: a breakpoint that costs nothing elsewhere."""
+    """The handler of a slot before which somebody wants to be asked: a breakpoint that costs nothing elsewhere.
+
+    Where the unit's number would be, the slot has the handler that comes after.
+    """
     e = Piece()
-    e.leave("STOP", "%ip", "%budget")
-    return e.function("pause", "#0")
+    after = e.ins(f"load i32, ptr {e.ins('getelementptr i8, ptr %ip, i64 4')}")
+    passing = e.ins(f"load i32, ptr {e.st('passing')}")
+    e.do(f"br i1 {e.ins(f'icmp eq i32 {passing}, 0')}, label %stop, label %pass")
+    e.start("stop")
+    answer = _ask(e, "pause_hook", lambda: e.leave("PAUSE", "%ip", "%budget"))
+    e.do(f"br i1 {e.ins(f'icmp eq i32 {answer}, {layout.LET_BE}')}, label %pass, label %out")
+    e.start("out")
+    _stay(e, layout.PAUSE)
+    e.start("pass")
+    e.do(f"store i32 0, ptr {e.st('passing')}")
+    e.enter("%ip", "%budget", after)
+    return e.function("pause", "#0 noinline")
+
+
+def _watched() -> str:
+    """Where an access goes that is outside of the space or watched, with the address and the kind in the state.
+
+    An access that is let be is made by its own handler, which is told that it is the last instruction.
+    """
+    e = Piece()
+    address = e.ins(f"load i64, ptr {e.st('value')}")
+    limit = e.ins(f"load i64, ptr {e.st('limit')}")
+    outside = e.ins(f"icmp uge i64 {address}, {limit}")
+    e.unlikely(outside, lambda: e.leave("FAULT", "%ip", "%budget"))
+    answer = _ask(e, "access_hook", lambda: e.leave("FAULT", "%ip", "%budget"))
+    e.do(
+        f"switch i32 {answer}, label %aside [ i32 {layout.LET_BE}, label %make i32 {layout.REFUSE}, label %refuse ]"
+    )
+    e.start("aside")
+    _stay(e, layout.PAUSE)
+    e.start("refuse")
+    e.leave("FAULT", "%ip", "%budget")
+    e.start("make")
+    plain = e.ins(f"load i64, ptr {e.st('plain_limit')}")
+    e.do(f"store volatile i64 {limit}, ptr {e.st('plain_limit')}")
+    e.do(f"store volatile i64 %budget, ptr {e.st('outer_budget')}")
+    for field in ("passing", "nested"):
+        e.do(f"store volatile i32 1, ptr {e.st(field)}")
+    offset = e.ins("load i32, ptr %ip")
+    handler = e.ins(f"getelementptr i8, ptr %hb, i64 {e.ins(f'sext i32 {offset} to i64')}")
+    e.do(f"call preserve_nonecc void {handler}(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 0)")
+    e.do(f"store volatile i64 {plain}, ptr {e.st('plain_limit')}")
+    for field in ("passing", "nested"):
+        e.do(f"store volatile i32 0, ptr {e.st(field)}")
+    # Of its budget of 0, -1 is left when it was made.
+    left = e.ins(f"add i64 %budget, {e.ins('load i64, ptr ' + e.st('budget'))}")
+    e.do(f"store i64 {left}, ptr {e.st('budget')}")
+    reason = e.ins(f"load i32, ptr {e.st('reason')}")
+    made = e.ins(f"icmp eq i32 {reason}, {layout.BUDGET}")
+    more = e.ins(f"and i1 {made}, {e.ins(f'icmp sge i64 {left}, 0')}")
+    e.do(f"br i1 {more}, label %more, label %done")
+    e.start("done")
+    e.do("ret void")
+    e.start("more")
+    slots = e.ins(f"load ptr, ptr {e.st('slot_base')}")
+    distance = e.ins(f"shl i64 {e.ins('load i64, ptr ' + e.st('pc'))}, {layout.SLOT_SHIFT}")
+    e.enter(e.ins(f"getelementptr i8, ptr {slots}, i64 {distance}"), left)
+    return e.function("watched", "#0 cold noinline", linkage="internal ")
+
+
+def _ask(e: Piece, hook: str, without: Callable[[], None]) -> str:
+    """Call a hook with the state as it is before the instruction; its answer. `without` leaves where there is none."""
+    function = e.ins(f"load ptr, ptr {e.st(hook)}")
+    e.unlikely(e.ins(f"icmp eq ptr {function}, null"), without)
+    e.do(f"store i64 {e.guest_pc('%ip')}, ptr {e.st('pc')}")
+    e.do(f"store i64 %budget, ptr {e.st('budget')}")
+    return e.ins(f"call i32 @pv_ask(ptr %st, ptr {function})")
+
+
+def _stay(e: Piece, reason: int) -> None:
+    """End the block by leaving native code with the state as it is."""
+    e.do(f"store i32 {reason}, ptr {e.st('reason')}")
+    e.do("ret void")
 
 
 class Decoder(Handler):
@@ -507,7 +590,7 @@ class Decoder(Handler):
     def function(self) -> str:
         """The function @decode, which slots of value zero lead to."""
         self.start("entry")
-        pc = self.guest_pc("%ip")
+        self.pc = pc = self.guest_pc("%ip")
         self.do(f"store volatile ptr %ip, ptr {self.st('ip')}")
         self.do(f"store volatile i64 %budget, ptr {self.st('budget')}")
         self._check_fetch(pc, pc)
@@ -658,11 +741,20 @@ class Decoder(Handler):
             f"sub i64 {self.ins(f'ptrtoint ptr {handler} to i64')}, {self.ins('ptrtoint ptr %hb to i64')}"
         )
         here = self.ins(f"and i64 {here}, {(1 << 32) - 1}")
+        distance = self.ins(f"sub i64 {self.pc}, {self._constant('pause_start')}")
+        pausing = self.ins(f"icmp ult i64 {distance}, {self._constant('pause_size')}")
+        pause = self.ins(
+            f"sub i64 {self.ins('ptrtoint ptr @pause to i64')}, {self.ins('ptrtoint ptr %hb to i64')}"
+        )
+        after = self.ins(
+            f"or i64 {self.ins(f'shl i64 {here}, 32')}, {self.ins(f'and i64 {pause}, {(1 << 32) - 1}')}"
+        )
+        here = self.ins(f"select i1 {pausing}, i64 {after}, i64 {here}, {UNLIKELY}")
         # Fields first: another thread that sees the handler sees them too.
         self.do(f"store atomic i64 {here}, ptr %ip release, align 8")
         decoding = self.ins(f"load i32, ptr {self.st('decoding')}")
         self.unlikely(self.ins(f"icmp ne i32 {decoding}, 0"), lambda: self.leave("STOP", "%ip", "%budget"))
-        self.tail(handler)
+        self.enter("%ip", "%budget", self.ins(f"trunc i64 {here} to i32"))
 
     def _extract(self, encoding: Encoding, name: str, word: str, bits: int) -> str:
         value = "0"

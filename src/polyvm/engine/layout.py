@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Table: TypeAlias = tuple[tuple[str, int, int, str], ...]
 
 # Part of every cache key: raise it whenever an offset or a calling convention of this page changes.
-LAYOUT_VERSION = 4
+LAYOUT_VERSION = 5
 
 STATE_SIZE = 65536
 STATE: Table = (
@@ -73,6 +73,31 @@ STATE: Table = (
     ("handlers_size", 276, 4, ""),
     ("looking", 280, 4, "non-zero: a strip looks whether its pages are there; a fault is nobody's yet"),
     ("singly", 284, 4, "non-zero: no strips, because one met a page that was not there"),
+    (
+        "plain_limit",
+        288,
+        8,
+        "tier 0: an access below is made at once; of others it looks whether they may be",
+    ),
+    ("watch_start", 296, 8, "and leaves, FAULT, before one that is in the space and begins here"),
+    ("watch_size", 304, 8, ""),
+    (
+        "pause_start",
+        312,
+        8,
+        "instructions that are decoded in this range have the handler `pause` before theirs",
+    ),
+    ("pause_size", 320, 8, ""),
+    ("passing", 328, 4, "non-zero: the next pause is passed"),
+    ("nested", 332, 4, "non-zero: a watched access is made, within the question whether it may be"),
+    (
+        "pause_hook",
+        336,
+        8,
+        "a C function that a pause calls, 0 for none; unless it returns 0, native code is left",
+    ),
+    ("access_hook", 344, 8, "and one for a watched access: LET_BE, or leave: ASIDE, PAUSE, or REFUSE, FAULT"),
+    ("outer_budget", 352, 8, "nested: instructions left, of which the one that is made is the first"),
 )
 REGISTERS = 512  # the Isa's register files and special registers start here
 LOG, LOG_ENTRIES = 4096, 256  # where dynamic jumps went: {u64 jump, u64 target}, the newest over the oldest
@@ -155,8 +180,8 @@ SLOT_SIZE = 16  # of a code slot: u32 handler offset, u32 unit, u64 decoded fiel
 SLOT_SHIFT = 3  # slot address = slot_base + (pc << 3): one slot per two bytes of guest code
 
 # Why native code was left.
-LOST, SYSCALL, TRAP, FAULT, STOP, BUDGET, GOLDEN, HOT, FLUSH, ILLEGAL = range(10)
-REASONS = ("LOST", "SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL")
+LOST, SYSCALL, TRAP, FAULT, STOP, BUDGET, GOLDEN, HOT, FLUSH, ILLEGAL, PAUSE = range(11)
+REASONS = ("LOST", "SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL", "PAUSE")
 # Tier 1: a block's header {u64 pc, u32 bytes, u32 instructions}, its instructions at most, a stencil's bytes at most.
 BLOCK_HEADER, MAX_BLOCK, MAX_STENCIL = 16, 64, 1024
 RECORD_FLAGS, RECORD_SIZE, RECORD_LEFT = 7, 12, 13  # offsets in engine.cut's records
@@ -165,6 +190,7 @@ FLAG_ENDS, FLAG_WAYS = 1, 2  # control does not fall through; a second record fo
 BASE_NONE, BASE_WRITTEN, BASE_HERE, BASE_PC, BASE_BEFORE, BASE_UNDONE, BASE_IMAGE = range(7)
 HOLE_LANE, HOLE_SIGNED = 64, 128
 READ, WRITE, FETCH = range(3)  # the kinds of access in `access`
+LET_BE, ASIDE, REFUSE = range(3)  # what hooks answer
 
 # What a signal does that is not a fault of the guest's code. With none of them it is swallowed.
 POLICY_QUEUE, POLICY_STOP, POLICY_CHAIN, POLICY_FORWARD = 1, 2, 4, 8

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from polyvm.emit import llvm_float
 from polyvm.emit.deferred import Loose
-from polyvm.emit.llvm import METADATA, UNLIKELY
+from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY
 from polyvm.emit.llvm_float_env import NAN_BITS, to_float
 from polyvm.engine import affine, layout
 from polyvm.engine.discover import Block, Region, Slot, loop_heads, sets_round, slot_of
@@ -111,7 +111,6 @@ class RegionEmitter(PlacedEmitter):
             f"{declarations}\n{runtime}\ndefine preserve_nonecc void @{name}{SIGNATURE} #0 {{\n{body}\n}}\n"
             'attributes #0 = { nounwind strictfp "no-builtins" }\n'
             + METADATA
-            + '!1 = !{!"branch_weights", i32 100000, i32 1}\n'
             + "\n".join(self.metadata)
             + "\n"
         )
@@ -413,7 +412,7 @@ class RegionEmitter(PlacedEmitter):
         inside = self.ins(f"icmp ult i64 {target}, %limit")
         go = self.fresh_label("in")
         self.gone.append((self.label, target))
-        self.do(f"br i1 {inside}, label %{go}, label %gone, !prof !1")
+        self.do(f"br i1 {inside}, label %{go}, label %gone, {LIKELY}")
         self.start(go)
         slot = self.ins(f"getelementptr i8, ptr {base}, i64 {offset}")
         hb = self.ins(f"load ptr, ptr {self.st('hbase')}")

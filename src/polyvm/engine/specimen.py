@@ -34,7 +34,7 @@ def handler_text(insn: Insn, shape: Shape) -> tuple[str, str]:
         text,
         'attributes #0 = { nounwind strictfp "no-builtins" }',
         METADATA,
-        "!1 = !{}",
+        "!2 = !{}",
     ]
     return text, "\n".join(module)
 

@@ -89,6 +89,14 @@ class _Native(CFuncPtr):
     _restype_ = _Word
 
 
+class _Callback(CFuncPtr):
+    """A Python function of no arguments as a C function that returns an int. It takes the GIL when it is called."""
+
+    _flags_ = _CDECL
+    _argtypes_ = ()
+    _restype_ = _Int
+
+
 # RTLD_NOW; None is what the interpreter itself is linked with, which typeshed does not know.
 _libc = _ctypes.dlopen(None, 2)  # type: ignore[arg-type]
 
@@ -167,6 +175,12 @@ def native(address: int, nargs: int) -> Callable[..., int]:
     made = _Native(address)
     made.argtypes = [_Long] * nargs
     return made
+
+
+def callback(function: Callable[[], int]) -> tuple[int, object]:
+    """A host address at which native code can call a function, and what to keep as long. It must not raise."""
+    made = _Callback(function)
+    return int.from_bytes(peek(_ctypes.addressof(made), 8), "little"), made
 
 
 def symbol(name: str) -> int:
