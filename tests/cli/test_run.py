@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ Cli = Callable[..., Done]
 DOCUMENT = {
     "schema", "polyvm", "guest", "host", "program", "argv", "accel", "backend", "tier", "exit", "error", "wall_s",
     "cpu_s", "workers_cpu_s", "max_rss", "guest_insns", "tiers", "cache", "exits", "syscalls", "unknown_syscalls",
-    "faults",
+    "faults", "lockstep",
 }  # fmt: skip
 
 
@@ -262,6 +263,45 @@ def test_each_tier(run: Run, hello: Path, tier: str) -> None:
     assert (done.returncode, done.stdout) == (0, "Hello from riscv64, 64 bits!\n")
 
 
+@pytest.mark.parametrize("tier", [tier for tier in runoptions.TIERS if tier != "golden"])
+def test_lockstep(run: Run, hello: Path, tmp_path: Path, tier: str) -> None:
+    done = run("--lockstep", "--tier", tier, hello)
+    assert (done.returncode, done.stdout) == (0, "Hello from riscv64, 64 bits!\n")
+    assert re.fullmatch(
+        r"lock-step: [\d,]+ instructions are the golden evaluator's, in [\d,]+ comparisons\n", done.stderr
+    )
+    done = run("--lockstep", "--quiet", "--tier", tier, "--result-file", tmp_path / "result", hello)
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads((tmp_path / "result").read_text())
+    assert document["lockstep"]["insns"] > 1000
+    assert document["lockstep"]["comparisons"] > 3
+
+
+def test_a_small_code_cache(run: Run, tmp_path: Path) -> None:
+    """Blocks are given up all the time, and regions before long; the program does not notice."""
+    folder = Path(__file__).parents[2] / "benchmarks/workloads"
+    program = toolchain.build(folder / "regex.c", flags=("-lm",))
+    outputs = set()
+    for limit in ("64M", "16K", "1K", "1K"):
+        done = run("--code-cache", limit, "--stats", "--result-file", tmp_path / "result", program, "60")
+        assert done.returncode == 0
+        outputs.add(done.stdout)
+        document = json.loads((tmp_path / "result").read_text())
+        assert document["tiers"]["region"]["evicted"] >= 0
+        assert document["tiers"]["baseline"]["code_bytes"] < (1 << 20 if limit == "64M" else 128 << 10)
+    assert len(outputs) == 1
+
+
+def test_lockstep_of_a_program_that_dies_and_of_one_with_threads(run: Run, fault: Path) -> None:
+    done = run("--lockstep", fault, "null")
+    assert done.returncode == -signal.SIGSEGV
+    assert "killed by SIGSEGV" in done.stderr
+    done = run("--lockstep", toolchain.build("threads.c"))
+    assert done.returncode == 125
+    assert "PVM-UNSUPPORTED" in done.stderr
+    assert "one thread" in done.stderr
+
+
 # ------------------------------------------------------------------------------------------------- what is refused
 @pytest.mark.parametrize(
     ("words", "text"),
@@ -274,6 +314,7 @@ def test_each_tier(run: Run, hello: Path, tier: str) -> None:
         (["--timeout", "soon", "x"], "is no length of time; times look like"),
         (["--timeout", "nan", "x"], "is no length of time"),
         (["--memory", "1Q", "x"], "is no size"),
+        (["--code-cache", "0", "x"], "is no size that memory can have"),
         (["--memory", "0", "x"], "is no size that memory can have"),
         (["--env", "A", "x"], "is not NAME=VALUE"),
         (["--env", "=1", "x"], "is not NAME=VALUE"),
@@ -287,6 +328,7 @@ def test_each_tier(run: Run, hello: Path, tier: str) -> None:
         (["--result-file", "", "x"], "is neither a path nor fd:N"),
         (["--errors", "result-file", "x"], "needs a --result-file"),
         (["--environ", "/nonexistent", "x"], "Cannot read the environment from /nonexistent"),
+        (["--lockstep", "--tier", "golden", "x"], "compares a tier with the golden evaluator"),
         (["--environ", "fd:0", "--env", "A=1", "x"], "--environ gives the whole environment"),
     ],
 )

@@ -29,8 +29,11 @@ class Mode:
     kind: str = ""
     turns: int = 997
     threshold: int = 32
+    tier: str = "region"
 
     def __str__(self) -> str:
+        if self.tier != "region":
+            return self.tier
         return f"{NAMES[self.kind]}-{self.turns}-{self.threshold}"
 
 
@@ -38,7 +41,8 @@ class Mode:
 class Outcome:
     """end: kind, status and signal of the guest. error: code and text of ours, or nothing.
 
-    compared: instructions done twice; in_units: how many of them in compiled regions. comparisons: of everything.
+    compared: instructions done twice; in_units: how many of them in compiled regions, or in stencils where these are
+    judged. comparisons: of everything.
     """
 
     end: tuple[str, int | None, int | None]
@@ -63,7 +67,7 @@ def lockstep(
 ) -> Outcome:
     """Run a program. variables: of its environment."""
     mode = mode or Mode()
-    options = {"kind": mode.kind, "turns": mode.turns, "threshold": mode.threshold}
+    options = {"tier": mode.tier, "kind": mode.kind, "turns": mode.turns, "threshold": mode.threshold}
     words = [json.dumps([options, variables]), str(sysroot), str(program), *arguments]
     with tempfile.NamedTemporaryFile("r", suffix=".json") as result:
         done = subprocess.run(
@@ -103,11 +107,12 @@ def main(words: Sequence[str]) -> None:
     else:
         told |= {"kind": end.kind, "status": end.status, "signal": end.signal}
     stats = engine.stats()
+    judged = stats["tiers"]["baseline" if settings["tier"] == "baseline" else "region"]
     told |= {
         "compared": engine.compared,
-        "in_units": stats["tiers"]["region"]["insns"],
+        "in_units": judged.get("insns", 0),
         "comparisons": engine.comparisons,
-        "units": stats["units"],
+        "units": judged.get("units", 0),
         "exits": stats["exits"],
     }
     Path(result).write_text(json.dumps(told))

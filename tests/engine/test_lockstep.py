@@ -1,8 +1,9 @@
-"""Lock-step: whole programs whose every instruction is done twice, by the tiers and by the golden evaluator.
+"""Lock-step: whole programs whose every instruction is done twice, by a tier and by the golden evaluator.
 
 State and written memory are compared at every exit of a region and every so many turns of its loops, all memory at
-every system call; those happen once. Fast, whole and precise regions, compiled early. What was compared is counted: ten
-million instructions at least. Programs made at random, and real ones where they are here, go where nobody thought of.
+every system call; those happen once. Stencils; fast, whole and precise regions, compiled early. What was compared is
+counted: ten million instructions at least. Programs made at random, and real ones where they are here, go where nobody
+thought of.
 """
 
 from __future__ import annotations
@@ -35,8 +36,11 @@ AT_LEAST = 10_000_000
 
 FAST, EXACT = Mode(), Mode(kind=PRECISE, turns=31)
 MODES = (FAST, EXACT)
-# Every turn compared, and none but at exits; compiled at once, and late.
+STENCILS = Mode(tier="baseline")
+# Stencils and regions together, and the interpreter alone; every turn compared, and none but at exits; compiled at
+# once, and late.
 MORE_MODES = (
+    Mode(tier="auto"), Mode(tier="interpreter"),
     Mode(turns=1, threshold=2), Mode(turns=0, threshold=50), Mode(kind=PRECISE, turns=2, threshold=200),
     Mode(kind=PRECISE, turns=0, threshold=3), Mode(kind=WHOLE, turns=3, threshold=100),
 )  # fmt: skip
@@ -107,7 +111,7 @@ class Tally:
 
     def __str__(self) -> str:
         return (
-            f"{self.compared:,} instructions compared, {self.in_units:,} of them in {self.units} regions; "
+            f"{self.compared:,} instructions compared, {self.in_units:,} of them in {self.units} units; "
             f"{self.comparisons:,} comparisons; {self.programs} runs"
         )
 
@@ -129,7 +133,7 @@ def agreed(done: Outcome, total: Tally) -> None:
 
 
 def modes(full: bool) -> tuple[Mode, ...]:
-    return (*MODES, *MORE_MODES) if full else MODES
+    return (*MODES, STENCILS, *MORE_MODES) if full else (*MODES, STENCILS)
 
 
 # ---------------------------------------------------------------------------- whole programs
@@ -155,7 +159,7 @@ def test_guests(
 def test_ends(arguments: tuple[str, ...], total: Tally) -> None:
     """Traps, faults and signals that end the guest: the place, the cause and the address are the evaluator's."""
     name, *rest = arguments
-    for mode in MODES:
+    for mode in (*MODES, STENCILS):
         done = lockstep(build(f"{name}.c"), *rest, mode=mode)
         agreed(done, total)
         assert done.end == ENDS[arguments]
@@ -168,10 +172,11 @@ def test_faults(group: str, full: bool, total: Tally) -> None:
     program = build(
         [faults / "faults.c", faults / "fragments.S"], cpu="baseline_rv64+zfh", flags=("-Wno-unused-result",)
     )
-    done = lockstep(program, "60", group, mode=Mode(turns=31), EVERY="1 0" if full else "9 4")
-    agreed(done, total)
-    assert (done.end, done.stderr) == (("exited", 0, None), "")
-    assert done.exits.get("FAULT", 0) + done.exits.get("TRAP", 0) > 1
+    for mode in (Mode(turns=31), STENCILS):
+        done = lockstep(program, "60", group, mode=mode, EVERY="1 0" if full else "9 4")
+        agreed(done, total)
+        assert (done.end, done.stderr) == (("exited", 0, None), "")
+        assert done.exits.get("FAULT", 0) + done.exits.get("TRAP", 0) > 1
 
 
 def test_ten_million_instructions_of_workloads(
@@ -192,6 +197,19 @@ def test_ten_million_instructions_of_workloads(
     assert mine.compared >= AT_LEAST
     assert mine.in_units >= AT_LEAST
     report(f"lock-step, workloads: {mine}")
+
+
+def test_workloads_in_stencils(full: bool, total: Tally, report: Callable[[str], None]) -> None:
+    """As many instructions as make every loop warm: nearly all of them are done in tier 1."""
+    mine = Tally()
+    for name in SIZES if full else ("bytecode", "fft", "nqueens", "regex", "sha256", "strings"):
+        size = SIZES[name][0] or SIZES[name][1]
+        done = lockstep(build(WORKLOADS / f"{name}.c", flags=("-lm",)), size, mode=STENCILS)
+        agreed(done, total)
+        mine.add(done)
+        assert (done.end, done.stderr) == (("exited", 0, None), "")
+    assert mine.in_units > mine.compared * 0.9
+    report(f"lock-step, stencils: {mine}")
 
 
 LUA = """

@@ -139,6 +139,31 @@ def test_a_newer_unit_takes_the_entries_of_an_older_one(guests: Callable[..., Gu
     assert sorted(units.free) == [1, 2]
 
 
+def test_the_oldest_are_given_up_first(guests: Callable[..., Guest]) -> None:
+    names = ("a", "b", "c", "d")
+    loops = (f"{name}: c.addi a1, 1\n c.addi a0, -1\n c.bnez a0, {name}\n c.jr a5\n" for name in names)
+    program = Program("".join(loops) + "done: ecall")
+    guest = guests(program)
+    units = units_of(guest)
+    made = {name: guest.compile(name) for name in names}
+    old = {name: guest.install(made[name]) for name in names}
+    size = units.bytes
+    assert size == sum(unit.image.size for unit in old.values())
+    newer = guest.install(made["a"])  # which takes all entries of the older one
+    assert units.evict(guest.space) == set()
+    assert (units.bytes, units.evicted, old["a"] in units.installed) == (size, 1, False)
+    units.limit = size - 1
+    assert units.evict(guest.space) >= {program["b"], program["c"]}
+    assert (units.evicted, set(units.installed)) == (3, {old["d"], newer})
+    units.limit = 1
+    assert units.evict(guest.space) >= {program["a"], program["d"]}
+    assert (units.bytes, units.by_pc, len(units.installed)) == (0, {}, 0)
+    for name in names:
+        guest.set(a0=100, a1=0, a5=program["done"])
+        assert guest.once(name) == "SYSCALL"
+        assert guest.cpu.x[11] == 100
+
+
 def test_a_full_table_is_no_crash(guests: Callable[..., Guest], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TABLE_ENTRIES", 2)
     guest = guests(TWO)

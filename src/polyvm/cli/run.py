@@ -17,9 +17,11 @@ from polyvm.errors import PolyvmError, from_oserror
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from logging import Logger
     from typing import Any
 
     from polyvm.cli.options import Values
+    from polyvm.debug.perf import Perf
     from polyvm.user.process import Process
     from polyvm.user.result import Result
     from polyvm.user.thread import Thread
@@ -97,6 +99,8 @@ class Run:
         self.pid = os.getpid()
         self.errors_at = _identity(2)
         self.engine: Any = None
+        self.perf: Perf | None = None
+        self.log: Logger | None = None
 
     def start(self) -> None:
         """Check and open what the options name, the result file first. Raises PVM-USAGE."""
@@ -104,6 +108,10 @@ class Run:
         if values.result_file is not None:
             self.result_fd = _open_result(values.result_file)
         check(values)
+        if "POLYVM_LOG" in os.environ:
+            from polyvm import log
+
+            self.log = log.configure(lambda: _identity(2) == self.errors_at)
         self.environment = _environment(values)
         if values.argv0 is not None:
             self.argv[0] = values.argv0
@@ -124,6 +132,8 @@ class Run:
         """Tell what is to be told; the exit status and the signal."""
         values = self.values
         status, signal = 0, None
+        if self.perf is not None:
+            self.perf.close()
         if error is not None:
             from polyvm import errors
 
@@ -141,6 +151,10 @@ class Run:
                 pass  # that it cannot be written may be the very error
         if self.result_fd >= 0 or values.stats:
             self._report(result, error)
+        elif values.lockstep and error is None and not values.quiet and _identity(2) == self.errors_at:
+            from polyvm.cli import rundocument
+
+            rundocument.tell(rundocument.compared(self.engine.stats()["lockstep"]))
         if error is not None and (values.errors == "stderr" or self.result_fd < 0):
             _tell(error, values.json, values.debug)
         return status, signal
@@ -150,9 +164,18 @@ class Run:
         from polyvm.user import process
 
         values = self.values
-        self.engine = engine = Engine(
-            GUEST, tier=values.tier, progress=self._progress(), counted=bool(values.stats)
-        )
+        engine: Engine
+        if values.lockstep:
+            from polyvm.engine.lockstep import LockstepEngine
+
+            engine = LockstepEngine(GUEST, tier=values.tier, progress=self._progress())
+        else:
+            engine = Engine(
+                GUEST, tier=values.tier, progress=self._progress(), counted=bool(values.stats),
+                code_limit=values.code_cache,
+            )  # fmt: skip
+        self.engine = engine
+        engine.log = self.log
         return process.run(
             os.fsencode(self.program),
             [os.fsencode(word) for word in self.argv],
@@ -166,7 +189,7 @@ class Run:
             cwd=_bytes(values.cwd),
             timeout=values.timeout,
             strace=values.strace,
-            report=self.result_fd >= 0 or values.stats,
+            report=self.result_fd >= 0 or values.stats or values.lockstep or values.perf is not None,
             prepare=self._prepare,
         )
 
@@ -187,6 +210,24 @@ class Run:
         if self.values.memory is not None:
             process.space.memory_limit = self.values.memory
         process.on_crash = self._crashed
+        if self.values.perf is not None:
+            from polyvm.debug.perf import Perf
+
+            self.perf = Perf(self.values.perf, self.engine, process.space, process.hide)
+        if self.log is not None:
+            self._prepare_log(self.log, process)
+
+    def _prepare_log(self, log: Logger, process: Process) -> None:
+        """Names for the engine's log, whose file the guest must not meet."""
+        from polyvm.debug.names import Names
+
+        names = Names(process.space)
+        self.engine.describe = lambda pc: f"{pc:#x} {names.of(pc)}".rstrip()
+        for handler in log.handlers:
+            file = getattr(handler, "file", None)
+            if file is not None:
+                file.hide(process.hide)
+        log.info("%s, tier %s, code cache %s", self.program, self.values.tier, self.engine.folder)
 
     def _crashed(self, thread: Thread, signo: int, info: bytes) -> None:
         """The guest is about to die of a signal; only its first process tells how it was."""

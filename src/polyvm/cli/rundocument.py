@@ -48,6 +48,7 @@ def empty(program: str, argv: Sequence[str]) -> Json:
             "disk_rejected": None,
         },
         "exits": {},
+        "lockstep": None,
         "syscalls": {},
         "unknown_syscalls": {},
         "faults": {},
@@ -147,10 +148,20 @@ def stats(document: Json) -> str:
             + (f", {rejected} rejected" if rejected else "")
             + "\n"
         )
+    if document["lockstep"] is not None and document["error"] is None:
+        text += "  " + compared(document["lockstep"])
     text += _counts("left native code", document["exits"])
     text += _counts("system calls", {name: call["count"] for name, call in document["syscalls"].items()})
     text += _counts("unknown system calls", document["unknown_syscalls"])
     return text + _counts("faults", document["faults"])
+
+
+def compared(lockstep: Json) -> str:
+    """What --lockstep tells when nothing differed."""
+    return (
+        f"lock-step: {lockstep['insns']:,} instructions are the golden evaluator's, "
+        f"in {lockstep['comparisons']:,} comparisons\n"
+    )
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> str:

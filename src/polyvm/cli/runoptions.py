@@ -86,7 +86,8 @@ Runs a Linux program built for another processor, in this process: it has this t
 its exit status is that of polyvm. Options of polyvm stand before PROGRAM; everything behind it belongs to the program.
 
 The first run ever compiles the interpreter, which takes some seconds. What a program's hot loops are compiled to is
-kept as well, so a second run compiles nothing.
+kept as well, so a second run compiles nothing. POLYVM_LOG=info in the environment says what is compiled, taken from
+the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
 """,
     arguments=(
         ("PROGRAM", "The program's file: static, static-PIE, or dynamic with --sysroot or --root."),
@@ -115,12 +116,18 @@ kept as well, so a second run compiles nothing.
                convert=seconds, group=_WORLD),
         Option("--tier", "TIER", "How code is executed: by the golden evaluator, the interpreter, the interpreter and "
                "stencils, the optimising compiler, or whatever pays.", choices=TIERS, default="auto", group=_HOW),
+        Option("--code-cache", "SIZE", "Compiled code in memory, of stencils and of regions each: more is given up, "
+               "and made again or taken from the disk when it is needed.", convert=size, group=_HOW, default="64M"),
         Option("--backend", "BACKEND", "Which compiler is used.", choices=("llvm",), default="llvm", group=_HOW,
                planned={"cranelift": "--backend llvm is the default."}),
         Option("--accel", "ACCEL", "Who executes.", choices=("jit",), default="jit", group=_HOW,
                planned=dict.fromkeys(("kvm", "hvf", "whp"), _ACCEL)),
+        Option("--lockstep", "", "Have the golden evaluator do the same and compare all registers, and all memory "
+               "that is written; for programs of one thread, some million instructions a second.", group=_HOW),
         Option("--stats", "", "Print a summary on standard error at the end.", group=_TELL),
         Option("--strace", "", "Print each system call on standard error.", group=_TELL),
+        Option("--perf", "KIND", "Tell Linux's perf the names of compiled code: in /tmp/perf-PID.map, or as a jitdump "
+               "in $JITDUMPDIR or here.", choices=("map", "jitdump"), group=_TELL),
         Option("--quiet", "", "Say nothing about what is being compiled.", group=_TELL),
         Option("--result-file", "FILE", "Write a polyvm.run/1 document to FILE, or to a descriptor as fd:N; also when "
                "the program fails or dies.", convert=destination, group=_CALLER, complete=FILE),
@@ -157,6 +164,12 @@ def check(values: Values) -> None:
         if "sysroot" in values.given:
             raise usage(COMMAND, "--sysroot and --root are two ways to find files; use one.")
         values.sysroot = None  # only a default, from the environment
+    if values.lockstep and values.tier == "golden":
+        raise usage(
+            COMMAND,
+            "--lockstep compares a tier with the golden evaluator, and --tier golden is that.",
+            "Leave --tier out, or name another.",
+        )
     if values.errors == "result-file" and values.result_file is None:
         raise usage(COMMAND, "--errors result-file needs a --result-file.")
     if values.environ is not None and (values.env or values.unset_env):

@@ -6,7 +6,8 @@ unwind tables the backtrace is a guess: it shows return addresses that stand on 
 
 from __future__ import annotations
 
-from polyvm.debug import elf, unwind
+from polyvm.debug import unwind
+from polyvm.debug.names import Names
 from polyvm.engine.layout import FAULT, PRECISE
 from polyvm.errors import PolyvmError, printable
 from polyvm.isa import disasm
@@ -26,14 +27,13 @@ MAX_FRAMES, STACK_WORDS = 32, 1024
 BEFORE, AFTER = 16, 32  # bytes of code looked at around pc
 SHOWN = 6  # instructions before pc, and from there on
 GUESS = "return addresses on the stack, old ones may be among them"
-FAR = 1 << 16  # a function that began further away is not listed from its start
 
 
 def report(thread: Thread, signo: int, info: bytes, guest: str) -> str:
     """The text for standard error. guest: the guest's name."""
     cpu, space = thread.cpu, thread.space
     isa: Isa = cpu.engine.guest.isa
-    names = _Names(space)
+    names = Names(space)
     lines = [f"polyvm: the {guest} program was killed by {_what(thread, signo, info)}"]
     lines += [f"  pc = {cpu.pc:#x} {names.of(cpu.pc)}".rstrip(), ""]
     units = cpu.engine.units
@@ -84,77 +84,7 @@ def _registers(thread: Thread, isa: Isa) -> list[str]:
     return lines
 
 
-class _Names:
-    """Names of code addresses, from the symbol tables of the files that are mapped there."""
-
-    def __init__(self, space: AddressSpace) -> None:
-        self.space = space
-        self.files: dict[str, tuple[elf.Elf, elf.Symbols] | None] = {}
-        self.unwinding: dict[str, unwind.Tables | None] = {}
-
-    def of(self, address: int) -> str:
-        """As in "main+0x10 (/bin/program)", as far as it is known."""
-        region = self.space.lookup(address) if address < self.space.limit else None
-        if region is None:
-            return ""
-        if region.backing is None:
-            return printable(region.name)
-        path = printable(region.backing.path)
-        text = self.label(address)
-        return f"{text} ({path})" if text else f"({path})"
-
-    def label(self, address: int) -> str | None:
-        """As in "main+0x10"."""
-        found = self._find(address)
-        if found is None:
-            return None
-        name, offset = printable(found[0]), found[1]
-        return f"{name}+{offset:#x}" if offset else name
-
-    def start(self, address: int) -> int | None:
-        """Where the function that an address belongs to begins."""
-        found = self._find(address)
-        return None if found is None or found[1] > FAR else address - found[1]
-
-    def tables(self, address: int) -> tuple[unwind.Tables, int] | None:
-        """The unwind tables of the file that is mapped at an address, and how far it was moved."""
-        found = self._file(address)
-        if found is None:
-            return None
-        path, file, _, own = found
-        if path not in self.unwinding:
-            frames = file.eh_frame()
-            self.unwinding[path] = None if frames is None else unwind.Tables(*frames)
-        tables = self.unwinding[path]
-        return None if tables is None else (tables, address - own)
-
-    def _find(self, address: int) -> tuple[str, int] | None:
-        found = self._file(address)
-        return None if found is None else found[2].at(found[3])
-
-    def _file(self, address: int) -> tuple[str, elf.Elf, elf.Symbols, int] | None:
-        """The file that is mapped at an address: path, contents, symbols, and the address as the file counts."""
-        region = self.space.lookup(address) if address < self.space.limit else None
-        if region is None or region.backing is None:
-            return None
-        path = region.backing.path
-        if path not in self.files:
-            try:
-                file = elf.read(path)
-                self.files[path] = file, file.symbols()
-            except PolyvmError:
-                self.files[path] = None  # deleted meanwhile, or no ELF file: no names then
-        found = self.files[path]
-        if found is None:
-            return None
-        offset = region.offset + address - region.start
-        for segment in found[0].segments:
-            if segment.kind == elf.PT_LOAD and segment.offset <= offset < segment.offset + len(segment.data):
-                return path, *found, segment.address + offset - segment.offset
-        return None
-
-
-def _walk(thread: Thread, isa: Isa, names: _Names) -> list[int]:
+def _walk(thread: Thread, isa: Isa, names: Names) -> list[int]:
     """pc and the return addresses above it, by the unwind tables; nothing where there are none."""
     cpu, space, abi = thread.cpu, thread.space, thread.process.abi
 
@@ -236,7 +166,7 @@ def _calls(isa: Isa, decoded: Decoded, link: tuple[str, int]) -> bool:
     return jumps and writes
 
 
-def _code(space: AddressSpace, isa: Isa, pc: int, names: _Names) -> list[str]:
+def _code(space: AddressSpace, isa: Isa, pc: int, names: Names) -> list[str]:
     """Some instructions before pc and after it, pc marked."""
     region = space.lookup(pc) if pc < space.limit else None
     if region is None or not region.prot & EXEC:

@@ -7,8 +7,6 @@ address space. When it is full, all of it is given up: what is still run is made
 
 from __future__ import annotations
 
-import os
-
 from polyvm.engine import layout
 from polyvm.memory import host
 
@@ -26,21 +24,27 @@ SPARE = layout.BLOCK_HEADER + (layout.MAX_BLOCK + 2) * layout.MAX_STENCIL + 16
 class Arena:
     """The memory of one interpreter image's tier 1."""
 
-    __slots__ = ("native", "owner", "resets", "rw", "rx", "size")
+    __slots__ = ("limit", "native", "owner", "resets", "rw", "rx", "size")
 
     def __init__(self, native: Native) -> None:
         self.native = native
         self.owner: object = None
         self.resets = 0
         self.rx = self.rw = self.size = 0
+        self.limit = SIZE
 
-    def take(self, owner: object) -> bool:
-        """Have the arena for an engine's blocks; whether there is one, and nobody else has it."""
+    def take(self, owner: object, limit: int = SIZE) -> bool:
+        """Have the arena, or `limit` bytes of it and a block, for an engine's blocks.
+
+        Whether there is one, and nobody else has it.
+        """
         if self.owner is owner:
             return True
         if self.owner is not None or not self._map():
             return False
         self.owner = owner
+        self.limit = limit
+        self.begin()
         return True
 
     def release(self, owner: object, space: AddressSpace) -> None:
@@ -67,25 +71,19 @@ class Arena:
         return True
 
     def _back(self, at: int, size: int) -> bool:
-        """Put memory there that is executable, and writable elsewhere. False when the host has none, or refuses."""
-        try:
-            fd = os.memfd_create("polyvm tier 1", os.MFD_CLOEXEC)
-        except OSError:
+        """Put memory there that is executable, and writable elsewhere. False when the host has none, or refuses.
+
+        Anonymous memory, not a memfd: some hosts let no memfd be executed, and perf takes it for a file of its own.
+        """
+        flags = host.MAP_SHARED | host.MAP_ANONYMOUS | host.MAP_NORESERVE | (host.MAP_FIXED if self.rw else 0)
+        rw = host.mmap(self.rw, size, host.PROT_READ | host.PROT_WRITE, flags)
+        if rw < 0:
             return False
-        try:
-            os.ftruncate(fd, size)
-            rw = host.mmap(self.rw, size, host.PROT_READ | host.PROT_WRITE,
-                           host.MAP_SHARED | (host.MAP_FIXED if self.rw else 0), fd)  # fmt: skip
-            if rw < 0:
-                return False
-            rx = host.mmap(at, size, host.PROT_READ | host.PROT_EXEC, host.MAP_SHARED | host.MAP_FIXED, fd)
-            if rx < 0:
-                host.munmap(rw, size)
-                return False
-        except OSError:
+        # Of an old size of 0, mremap makes a second mapping of shared memory.
+        rx = host.mremap(rw, 0, size, host.MREMAP_MAYMOVE | host.MREMAP_FIXED, at)
+        if rx < 0 or host.mprotect(at, size, host.PROT_READ | host.PROT_EXEC):
+            host.munmap(rw, size)
             return False
-        finally:
-            os.close(fd)
         self.rw = rw
         self.native.set("arena_rw", rw)
         return True
@@ -93,7 +91,7 @@ class Arena:
     def begin(self) -> None:
         """Take all of the memory for unused: no slot leads to it any more."""
         self.native.set("arena_next", 0)
-        self.native.set("arena_room", self.size - SPARE if self.rw != self.rx else 0)
+        self.native.set("arena_room", min(self.size - SPARE, self.limit) if self.rw != self.rx else 0)
         self.native.set("arena_full", 0, 4)
         self.native.set("arena_lock", 0, 4)
 

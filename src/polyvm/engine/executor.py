@@ -33,10 +33,11 @@ from polyvm.memory import host
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from logging import Logger
     from typing import Any
 
     from polyvm.engine.goldenstep import Stepper
-    from polyvm.engine.units import Units
+    from polyvm.engine.units import Unit, Units
     from polyvm.engine.workers import Compilers, Job
     from polyvm.memory.space import AddressSpace
 
@@ -146,7 +147,8 @@ class Engine:
 
     guest: its name. tier: one of TIERS. folder: the code cache; None for the usual one, "" for none at all.
     progress: told a line when something takes longer than a moment. regions: whether the optimising
-    compiler may be used; without, budgets are exact. counted: have regions count instructions and time.
+    compiler may be used; without, budgets are exact. counted: have regions count instructions and time. code_limit:
+    bytes of compiled code in memory, for each tier, before some of it is given up; None for as much as is usual.
     """
 
     def __init__(
@@ -158,6 +160,7 @@ class Engine:
         progress: Callable[[str], None] | None = None,
         regions: bool = True,
         counted: bool = False,
+        code_limit: int | None = None,
     ) -> None:
         if tier not in TIERS:
             raise PolyvmError(
@@ -183,6 +186,10 @@ class Engine:
         self.busy: set[int] = set()  # addresses that were hot for long
         self.tries: dict[int, int] = {}
         self.seen: dict[int, dict[int, int]] = {}
+        self.on_unit: list[Callable[[Unit], object]] = []  # called when a region was installed
+        self.on_empty: list[Callable[[], object]] = []  # and before tier 1's blocks are given up
+        self.log: Logger | None = None
+        self.describe: Callable[[int], str] = hex  # what the log calls an address
         self.hide: Callable[[int], int] = _same
         self.apart: Callable[[], bool] = _nothing
         self.threshold = NEVER
@@ -193,6 +200,9 @@ class Engine:
             self.units = Units(self.native, self.folder, self.key)
             self.units.kind = COUNTED if counted else ""
             self.threshold = HOT_FIRST
+            if code_limit is not None:
+                self.units.limit = code_limit
+        self.code_limit = ARENA_SIZE if code_limit is None else code_limit
         self.cpus: list[GuestCpu] = []
         self.started = perf_counter(), self.native.ticks()
         # By threads that ended: instructions, those in units and in stencils, native seconds, ticks in units.
@@ -222,7 +232,7 @@ class Engine:
         """A new guest thread in an address space."""
         self.use_space(space)
         if self.baseline:
-            self.native.arena.take(self)
+            self.native.arena.take(self, self.code_limit)
         cpu = GuestCpu(self, space)
         if self.units is not None:
             cpu._words[_UNITS] = self.units.table
@@ -236,7 +246,15 @@ class Engine:
             self.space = space
             if self.units is not None:
                 units = self.units
-                space.on_code_drop(lambda start, end: units.drop(space, start, end))
+                space.on_code_drop(lambda start, end: self._dropped(units, space, start, end))
+
+    def _dropped(self, units: Units, space: AddressSpace, start: int, end: int) -> None:
+        before = units.dropped
+        units.drop(space, start, end)
+        if self.log is not None and units.dropped != before:
+            self.log.info(
+                "%d regions are dropped: code from %#x up to %#x changed", units.dropped - before, start, end
+            )
 
     def hot(self, cpu: GuestCpu) -> None:
         """A loop or a callee became hot, or a unit met too many jumps that it did not know."""
@@ -246,11 +264,19 @@ class Engine:
         if self.tiered and self.native.arena.full:
             with cpu.space.pause(), cpu.space.lock:
                 if self.native.arena.full:
+                    for told in self.on_empty:
+                        told()
+                    if self.log is not None:
+                        self.log.info(
+                            "tier 1 is full: %d blocks are given up", len(self.native.arena.blocks())
+                        )
                     self.native.arena.empty(cpu.space)
             later = HOT_FIRST
         elif units is not None and cpu.fp_round and ROUNDED not in units.kind:
             self._renew(cpu.space, units, ROUNDED)
         elif units is not None:
+            if units.bytes > units.limit:
+                self._evict(cpu.space, units)
             self._read_log(cpu)
             waited = pc in self.met or (self.expected is not None and pc not in self.expected)
             self._expect(units)
@@ -267,6 +293,19 @@ class Engine:
                 later = HOT_AFTER << 2 * max(1, self.tries.get(pc, 0))
         cpu.hot_cells[(pc >> 1) % COUNTERS] = later
 
+    def _evict(self, space: AddressSpace, units: Units) -> None:
+        """Give up some regions. What is still hot is looked for on the disk as soon as something new is."""
+        with space.pause(), space.lock:
+            before = units.evicted
+            places = units.evict(space)
+        if self.log is not None:
+            self.log.info(
+                "%d regions are given up, there are %d bytes left", units.evicted - before, units.bytes
+            )
+        self.met -= places
+        for cpu in self.cpus:
+            cpu.expect(places, 0)
+
     def _expect(self, units: Units) -> None:
         """Have the threads' counters wait for what the disk has no unit of until it is worth compiling."""
         expected = units.look().get(units.kind, _NONE)
@@ -281,6 +320,7 @@ class Engine:
         unit = units.fetch(space, pc)
         if unit is None:
             return False
+        self._installed(unit, "from the disk")
         self.busy.update(unit.hot)
         for place in (unit.pc, *unit.asked):
             self.tries[place] = max(self.tries.get(place, 0), unit.tries)
@@ -313,6 +353,11 @@ class Engine:
         if tries >= MAX_TRIES:
             return
         self.tries[pc] = tries + 1
+        if self.log is not None:
+            self.log.debug(
+                "%s is hot: a region of it is wanted, at %#x, with %d entries, try %d; %d wait",
+                self.describe(pc), entry, len(entries), tries + 1, len(self.pending),
+            )  # fmt: skip
         if self.compilers is None:
             from polyvm.engine.workers import Compilers
 
@@ -364,6 +409,8 @@ class Engine:
         if units is None or space is None:
             return
         if data is None:
+            if self.log is not None:
+                self.log.debug("the region of %#x is not compiled: it cooled down, or another has it", job.pc)
             covering = units.covering(job.pc)
             if covering is None:  # it cooled down, and may get hot again
                 self.tries[job.pc] = job.tries - 1
@@ -376,7 +423,23 @@ class Engine:
             units.compiled += 1
             units.compile_s += unit.compile_s
             units.compiled_insns += unit.insns
-            units.store(space, unit, data)
+            self._installed(unit, f"compiled in {unit.compile_s:.2f} s")
+            if not units.store(space, unit, data) and self.log is not None:
+                self.log.warning("the region of %#x could not be kept in %s", unit.pc, units.folder)
+        elif self.log is not None:
+            self.log.info(
+                "the region of %#x is not used: its code, or what is wanted, changed meanwhile", job.pc
+            )
+
+    def _installed(self, unit: Unit, how: str) -> None:
+        """A region is used from now on."""
+        for told in self.on_unit:
+            told(unit)
+        if self.log is not None:
+            self.log.info(
+                "region %s, %s: %d instructions, %d entries, %d bytes, kind %r, try %d", self.describe(unit.pc),
+                how, unit.insns, len(unit.entries), unit.image.size, unit.kind, unit.tries,
+            )  # fmt: skip
 
     def ran(self, space: AddressSpace, address: int) -> bytes:
         """For every two bytes of a page, whether an instruction that begins there was executed, in whatever tier."""
@@ -433,6 +496,9 @@ class Engine:
 
     def _renew(self, space: AddressSpace, units: Units, letter: str) -> None:
         """Make new units of another kind."""
+        if self.log is not None:
+            names = {PRECISE: "faults", WHOLE: "interruptions", ROUNDED: "rounding modes"}
+            self.log.info("regions are made anew, exact about %s", names[letter])
         with space.pause(), space.lock:
             units.drop_all(space)
             without = units.kind.replace(WHOLE, "") if letter == PRECISE else units.kind
@@ -483,6 +549,7 @@ class Engine:
             tiers["baseline"] = {"insns": in_blocks} | self.native.arena.counts()
         if units is not None:
             tiers["region"] |= {"units": len(set(units.by_pc.values())), "code_bytes": units.code_bytes}
+            tiers["region"]["evicted"] = units.evicted
         if self.counted:
             elapsed = self.native.ticks() - self.started[1]
             region_s = ticks * (perf_counter() - self.started[0]) / elapsed if elapsed > 0 else 0.0

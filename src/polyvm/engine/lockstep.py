@@ -1,7 +1,8 @@
-"""Lock-step: compiled code runs, and after every exit of a region and every so many turns of its loops the golden
-evaluator does the same and all registers and all memory that was written are compared.
+"""Lock-step: native code runs, and after every exit of a region, every so many turns of its loops, and every stretch of
+the interpreter and of stencils, the golden evaluator does the same and all registers and all memory that was written
+are compared.
 
-An Engine like the other, for programs of one thread (more are refused): system calls happen once, for the compiled
+An Engine like the other, for programs of one thread (more are refused): system calls happen once, for the native
 code, and what they changed is taken over. Regions are compiled in this process, when they are wanted.
 """
 
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from polyvm.engine import compile as compiler
 from polyvm.engine import flatten, layout, worker
 from polyvm.engine import image as images
-from polyvm.engine.executor import Engine, GuestCpu
+from polyvm.engine.executor import NEVER, Engine, GuestCpu
 from polyvm.engine.judge import Event, Judge
 from polyvm.engine.layout import (
     BUDGET,
@@ -34,6 +35,8 @@ from polyvm.engine.region import RegionEmitter
 from polyvm.errors import PolyvmError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from polyvm.engine.discover import Region, Slot
     from polyvm.engine.units import Unit
     from polyvm.engine.workers import Job
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from polyvm.memory.space import AddressSpace
 
 STRETCH = 4096
-"""Instructions of tier 0 between two comparisons."""
+"""Instructions of the interpreter and of stencils between two comparisons."""
 _UNITS, _HOT_PC = ST["units"] >> 3, ST["hot_pc"] >> 3
 
 # A unit that is left at once: where another one begins, whoever compares wants to be asked.
@@ -130,24 +133,34 @@ class Here:
 
 
 class LockstepEngine(Engine):
-    """kind: letters of layout for regions from the start, as PRECISE. turns: of loops between comparisons; 0 for
-    none. threshold: jumps to a place before its region is compiled. `comparisons` and `insns` are the sums."""
+    """tier: what is judged, as for every engine; not "golden", which is the judge. kind: letters of layout for regions
+    from the start, as PRECISE. turns: of loops between comparisons; 0 for none. threshold: jumps to a place before its
+    region is compiled. `comparisons` and `compared` are the sums.
+    """
 
     def __init__(
         self,
         guest: str,
         *,
+        tier: str = "region",
         kind: str = "",
         turns: int = 997,
         threshold: int = 64,
         folder: str | None = None,
+        progress: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(guest, tier="region", folder=folder, counted=True)
-        assert self.units is not None
-        self.threshold = threshold
+        if tier == "golden":
+            raise PolyvmError(
+                "PVM-USAGE",
+                "Lock-step compares native code with the golden evaluator, not that with itself.",
+                hint="Another tier is the default.",
+            )
+        super().__init__(guest, tier=tier, folder=folder, progress=progress, counted=True)
         self.kind = kind
-        self.units.folder = None  # what is compiled here has more in it than what others may use
-        self.units.kind = kind + COUNTED
+        if self.units is not None:
+            self.threshold = threshold
+            self.units.folder = None  # what is compiled here has more in it than what others may use
+            self.units.kind = kind + COUNTED
         self.here = Here(guest, type("TurningSo", (Turning,), {"turns": turns}))
         self.compilers = self.here  # type: ignore[assignment]  # it has what is used of the pool
         self.emitters: dict[Unit, RegionEmitter] = {}
@@ -166,14 +179,30 @@ class LockstepEngine(Engine):
         """Instructions that were done twice."""
         return sum(judge.insns for judge in self.judges)
 
+    def stats(self) -> dict[str, Any]:
+        """As for every engine, and what was compared."""
+        found, compared = super().stats(), self.compared
+        tiers = found["tiers"]
+        # Budgets begin anew with every stretch: what was compared is what was done. Times are the judge's, too.
+        others = sum(tiers.get(name, {}).get("insns") or 0 for name in ("golden", "baseline", "region"))
+        tiers["interpreter"]["insns"] = compared - others
+        for tier in tiers.values():
+            tier.pop("seconds", None)
+        return found | {
+            "guest_insns": compared,
+            "lockstep": {"insns": compared, "comparisons": self.comparisons},
+        }
+
     def thread(self, space: AddressSpace) -> GuestCpu:
         """The guest's thread, the only one. Raises PVM-UNSUPPORTED for a second one."""
         if self.cpus:
             raise PolyvmError("PVM-UNSUPPORTED", "Lock-step checking is for programs of one thread.")
         self.use_space(space)
+        if self.baseline:
+            self.native.arena.take(self, self.code_limit)
         cpu = LockstepCpu(self, space)
-        assert self.units is not None
-        cpu._words[_UNITS] = self.units.table
+        if self.units is not None:
+            cpu._words[_UNITS] = self.units.table
         self.cpus.append(cpu)
         self.judges.append(cpu.judge)
         return cpu
@@ -189,7 +218,7 @@ class LockstepEngine(Engine):
         pc = cpu._words[_HOT_PC]
         self.met.add(pc)
         super().hot(cpu)
-        cpu.hot_cells[(pc >> 1) % COUNTERS] = self.threshold << 4
+        cpu.hot_cells[(pc >> 1) % COUNTERS] = self.threshold << 4 if self.units is not None else NEVER
 
     def _compiled(self, job: Job, data: bytes | None, cpu_s: float) -> None:
         units = self.units
@@ -257,9 +286,8 @@ class LockstepCpu(GuestCpu):
         """
         engine = self.engine
         units = engine.units
-        assert units is not None
-        unit = units.by_pc.get(self.pc)
-        if unit is None:
+        unit = None if units is None else units.by_pc.get(self.pc)
+        if units is None or unit is None:
             budget = self.budget = STRETCH
             return super(GuestCpu, self).run(), budget - self.budget, set()
         # Behind the region's exit one instruction of tier 0 uses the budget up.

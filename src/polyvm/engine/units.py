@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from polyvm.memory.space import AddressSpace
 
 TABLE_ENTRIES = 1 << 16
+MAX_BYTES = 64 << 20
+"""Of units in memory, unless another limit is asked for."""
 LIST_S = 0.25
 """Seconds for which what is on the disk is taken from a list: other processes store units too."""
 EXEC = 4
@@ -79,7 +81,11 @@ class Units:
         self.used = 1  # entries of the table that were ever given out; 0 stands for none
         self.free: list[int] = []  # and those that came back
         self.by_pc: dict[int, Unit] = {}
-        self.installed: set[Unit] = set()  # those in by_pc, and those that others took all entries of
+        self.installed: dict[
+            Unit, None
+        ] = {}  # those in by_pc, and those that others took all entries of; oldest first
+        self.bytes, self.limit = 0, MAX_BYTES  # that they take, and may take before some are given up
+        self.evicted = 0
         self.by_page: dict[int, list[Unit]] = {}  # those that cover() something of a page
         self.digests: dict[int, str] = {}  # of pages, until code is dropped
         self.on_disk: dict[str, set[int]] = {}  # by kinds, the addresses that the disk has units for
@@ -143,14 +149,16 @@ class Units:
         cachedir.remove(f"{self.folder}/{name}")
         return None
 
-    def store(self, space: AddressSpace, unit: Unit, data: bytes) -> None:
-        """Keep a unit for the next process, under every address at which it can be entered."""
+    def store(self, space: AddressSpace, unit: Unit, data: bytes) -> bool:
+        """Keep a unit for the next process, under every address at which it can be entered; whether it could be."""
         others = unitfiles.names(unit.pc, unit.asked, unit.entries)
         if self.folder is not None and unitfiles.store(
             self.folder, data, unit.pc, others, lambda pc: self.name(space, pc)
         ):
             self.stored += 1
             self.written += len(data)
+            return True
+        return self.folder is None
 
     def name_also(self, space: AddressSpace, unit: Unit, pc: int) -> None:
         """Have a stored unit found under another address too."""
@@ -208,7 +216,8 @@ class Units:
 
     def _replace(self, space: AddressSpace, unit: Unit) -> None:
         self.native.add_ranges([unit.range])
-        self.installed.add(unit)
+        self.installed[unit] = None
+        self.bytes += unit.image.size
         self.cells[unit.index] = unit.start
         self.code_bytes += unit.image.size
         for pc in unit.entries:
@@ -225,21 +234,45 @@ class Units:
         """Forget units made from code in a range. No guest thread is in native code now."""
         self.digests.clear()
         gone = {unit for unit in self.installed if unit.overlaps(start, end)}
-        if not gone:
-            return
+        self.dropped += len(gone)
+        if gone:
+            self._give_up(space, gone)
+
+    def evict(self, space: AddressSpace) -> set[int]:
+        """Get back below the limit: first what others took all entries of, then the oldest, to half of it.
+
+        The addresses that lead nowhere now: what is still hot comes back from the disk, as the newest. No guest thread
+        is in native code now.
+        """
+        used = set(self.by_pc.values())
+        gone = {unit for unit in self.installed if unit not in used}
+        left = self.bytes - sum(unit.image.size for unit in gone)
+        if left > self.limit:
+            for unit in self.installed:
+                if left <= self.limit // 2:
+                    break
+                if unit in used:
+                    gone.add(unit)
+                    left -= unit.image.size
+        self.evicted += len(gone)
+        return self._give_up(space, gone)
+
+    def _give_up(self, space: AddressSpace, gone: set[Unit]) -> set[int]:
+        """Unmap units; the addresses that lead nowhere now."""
         for page, found in list(self.by_page.items()):
             self.by_page[page] = [unit for unit in found if unit not in gone]
-        self.installed -= gone
-        self.dropped += len(gone)
-        for pc, unit in list(self.by_pc.items()):
-            if unit in gone:
-                host.view(space.slots + pc * (layout.SLOT_SIZE >> 1), 8).cast("Q")[0] = 0
-                del self.by_pc[pc]
+        places = {pc for pc, unit in self.by_pc.items() if unit in gone}
+        for pc in places:
+            host.view(space.slots + pc * (layout.SLOT_SIZE >> 1), 8).cast("Q")[0] = 0
+            del self.by_pc[pc]
         self.native.remove_ranges([unit.range for unit in gone])
         for unit in gone:
+            del self.installed[unit]
+            self.bytes -= unit.image.size
             self.cells[unit.index] = 0
             self.free.append(unit.index)
             unit.image.unload()
+        return places
 
     def drop_all(self, space: AddressSpace) -> None:
         """Forget every unit. No guest thread is in native code now."""
