@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from polyvm.engine import executor
+from polyvm.engine import executor, tiering
 from polyvm.engine.executor import HOT_AFTER, HOT_FIRST, MAX_ENTRIES, MAX_TRIES, Engine
 from polyvm.engine.layout import COUNTED, PRECISE, ROUNDED, WHOLE
 from polyvm.errors import PolyvmError
@@ -92,10 +92,11 @@ def test_what_waits_gets_hotter(guests: Callable[..., Guest]) -> None:
     guest = guests(LOOP)
     turn(guest, COMPILED)
     (job,) = guest.queue.jobs
-    heat = job.heat
+    jumps = guest.engine.hotness.jumps(START)
     turn(guest, 20 * HOT_AFTER)
     assert guest.queue.jobs == [job]
-    assert job.heat > heat
+    assert job.places == [START]
+    assert guest.engine.hotness.jumps(START) - jumps == pytest.approx(20 * HOT_AFTER, abs=4)
 
 
 def test_what_cooled_down_meanwhile_is_not_compiled(
@@ -104,12 +105,16 @@ def test_what_cooled_down_meanwhile_is_not_compiled(
     guest = guests(LOOP)
     turn(guest, COMPILED)
     (job,) = guest.queue.jobs
-    monkeypatch.setattr(executor, "process_time", lambda: job.asked + executor.COOL_S + 0.01)
-    guest.queue.finish()
-    units = guest.engine.units
-    assert units is not None
-    assert (units.compiled, guest.engine.pending) == (0, {})
+    now = job.asked
+    monkeypatch.setattr(executor, "process_time", lambda: now)
+    assert job.score(job) == 0  # it is not known yet how fast it is
+    turn(guest, 10**6)
+    now += 0.01
+    assert job.score(job) > 0
+    now += 1000 * tiering.HALF_LIFE_S
+    assert job.score(job) < 0
     monkeypatch.undo()
+    guest.queue.finish(lose=True)
     turn(guest, 20 * HOT_AFTER)  # hot again: it was not one of its tries
     assert [(job.pc, job.tries) for job in guest.queue.jobs] == [(START, 1)]
 

@@ -27,6 +27,7 @@ from polyvm.engine.layout import (
     WHOLE,
 )
 from polyvm.engine.native import Native
+from polyvm.engine.tiering import Hotness
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
 
@@ -45,9 +46,7 @@ TIERS = ("auto", "golden", "interpreter", "baseline", "region")
 NEVER = 0xFFFF_FFFF
 HOT_AFTER = 16384
 """Backward or dynamic jumps to a place before its region is compiled: some 0.2 ms at least. Compiling costs hundreds of
-times that, so what did not get hot again by its turn is not compiled. What the disk has is taken after HOT_FIRST."""
-COOL_S = 0.5
-"""Seconds of this process's CPU time after which what was hot once is taken for cold: a phase of the program ended."""
+times that, so engine.tiering decides which of what is hot is compiled. What the disk has is taken after HOT_FIRST."""
 MAX_TRIES = 4
 MAX_ENTRIES = 16
 MAX_TARGETS = 64
@@ -76,6 +75,7 @@ class GuestCpu(Cpu):
             0, 8 * COUNTERS, host.PROT_READ | host.PROT_WRITE, host.MAP_PRIVATE | host.MAP_ANONYMOUS
         )
         self.hot_cells = host.view(self.counter_block, 8 * COUNTERS).cast("I")
+        self.begun: dict[int, int] = {}  # what counters were set to that came to their end before
         self.counters = self.counter_block
         self.hot_cells[:COUNTERS] = _pattern(engine.threshold)
         self.hot_cells[COUNTERS:] = _pattern(WARM_FIRST if engine.tiered else NEVER)
@@ -186,6 +186,8 @@ class Engine:
         self.busy: set[int] = set()  # addresses that were hot for long
         self.tries: dict[int, int] = {}
         self.seen: dict[int, dict[int, int]] = {}
+        self.cpus: list[GuestCpu] = []
+        self.hotness = Hotness(self.cpus)
         self.on_unit: list[Callable[[Unit], object]] = []  # called when a region was installed
         self.on_empty: list[Callable[[], object]] = []  # and before tier 1's blocks are given up
         self.log: Logger | None = None
@@ -203,7 +205,6 @@ class Engine:
             if code_limit is not None:
                 self.units.limit = code_limit
         self.code_limit = ARENA_SIZE if code_limit is None else code_limit
-        self.cpus: list[GuestCpu] = []
         self.started = perf_counter(), self.native.ticks()
         # By threads that ended: instructions, those in units and in stencils, native seconds, ticks in units.
         self.spent: tuple[int, int, int, float, int] = 0, 0, 0, 0.0, 0
@@ -259,6 +260,7 @@ class Engine:
     def hot(self, cpu: GuestCpu) -> None:
         """A loop or a callee became hot, or a unit met too many jumps that it did not know."""
         pc = cpu._words[_HOT_PC]
+        self.hotness.ran_down(cpu, pc)
         units = self.units
         later = HOT_AFTER if units is not None else NEVER
         if self.tiered and self.native.arena.full:
@@ -284,14 +286,17 @@ class Engine:
                 self.met.add(pc)
                 if pc not in units.by_pc and self._fetch(cpu.space, units, pc):
                     waited = False
-            if waited:
+            if waited and pc == cpu.pc and pc in units.by_pc:
+                # Others jump to its region often: that is as it should be, and no reason to make it again.
+                later = HOT_AFTER << 8
+            elif waited:
                 self.busy.add(pc)
                 # A region that was widened often enough: what lies behind its exit gets one of its own.
                 spent = self.tries.get(pc, 0) >= MAX_TRIES
                 self._want(cpu.space, units, cpu.pc if spent else pc)
                 # Asked again only when much more has happened: by then the region is there, or will never be.
                 later = HOT_AFTER << 2 * max(1, self.tries.get(pc, 0))
-        cpu.hot_cells[(pc >> 1) % COUNTERS] = later
+        self.hotness.begin(cpu, pc, later)
 
     def _evict(self, space: AddressSpace, units: Units) -> None:
         """Give up some regions. What is still hot is looked for on the disk as soon as something new is."""
@@ -334,21 +339,22 @@ class Engine:
         """Have the region of an address compiled, or a wider one when it is inside a region already."""
         job = self.pending.get(pc)
         if job is not None:
-            job.ask()
+            job.ask(pc)
             return
-        entry, entries = pc, []
+        entry, entries, cost_s = pc, [], 0.0
         if pc not in units.by_pc:
             unit = units.covering(pc)
             if unit is not None and len(unit.asked) < MAX_ENTRIES:
-                entry, entries = unit.pc, [*unit.asked, pc]
+                entry, entries, cost_s = unit.pc, [*unit.asked, pc], unit.compile_s
                 job = self.pending.get(entry)
                 if job is not None:
                     if pc not in job.entries:
                         job.entries.append(pc)
-                    job.ask()
+                    job.ask(pc)
                     return
         else:
-            entry, entries = units.by_pc[pc].pc, units.by_pc[pc].asked
+            unit = units.by_pc[pc]
+            entry, entries, cost_s = unit.pc, unit.asked, unit.compile_s
         tries = self.tries.get(pc, 0)
         if tries >= MAX_TRIES:
             return
@@ -373,13 +379,12 @@ class Engine:
             hot=lambda: list(self.busy),
             read=lambda address: _page(space, address),
             ran=lambda address: self.ran(space, address),
-            wanted=lambda job: (
-                process_time() - job.asked < COOL_S
-                and (job.pc in units.by_pc or units.covering(job.pc) is None)
-            ),
+            wanted=lambda job: job.pc in units.by_pc or units.covering(job.pc) is None,
+            score=lambda job: self.hotness.score(job.places, cost_s, job.asked, process_time()),
             done=self._compiled,
             tries=tries + 1,
         )
+        job.ask(pc)
         self.compilers.submit(job)
 
     def _observed(self) -> dict[int, list[int]]:
@@ -421,6 +426,7 @@ class Engine:
         unit = units.install(space, data)
         if unit is not None:
             units.compiled += 1
+            self.hotness.learnt(unit.compile_s)
             units.compile_s += unit.compile_s
             units.compiled_insns += unit.insns
             self._installed(unit, f"compiled in {unit.compile_s:.2f} s")
@@ -465,8 +471,9 @@ class Engine:
     def hand_over(self) -> None:
         """The guest has ended: have the hottest of what was waiting compiled all the same, for its next run."""
         units, compilers, space = self.units, self.compilers, self.space
-        again = [job for job in [*self.pending.values()] if job.heat > 1]
-        jobs = sorted(again, key=lambda job: -job.heat)[:MAX_LEFT]
+        scores = [(job.score(job), job) for job in [*self.pending.values()]]
+        worth = sorted((one for one in scores if one[0] > 0), key=lambda one: -one[0])
+        jobs = [job for _, job in worth[:MAX_LEFT]]
         if not jobs or units is None or compilers is None or space is None or compilers.failed:
             return
         pages = {
@@ -514,6 +521,7 @@ class Engine:
         self.seen.clear()
         self.met.clear()
         self.busy.clear()
+        self.hotness.clear()
         if self.tiered:
             self.native.arena.begin()
         if self.units is not None:

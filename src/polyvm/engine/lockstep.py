@@ -19,7 +19,6 @@ from polyvm.engine.judge import Event, Judge
 from polyvm.engine.layout import (
     BUDGET,
     COUNTED,
-    COUNTERS,
     FAULT,
     FLUSH,
     GOLDEN,
@@ -218,7 +217,7 @@ class LockstepEngine(Engine):
         pc = cpu._words[_HOT_PC]
         self.met.add(pc)
         super().hot(cpu)
-        cpu.hot_cells[(pc >> 1) % COUNTERS] = self.threshold << 4 if self.units is not None else NEVER
+        self.hotness.begin(cpu, pc, self.threshold << 4 if self.units is not None else NEVER)
 
     def _compiled(self, job: Job, data: bytes | None, cpu_s: float) -> None:
         units = self.units

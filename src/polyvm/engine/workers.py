@@ -24,6 +24,8 @@ SOCKET = "compiler.sock"
 PAGE = 4096
 START_TRIES, START_WAIT = 200, 0.025
 HAND_OVER_S = 0.5
+LOOK_S = 0.01
+"""Between two looks at whether what waits is hot enough by now."""
 
 
 def send(sock: _socket.socket, message: Any) -> None:
@@ -54,28 +56,17 @@ def _exactly(sock: _socket.socket, count: int) -> bytes | None:
 class Job:
     """A region to compile: its address and kind, and what the compiler may ask when its turn comes.
 
-    entries: other addresses that it should be entered at. heat: how often it was asked for; the hottest is next.
-    asked: this process's CPU time when it was asked for last.
+    entries: other addresses that it should be entered at. places: those that asked for it. asked: this process's CPU
+    time when that was last.
     observed, hot: what was seen of dynamic jumps, and found hot, by then.
     read, ran: guest code, by pages, and what of it was executed.
-    tries: the compilation's number. wanted: whether it is still needed.
+    tries: the compilation's number. wanted: whether it is still needed. score: how much it is worth now; the highest is
+    next, 0 has to wait, and what is below is given up.
     done: told the unit, or None when there is none, and the seconds of CPU time that it took.
     """
 
-    __slots__ = (
-        "asked",
-        "done",
-        "entries",
-        "heat",
-        "hot",
-        "kind",
-        "observed",
-        "pc",
-        "ran",
-        "read",
-        "tries",
-        "wanted",
-    )
+    __slots__ = ("asked", "done", "entries", "hot", "kind", "observed", "pc", "places", "ran", "read", "score", "tries",
+                 "wanted")  # fmt: skip
 
     def __init__(
         self,
@@ -88,25 +79,28 @@ class Job:
         read: Callable[[int], bytes],
         ran: Callable[[int], bytes],
         wanted: Callable[[Job], bool],
+        score: Callable[[Job], float],
         done: Callable[[Job, bytes | None, float], None],
         tries: int = 0,
     ) -> None:
         self.pc = pc
         self.entries = entries
         self.kind = kind
-        self.heat = 0
-        self.ask()
+        self.places: list[int] = []
+        self.asked = 0.0
         self.observed = observed
         self.hot = hot
         self.read = read
         self.ran = ran
         self.wanted = wanted
+        self.score = score
         self.done = done
         self.tries = tries
 
-    def ask(self) -> None:
-        """It was found hot again."""
-        self.heat += 1
+    def ask(self, place: int) -> None:
+        """A place was found hot, perhaps again."""
+        if place not in self.places:
+            self.places.append(place)
         self.asked = process_time()
 
 
@@ -192,11 +186,19 @@ class Compilers:
         while True:
             with self.lock:
                 self.running = bool(self.jobs)
-                job = max(self.jobs, key=_heat) if self.jobs else None
-                if job is not None:
-                    self.jobs.remove(job)
+                scores = [(job.score(job), job) for job in self.jobs]
+                score, job = max(scores, key=_first) if scores else (0.0, None)
+                gone = [other for score, other in scores if score < 0]
+                self.jobs = [
+                    other for other in self.jobs if other not in gone and (other is not job or score <= 0)
+                ]
+            for other in gone:
+                other.done(other, None, 0.0)
             if job is None:
                 self.wake.acquire()
+                continue
+            if score <= 0:
+                self.wake.acquire(True, LOOK_S)
                 continue
             if not job.wanted(job):
                 job.done(job, None, 0.0)
@@ -279,8 +281,8 @@ class Compilers:
         os.waitpid(pid, 0)
 
 
-def _heat(job: Job) -> int:
-    return job.heat
+def _first(scored: tuple[float, Job]) -> float:
+    return scored[0]
 
 
 def at_socket(path: str, use: Callable[[str], object]) -> None:
