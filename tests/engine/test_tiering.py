@@ -77,6 +77,13 @@ def test_what_is_hotter_and_cheaper_is_worth_more() -> None:
     assert hotness.score([PC], 1e6, 1.0, 1.1 + 2 * tiering.COLD_S) == -1
 
 
+def test_who_is_eager_compiles_all_that_asked() -> None:
+    cpu = thread()
+    hotness = Hotness([cpu], "eager")
+    assert hotness.score([PC], 1e6, 1.0, 1.0) == 1
+    assert hotness.score([PC], 1e6, 1.0, 10.0) == 1
+
+
 def test_what_regions_cost_is_learnt() -> None:
     hotness = Hotness([])
     for _ in range(40):

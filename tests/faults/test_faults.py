@@ -192,7 +192,13 @@ class Compiled:
             done = self.cache.parent / f"faults-{group}-{kind}"
             if done.exists():
                 return
-            words = [*command("region", *options), self.program, str(FILL), "fill", group]
+            words = [
+                *command("region", "--policy", "eager", *options),
+                self.program,
+                str(FILL),
+                "fill",
+                group,
+            ]
             process = subprocess.Popen(
                 [*words, *(["fast", *FAST] if kind == WHOLE else [])],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

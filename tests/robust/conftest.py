@@ -88,7 +88,8 @@ class Lane:
     def run(self, *arguments: str) -> dict[str, Any]:
         """Run the program; its output must be right. The polyvm.run/1 document."""
         file = self.folder.parent / f"result-{os.getpid()}.json"
-        words = [sys.executable, "-m", "polyvm", "run", "--quiet", "--result-file", str(file)]
+        options = ["--quiet", "--policy", "eager", "--result-file", str(file)]
+        words = [sys.executable, "-m", "polyvm", "run", *options]
         done = subprocess.run(
             [*words, str(self.program), *arguments], capture_output=True, text=True, timeout=200, check=False
         )

@@ -19,7 +19,7 @@ from tests.robust.conftest import LONG, Lane, plain
 from tests.robust.victim import POINTS
 
 VICTIM = Path(__file__).with_name("victim.py")
-COMMAND = ["run", "--quiet"]
+COMMAND = ["run", "--quiet", "--policy", "eager"]
 
 
 def forget(lane: Lane, rng: random.Random, share: float, *, interpreter: bool = False) -> None:

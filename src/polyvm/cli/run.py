@@ -172,7 +172,7 @@ class Run:
         else:
             engine = Engine(
                 GUEST, tier=values.tier, progress=self._progress(), counted=bool(values.stats),
-                code_limit=values.code_cache,
+                code_limit=values.code_cache, policy=values.policy,
             )  # fmt: skip
         self.engine = engine
         engine.log = self.log

@@ -116,6 +116,9 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
                convert=seconds, group=_WORLD),
         Option("--tier", "TIER", "How code is executed: by the golden evaluator, the interpreter, the interpreter and "
                "stencils, the optimising compiler, or whatever pays.", choices=TIERS, default="auto", group=_HOW),
+        Option("--policy", "POLICY", "Which hot code is compiled: what wins more than it costs, or all of it (eager), "
+               "so that the cache has it for later runs.", choices=("heuristic", "eager"), default="heuristic",
+               group=_HOW, planned={"learned": "--policy heuristic is the default."}),
         Option("--code-cache", "SIZE", "Compiled code in memory, of stencils and of regions each: more is given up, "
                "and made again or taken from the disk when it is needed.", convert=size, group=_HOW, default="64M"),
         Option("--backend", "BACKEND", "Which compiler is used.", choices=("llvm",), default="llvm", group=_HOW,

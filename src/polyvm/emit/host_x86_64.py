@@ -179,6 +179,7 @@ ENTRY = r"""
 declare hidden void @pv_resume()
 declare hidden i32 @pv_enter(ptr)
 declare hidden i32 @pv_ask(ptr, ptr)
+declare hidden i64 @pv_syscall(ptr, i64, i64, i64, i64, i64, i64, i64)
 
 ; The processor's time stamp.
 define hidden i64 @pv_ticks() #900 {

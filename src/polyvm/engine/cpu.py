@@ -34,7 +34,7 @@ _PC, _REASON, _STOP = ST["pc"] >> 3, ST["reason"] >> 2, ST["stop"] >> 2
 _CAUSE, _VALUE, _ACCESS = ST["cause"] >> 3, ST["value"] >> 3, ST["access"] >> 2
 _BUDGET, _HEAD, _TAIL = ST["budget"] >> 3, ST["sig_head"] >> 2, ST["sig_tail"] >> 2
 _MXCSR, _ROUND = ST["mxcsr_guest"] >> 2, ST["fp_round"] >> 2
-_LOST_MASK, _COUNTERS = ST["sig_lost"] >> 3, ST["counters"] >> 3
+_LOST_MASK, _COUNTERS, _CALLS = ST["sig_lost"] >> 3, ST["counters"] >> 3, ST["calls"] >> 3
 # What a context is made of, as spans of the state.
 _CONTEXT = (
     (ST["pc"], ST["pc"] + 8),
@@ -89,6 +89,9 @@ class Cpu:
         self._words[ST["mem_base"] >> 3] = space.base
         self._words[ST["limit"] >> 3] = self._words[ST["plain_limit"] >> 3] = space.limit
         self._words[ST["xmap"] >> 3] = space.xmap
+        self._words[ST["leave_syscall"] >> 3] = (
+            native.image.exports.get("leave_SYSCALL", 0) + native.image.base
+        )
         self._words[ST["slot_base"] >> 3] = space.slots
         self._halves[_MXCSR] = fpcontrol.RESET
         self._signed[_BUDGET] = FOREVER
@@ -212,6 +215,15 @@ class Cpu:
     def fp_round(self, mode: int) -> None:
         self._halves[_ROUND] = mode & 7
         self._halves[_MXCSR] = fpcontrol.with_round(self._halves[_MXCSR], mode & 7)
+
+    @property
+    def calls(self) -> int:
+        """Host address of the table of system calls that native code makes itself (layout.CALLS), 0 for none."""
+        return self._words[_CALLS]
+
+    @calls.setter
+    def calls(self, address: int) -> None:
+        self._words[_CALLS] = address
 
     def read(self, name: str) -> int:
         """A register by any of its names, "pc" among them. Raises PVM-REGISTER-UNKNOWN."""

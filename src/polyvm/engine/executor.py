@@ -149,6 +149,7 @@ class Engine:
     progress: told a line when something takes longer than a moment. regions: whether the optimising
     compiler may be used; without, budgets are exact. counted: have regions count instructions and time. code_limit:
     bytes of compiled code in memory, for each tier, before some of it is given up; None for as much as is usual.
+    policy: which regions are compiled, one of tiering.POLICIES.
     """
 
     def __init__(
@@ -161,6 +162,7 @@ class Engine:
         regions: bool = True,
         counted: bool = False,
         code_limit: int | None = None,
+        policy: str = "heuristic",
     ) -> None:
         if tier not in TIERS:
             raise PolyvmError(
@@ -187,7 +189,7 @@ class Engine:
         self.tries: dict[int, int] = {}
         self.seen: dict[int, dict[int, int]] = {}
         self.cpus: list[GuestCpu] = []
-        self.hotness = Hotness(self.cpus)
+        self.hotness = Hotness(self.cpus, policy)
         self.on_unit: list[Callable[[Unit], object]] = []  # called when a region was installed
         self.on_empty: list[Callable[[], object]] = []  # and before tier 1's blocks are given up
         self.log: Logger | None = None
@@ -196,6 +198,7 @@ class Engine:
         self.apart: Callable[[], bool] = _nothing
         self.threshold = NEVER
         self.baseline = tier in ("auto", "baseline") and regions
+        self.natively = tier != "golden"  # whether native code may make system calls
         if tier in ("auto", "region") and self.folder is not None and regions:
             from polyvm.engine.units import Units
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY, Emitter
 from polyvm.engine import layout
-from polyvm.engine.layout import COUNTERS, ST
+from polyvm.engine.layout import COUNTERS, CR, CS, ST
 from polyvm.ir.ops import FP_FLAGS, FP_ROUND
 from polyvm.ir.trace import walk
 from polyvm.ir.values import SpecError, Val
@@ -431,9 +431,10 @@ def module(isa: Isa, declarations: set[str], stencils: str) -> str:
         declarations |= handler.declarations
     decoder = Decoder(isa, entries)
     functions.append(decoder.function())
-    functions.extend(_leave(reason) for reason in layout.REASONS if reason != "LOST")
+    others = ("LOST", "SYSCALL", "INTERRUPTED")
+    functions.extend(_leave(reason) for reason in layout.REASONS if reason not in others)
     functions.append(_leave("FETCH", keep_pc=True))
-    functions += [_warm(), _enter_unit()]
+    functions += [_leave_syscall(), _warm(), _enter_unit()]
     functions += [_pause(), _watched()]
     own = {"pv_read_flags", "pv_write_flags", "pv_write_round", "pv_set_round"}
     return "\n".join(
@@ -468,6 +469,89 @@ def _leave(reason: str, *, keep_pc: bool = False) -> str:
     e.do(f"store i64 %budget, ptr {e.st('budget')}")
     e.do("ret void")
     return e.function(f"leave_{reason}", "#0 cold noinline", linkage="internal ")
+
+
+BAD_ADDRESS = 4096  # behind the space, where nothing is ever mapped: EFAULT from the kernel
+
+
+def _leave_syscall() -> str:
+    """A system call, %ip being its slot: one that the host does as it is asked is made here and goes on behind it.
+
+    All others leave, SYSCALL, and so do descriptors that may be ours. A call that a signal interrupted leaves,
+    INTERRUPTED, its result as the value: what becomes of it depends on the guest's handlers.
+    """
+    e = Piece()
+    e.do(f"store i64 {e.guest_pc('%ip')}, ptr {e.st('pc')}")
+    e.do(f"store i32 {layout.SYSCALL}, ptr {e.st('reason')}")
+    e.do(f"store i64 %budget, ptr {e.st('budget')}")
+    calls = e.ins(f"load ptr, ptr {e.st('calls')}")
+    e.do(f"br i1 {e.ins(f'icmp eq ptr {calls}, null')}, label %out, label %look")
+    e.start("look")
+
+    def head(offset: int) -> str:
+        return e.ins(f"load i32, ptr {e.ins(f'getelementptr i8, ptr {calls}, i64 {offset}')}")
+
+    def place(offset: int) -> str:
+        at = e.ins(f"zext i32 {head(offset)} to i64")
+        return e.ins(f"getelementptr i8, ptr %st, i64 {at}")
+
+    number = e.ins(f"load i64, ptr {place(CS['number'])}")
+    e.do(f"br i1 {e.ins(f'icmp ult i64 {number}, {layout.CALL_ROWS}')}, label %known, label %out")
+    e.start("known")
+    far = e.ins(f"add i64 {e.ins(f'mul i64 {number}, {layout.CALL_ROW}')}, {layout.CALLS_HEAD}")
+    row = e.ins(f"getelementptr i8, ptr {calls}, i64 {far}")
+    fields = {name: e.ins(f"getelementptr i8, ptr {row}, i64 {offset}") for name, offset in CR.items()}
+    made = e.ins(f"icmp ne i16 {e.ins('load i16, ptr ' + fields['known'])}, 0")
+    host = e.ins(f"zext i32 {e.ins('load i32, ptr ' + fields['host'])} to i64")
+    pointers, descriptors = (e.ins("load i8, ptr " + fields[name]) for name in ("pointers", "descriptors"))
+    floor, limit = head(CS["floor"]), e.ins(f"load i64, ptr {e.st('limit')}")
+    base = e.ins("ptrtoint ptr %mem to i64")
+    bad = e.ins(f"add i64 {e.ins(f'add i64 {base}, {limit}')}, {BAD_ADDRESS}")
+    values = []
+    for index in range(6):
+        value = e.ins(f"load i64, ptr {place(CS['arguments'] + 4 * index)}")
+        high = e.ins(f"icmp uge i32 {e.ins(f'trunc i64 {value} to i32')}, {floor}")
+        ours = e.ins(f"and i1 {_bit(e, descriptors, index)}, {high}")
+        made = e.ins(f"and i1 {made}, {e.ins(f'xor i1 {ours}, true')}")
+        inside = e.ins(f"icmp ult i64 {value}, {limit}")
+        moved = e.ins(f"select i1 {inside}, i64 {e.ins(f'add i64 {value}, {base}')}, i64 {bad}")
+        moved = e.ins(f"select i1 {e.ins(f'icmp eq i64 {value}, 0')}, i64 0, i64 {moved}")
+        values.append(e.ins(f"select i1 {_bit(e, pointers, index)}, i64 {moved}, i64 {value}"))
+    e.do(f"br i1 {made}, label %make, label %out")
+    e.start("make")
+    _add(e, fields["count"])
+    words = ", ".join(f"i64 {value}" for value in values)
+    result = e.ins(f"call i64 @pv_syscall(ptr %st, i64 {host}, {words})")
+    e.do(f"br i1 {e.ins(f'icmp ugt i64 {result}, -4096')}, label %failed, label %done")
+    e.start("failed")
+    _add(e, fields["errors"])
+    odd = e.ins(f"icmp sle i64 {result}, {layout.RESTART_SYSCALL}")
+    odd = e.ins(f"or i1 {odd}, {e.ins(f'icmp eq i64 {result}, -4')}")  # EINTR
+    e.do(f"br i1 {odd}, label %interrupted, label %done")
+    e.start("interrupted")
+    e.do(f"store i64 {result}, ptr {e.st('value')}")
+    _stay(e, layout.INTERRUPTED)
+    e.start("out")
+    e.do("ret void")
+    e.start("done")
+    e.do(f"store i64 {result}, ptr {place(CS['result'])}")
+    far = e.ins(f"shl i64 {e.ins('zext i32 ' + head(CS['bytes']) + ' to i64')}, {layout.SLOT_SHIFT}")
+    slot = e.ins(f"getelementptr i8, ptr %ip, i64 {far}")
+    used = e.ins("icmp slt i64 %budget, 0")
+    e.unlikely(used, lambda: e.leave("BUDGET", slot, "%budget"))
+    stop = e.ins(f"load volatile i32, ptr {e.st('stop')}")
+    e.unlikely(e.ins(f"icmp ne i32 {stop}, 0"), lambda: e.leave("STOP", slot, "%budget"))
+    e.enter(slot, "%budget")
+    return e.function("leave_SYSCALL", "#0 noinline")
+
+
+def _bit(e: Piece, byte: str, index: int) -> str:
+    return e.ins(f"trunc i8 {e.ins(f'lshr i8 {byte}, {index}')} to i1")
+
+
+def _add(e: Piece, place: str) -> None:
+    """Count one more, for all threads."""
+    e.ins(f"atomicrmw add ptr {place}, i64 1 monotonic")
 
 
 def _warm() -> str:

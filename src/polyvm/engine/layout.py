@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Table: TypeAlias = tuple[tuple[str, int, int, str], ...]
 
 # Part of every cache key: raise it whenever an offset or a calling convention of this page changes.
-LAYOUT_VERSION = 5
+LAYOUT_VERSION = 6
 
 STATE_SIZE = 65536
 STATE: Table = (
@@ -98,6 +98,8 @@ STATE: Table = (
     ),
     ("access_hook", 344, 8, "and one for a watched access: LET_BE, or leave: ASIDE, PAUSE, or REFUSE, FAULT"),
     ("outer_budget", 352, 8, "nested: instructions left, of which the one that is made is the first"),
+    ("calls", 360, 8, "host address of the system calls that native code makes itself, 0 for none"),
+    ("leave_syscall", 368, 8, "where a region goes for a system call: code of the interpreter's image"),
 )
 REGISTERS = 512  # the Isa's register files and special registers start here
 LOG, LOG_ENTRIES = 4096, 256  # where dynamic jumps went: {u64 jump, u64 target}, the newest over the oldest
@@ -172,6 +174,24 @@ RANGE: Table = (
 )
 SHADOW_NONE, SHADOW_BUSY, SHADOW_READY, SHADOW_REFUSED = range(4)
 
+# System calls that native code makes: a head, then a row for each of the guest's numbers.
+CALL_ROWS, CALL_ROW, CALLS_HEAD = 512, 32, 64
+CALLS: Table = (
+    ("number", 0, 4, "where in the state the number of a call is"),
+    ("arguments", 8, 24, "and its six arguments, u32 each"),
+    ("result", 32, 4, "and where its result goes"),
+    ("bytes", 36, 4, "of the instruction"),
+    ("floor", 40, 4, "descriptors from this one on are Python's to look at"),
+)
+CALL: Table = (
+    ("host", 0, 4, "the host's number"),
+    ("pointers", 4, 1, "bit N: argument N is a guest pointer"),
+    ("descriptors", 5, 1, "bit N: it is a descriptor"),
+    ("known", 6, 2, "non-zero: native code makes it"),
+    ("count", 8, 8, "how often it was made"),
+    ("errors", 16, 8, "and failed"),
+)
+
 PRECISE, WHOLE, COUNTED, ROUNDED = "p", "w", "c", "r"
 """Letters of a unit's kind: a fault shows every register, and so does a stop; a stop does; instructions and time are
 counted; the rounding mode need not be to nearest, ties to even."""
@@ -180,8 +200,21 @@ SLOT_SIZE = 16  # of a code slot: u32 handler offset, u32 unit, u64 decoded fiel
 SLOT_SHIFT = 3  # slot address = slot_base + (pc << 3): one slot per two bytes of guest code
 
 # Why native code was left.
-LOST, SYSCALL, TRAP, FAULT, STOP, BUDGET, GOLDEN, HOT, FLUSH, ILLEGAL, PAUSE = range(11)
-REASONS = ("LOST", "SYSCALL", "TRAP", "FAULT", "STOP", "BUDGET", "GOLDEN", "HOT", "FLUSH", "ILLEGAL", "PAUSE")
+LOST, SYSCALL, TRAP, FAULT, STOP, BUDGET, GOLDEN, HOT, FLUSH, ILLEGAL, PAUSE, INTERRUPTED = range(12)
+REASONS = (
+    "LOST",
+    "SYSCALL",
+    "TRAP",
+    "FAULT",
+    "STOP",
+    "BUDGET",
+    "GOLDEN",
+    "HOT",
+    "FLUSH",
+    "ILLEGAL",
+    "PAUSE",
+    "INTERRUPTED",
+)
 # Tier 1: a block's header {u64 pc, u32 bytes, u32 instructions}, its instructions at most, a stencil's bytes at most.
 BLOCK_HEADER, MAX_BLOCK, MAX_STENCIL = 16, 64, 1024
 RECORD_FLAGS, RECORD_SIZE, RECORD_LEFT = 7, 12, 13  # offsets in engine.cut's records
@@ -220,6 +253,8 @@ def offsets(table: Table, limit: int) -> dict[str, int]:
 ST = offsets(STATE, REGISTERS)
 PR = offsets(PROCESS, PROCESS_FREE)
 RG = offsets(RANGE, RANGE_SIZE)
+CS = offsets(CALLS, CALLS_HEAD)
+CR = offsets(CALL, CALL_ROW)
 
 
 def names() -> dict[str, int]:

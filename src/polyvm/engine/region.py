@@ -427,9 +427,22 @@ class RegionEmitter(PlacedEmitter):
     def leave(self, reason: str, pc: int, *, live_at: int | None = None) -> None:
         """End the block by returning to Python."""
         self.sync(live_at)
-        self.account(self.undone - (reason in ("SYSCALL", "FLUSH")))
+        self.account(self.undone - (reason == "FLUSH"))
         self.do(f"store i64 {pc}, ptr {self.st('pc')}")
         self.do(f"store i32 {layout.REASONS.index(reason)}, ptr {self.st('reason')}")
+        self.do("ret void")
+
+    def leave_for_call(self, pc: int) -> None:
+        """End the block with a system call: native code of the interpreter's makes it, or leaves."""
+        self.sync()
+        self.account(self.undone - 1)
+        base = self.ins(f"load ptr, ptr {self.st('slot_base')}")
+        slot = self.ins(f"getelementptr i8, ptr {base}, i64 {pc << layout.SLOT_SHIFT}")
+        hb, way = (self.ins(f"load ptr, ptr {self.st(name)}") for name in ("hbase", "leave_syscall"))
+        budget = self.ins(f"load i64, ptr {self.st('budget')}")
+        self.do(
+            f"musttail call preserve_nonecc void {way}(ptr %st, ptr %mem, ptr {slot}, ptr {hb}, i64 {budget})"
+        )
         self.do("ret void")
 
     def leave_golden(self) -> None:
@@ -723,7 +736,7 @@ class RegionEmitter(PlacedEmitter):
     def op_syscall(self, op: Val, args: list[str]) -> None:
         """Leave for a system call."""
         assert self.placed is not None
-        self.leave("SYSCALL", self.placed.pc)
+        self.leave_for_call(self.placed.pc)
 
     def op_flush(self, op: Val, args: list[str]) -> None:
         """Leave so that decoded code can be dropped."""

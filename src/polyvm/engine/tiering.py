@@ -21,6 +21,8 @@ GAIN_S = 1e-8
 """What one jump wins when a region is behind it: some ten instructions that are not done by stencils."""
 HORIZON = 32.0
 """As many times as long as it has run, a program is taken to run on: here, and with what it leaves on the disk."""
+POLICIES = ("heuristic", "eager")
+"""Whether a region has to be worth its cost, or only somebody to ask for it."""
 COLD_S = 2.0
 """What was not asked for as long, and is far from its cost, is not waited for any more."""
 FIRST_COST_S = 0.1
@@ -50,10 +52,11 @@ class Heat:
 
 
 class Hotness:
-    """The heat of the places of one engine that were hot. cpus: its threads, those of now."""
+    """The heat of the places of one engine that were hot. cpus: its threads, those of now. policy: of POLICIES."""
 
-    def __init__(self, cpus: list[GuestCpu]) -> None:
+    def __init__(self, cpus: list[GuestCpu], policy: str = "heuristic") -> None:
         self.cpus = cpus
+        self.eager = policy == "eager"
         self.heats: dict[int, Heat] = {}
         self.counted: dict[int, int] = {}  # by counter, the jumps that ran it down
         self.cost_s = FIRST_COST_S  # of a region, as a moving average
@@ -96,8 +99,8 @@ class Hotness:
         """How many times its cost a region for some places wins: 0 if less than once, below 0 if hopelessly less."""
         won = sum([self.rate(pc, now) for pc in places]) * GAIN_S * HORIZON * now
         cost = cost_s or self.cost_s
-        if won >= cost:
-            return won / cost
+        if won >= cost or self.eager:
+            return max(won / cost, 1.0)
         return -1.0 if now - asked > COLD_S and won * 8 < cost else 0.0
 
     def clear(self) -> None:

@@ -42,7 +42,14 @@ def interpreter(guest: str, key: str = "") -> bytes:
         compiler.compile_object(runtime + tier0.module(isa, *stencil.module(isa))), apart=stencil.SECTION
     )
     flat.append("pvr", cut.table(isa, flat))
-    exports = ["decode", "enter_unit", "pause", "pv_translate", *compiler.host_module().EXPORTS]
+    exports = [
+        "decode",
+        "enter_unit",
+        "pause",
+        "leave_SYSCALL",
+        "pv_translate",
+        *compiler.host_module().EXPORTS,
+    ]
     return flat.pack(exports, key.encode())
 
 

@@ -57,6 +57,8 @@ class Dispatch:
             call = Call(name or f"syscall_{number_32}", self._unknown(number_32))
         else:
             call = self.build(found)
+            if self.process.natively is not None and self.is_plain(found):
+                self.process.natively.add(number, numbers()[found.name], found)
         if self.process.strace is not None:
             call = self.process.strace.wrap(call, found)
         self.calls[number] = call
@@ -86,6 +88,17 @@ class Dispatch:
         if found.descriptors:
             run = _guarded(run, found.descriptors, self.process.hidden)
         return self.ready(found, run)
+
+    def is_plain(self, found: Declaration) -> bool:
+        """Whether the host does it as it is, but for pointers and descriptors: native code may."""
+        return (
+            found.how == "pass"
+            and not found.paths
+            and not self.process.policy.denies(found)
+            and found.name not in limits.CREATING
+            and found.name not in limits.PAIRS
+            and not (self.process.paths.root is not None and found.name in WRITING_OPEN)
+        )
 
     def ready(self, found: Declaration, run: Handler) -> Call:
         """The call, held to the guest's limit of open files where it makes descriptors."""

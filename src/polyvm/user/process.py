@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from polyvm.user.fork import Borrowed
+    from polyvm.user.natively import Natively
     from polyvm.user.strace import Strace
 
     Bind = tuple[bytes, bytes, bool]
@@ -58,6 +59,11 @@ class Process:
         self.abi: Any = engine.abi
         self.pid = os.getpid()
         self.hidden: set[int] = set()
+        self.natively: Natively | None = None
+        if engine.natively and not strace:
+            from polyvm.user.natively import Natively
+
+            self.natively = Natively(self.abi, engine.guest.places)
         self.numbers = numbers()
         self.space = space = AddressSpace()
         # As on Linux (vm.mmap_min_addr); and compiled code takes a pointer outside of these for wild (engine.region).
@@ -135,13 +141,19 @@ class Process:
                 continue
             os.close(fd)
             self.hidden.add(moved)
-            return moved
-        self.hidden.add(fd)
-        return fd
+            break
+        else:
+            self.hidden.add(fd)
+            moved = fd
+        if self.natively is not None:
+            self.natively.hidden(self.hidden)
+        return moved
 
     def unhide(self, fd: int) -> None:
         """Close a descriptor of ours."""
         self.hidden.discard(fd)
+        if self.natively is not None:
+            self.natively.hidden(self.hidden)
         os.close(fd)
 
     def open_in_root(self, root_fd: int, path: bytes, flags: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import _thread
 
-from polyvm.engine.layout import BUDGET, FAULT, ILLEGAL, STOP, SYSCALL, TRAP
+from polyvm.engine.layout import BUDGET, FAULT, ILLEGAL, INTERRUPTED, STOP, SYSCALL, TRAP
 from polyvm.memory import host
 from polyvm.memory.access import GuestFault
 from polyvm.user import signals
@@ -42,6 +42,8 @@ class Thread:
     def __init__(self, process: Process, cpu: Any) -> None:
         self.process = process
         self.cpu = cpu
+        if process.natively is not None:
+            cpu.calls = process.natively.table
         self.host: Callable[..., int] = cpu.syscall
         self.space = process.space
         self.base = process.space.base
@@ -130,6 +132,8 @@ class Thread:
             self.native = False
             if reason == SYSCALL:
                 self.syscall()
+            elif reason == INTERRUPTED:
+                self.interrupted_natively()
             elif reason == STOP:
                 cpu.clear_stop()
                 signals.deliver(self)
@@ -191,6 +195,14 @@ class Thread:
                 return
         abi.set_result(self.cpu, result)
         self.cpu.pc += abi.SYSCALL_BYTES
+
+    def interrupted_natively(self) -> None:
+        """A call that native code made was interrupted."""
+        number, first, *_ = self.process.abi.syscall(self.cpu)
+        result = self.cpu.value
+        self.interrupted(
+            self.process.calls[number].restart, result - (1 << 64) if result >> 63 else result, first
+        )
 
     def interrupted(self, restart: int, result: int, argument: int) -> None:
         """A call that a signal interrupted, or never let begin: what follows depends on the signal's action."""

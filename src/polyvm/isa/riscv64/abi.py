@@ -45,6 +45,8 @@ STACK_ALIGN = 16
 MINSIGSTKSZ = 2048  # asm-generic; AT_MINSIGSTKSZ tells FRAME_BYTES
 SIGACTION_RESTORER = False  # struct sigaction is {handler, flags, mask}
 SYSCALL_BYTES = 4  # ecall
+# The registers of a system call's number, of its arguments, and of its result.
+SYSCALL = "a7", ("a0", "a1", "a2", "a3", "a4", "a5"), "a0"
 STACK_POINTER = "x2"
 LINK = ("x", 1)  # where a call leaves the return address
 SIGRETURN = "__vdso_rt_sigreturn"  # in the vDSO
