@@ -289,7 +289,7 @@ class Engine:
                 self.met.add(pc)
                 if pc not in units.by_pc and self._fetch(cpu.space, units, pc):
                     waited = False
-            if waited and pc == cpu.pc and pc in units.by_pc:
+            if waited and pc == cpu.pc and pc in units.by_pc and not self.hotness.eager:
                 # Others jump to its region often: that is as it should be, and no reason to make it again.
                 later = HOT_AFTER << 8
             elif waited:
@@ -537,6 +537,11 @@ class Engine:
             self.cpus.remove(cpu)
             if not self.cpus:
                 self.native.arena.release(self, cpu.space)
+
+    def no_helper_starts(self) -> None:
+        """Wait until no process that is being started for the compilers is a child of this one, if one is."""
+        if self.compilers is not None:
+            self.compilers.no_start()
 
     def forked(self) -> None:
         """In a forked child, whose only thread is the calling one."""

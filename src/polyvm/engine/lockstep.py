@@ -111,6 +111,9 @@ class Here:
         started = process_time()
         job.done(job, self.compile(job), process_time() - started)
 
+    def no_start(self) -> None:
+        """It has no processes."""
+
     def compile(self, job: Job) -> bytes | None:
         """A region's unit."""
         return worker.compile_unit(
@@ -154,7 +157,7 @@ class LockstepEngine(Engine):
                 "Lock-step compares native code with the golden evaluator, not that with itself.",
                 hint="Another tier is the default.",
             )
-        super().__init__(guest, tier=tier, folder=folder, progress=progress, counted=True)
+        super().__init__(guest, tier=tier, folder=folder, progress=progress, counted=True, policy="eager")
         self.kind = kind
         self.natively = False  # the judge wants to see them
         if self.units is not None:

@@ -124,6 +124,7 @@ class Compilers:
         self.started = False
         self.wake = _thread.allocate_lock()
         self.lock = _thread.allocate_lock()
+        self.starting = _thread.allocate_lock()  # held while the pool's first process is a child of this one
         self.sock: _socket.socket | None = None
         self.failed = ""
         self.cpu_s = 0.0
@@ -172,6 +173,7 @@ class Compilers:
         self.pid = os.getpid()
         self.lock = _thread.allocate_lock()  # whoever held it is not here
         self.wake = _thread.allocate_lock()
+        self.starting = _thread.allocate_lock()
         self.jobs = []
         self.running = self.started = False
         if self.sock is not None:
@@ -275,10 +277,17 @@ class Compilers:
         actions = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
         kept = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG")  # the last is for our own tests
         environment = {name: value for name, value in os.environ.items() if name in kept}
-        pid = os.posix_spawn(
-            command[0], command, environment, file_actions=actions, setsigmask=[], setsid=True
-        )
-        os.waitpid(pid, 0)
+        with self.starting:
+            pid = os.posix_spawn(
+                command[0], command, environment, file_actions=actions, setsigmask=[], setsid=True
+            )
+            os.waitpid(pid, 0)
+
+    def no_start(self) -> None:
+        """Wait until the pool's first process is no child of this one."""
+        if self.pid == os.getpid():
+            with self.starting:
+                pass
 
 
 def _first(scored: tuple[float, Job]) -> float:

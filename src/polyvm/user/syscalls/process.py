@@ -140,10 +140,12 @@ def sys_execveat(
 
 def sys_wait4(t: Thread, pid: int, status: int, options: int, usage: int, *_: int) -> int:
     """wait4; helper processes of ours are nobody's answer."""
+    t.process.engine.no_helper_starts()
     return t.host(t.process.numbers["wait4"], signed(pid), t.pointer(status), options, t.pointer(usage))
 
 
 def sys_waitid(t: Thread, which: int, pid: int, info: int, options: int, usage: int, *_: int) -> int:
     """waitid."""
     number = t.process.numbers["waitid"]
+    t.process.engine.no_helper_starts()
     return t.host(number, which, pid, t.pointer(info), options, t.pointer(usage))
