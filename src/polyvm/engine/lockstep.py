@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from polyvm.engine import compile as compiler
 from polyvm.engine import flatten, layout, worker
 from polyvm.engine import image as images
-from polyvm.engine.executor import NEVER, Engine, GuestCpu
+from polyvm.engine.executor import Engine, GuestCpu
 from polyvm.engine.judge import Event, Judge
 from polyvm.engine.layout import (
     BUDGET,
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from polyvm.memory.space import AddressSpace
 
 STRETCH = 4096
-"""Instructions of the interpreter and of stencils between two comparisons."""
+"""Instructions of the interpreter between two comparisons."""
+TURNS = 997
+"""Turns of loops in stencils, unless as many are asked for."""
 _UNITS, _HOT_PC = ST["units"] >> 3, ST["hot_pc"] >> 3
 
 # A unit that is left at once: where another one begins, whoever compares wants to be asked.
@@ -164,6 +166,8 @@ class LockstepEngine(Engine):
             self.threshold = threshold
             self.units.folder = None  # what is compiled here has more in it than what others may use
             self.units.kind = kind + COUNTED
+        elif self.baseline:
+            self.threshold = turns or TURNS
         self.here = Here(guest, type("TurningSo", (Turning,), {"turns": turns}))
         self.compilers = self.here  # type: ignore[assignment]  # it has what is used of the pool
         self.emitters: dict[Unit, RegionEmitter] = {}
@@ -221,7 +225,8 @@ class LockstepEngine(Engine):
         pc = cpu._words[_HOT_PC]
         self.met.add(pc)
         super().hot(cpu)
-        self.hotness.begin(cpu, pc, self.threshold << 4 if self.units is not None else NEVER)
+        # Stencils do not look at the budget: a loop of theirs is left because it is hot, again and again.
+        self.hotness.begin(cpu, pc, self.threshold << 4 if self.units is not None else self.threshold)
 
     def _compiled(self, job: Job, data: bytes | None, cpu_s: float) -> None:
         units = self.units
