@@ -43,10 +43,7 @@ class Perf:
     def __init__(self, kind: str, engine: Engine, space: AddressSpace, hide: Callable[[int], int]) -> None:
         self.engine = engine
         self.pid = os.getpid()
-        if engine.baseline:
-            engine.native.arena.take(
-                engine, engine.code_limit
-            )  # a mapping that comes later covers what was told of its place
+        engine.take_arena()  # a mapping that comes later covers what was told of its place
         self.started = time.monotonic_ns()
         self.names = Names(space)
         self.count = 0

@@ -294,18 +294,14 @@ class Watcher:
             pc = words[_PC]
             if pc == limits.until or emulator._wanted:
                 return ASIDE
-            try:
-                hooks = self._hooks[pc]
-            except KeyError:
-                hooks = self._hooks_at(pc)
+            hooks = self._hooks_at(pc)
             if hooks is None:
                 self._free(pc)
                 return LET_BE
             version = self.version
-            for callback in hooks[0]:
-                callback(emulator, pc, hooks[1])
-                if words[_PC] != pc:
-                    return ASIDE
+            self._announce(emulator, pc, hooks)
+            if words[_PC] != pc:
+                return ASIDE
             if self.version != version or emulator._wanted:
                 limits.announced = pc
                 return ASIDE
@@ -320,7 +316,7 @@ class Watcher:
             emulator, _ = self._running
             words = self._words
             pc, address = words[_PC], words[_VALUE]
-            insn = self._insns.get(pc) or self._insn(pc)
+            insn = self._insn(pc)
             if insn is None or not insn.access:
                 return REFUSE
             size = insn.access

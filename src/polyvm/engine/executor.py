@@ -235,13 +235,20 @@ class Engine:
     def thread(self, space: AddressSpace) -> GuestCpu:
         """A new guest thread in an address space."""
         self.use_space(space)
-        if self.baseline:
-            self.native.arena.take(self, self.code_limit)
-        cpu = GuestCpu(self, space)
+        self.take_arena()
+        cpu = self._cpu(space)
         if self.units is not None:
             cpu._words[_UNITS] = self.units.table
         self.cpus.append(cpu)
         return cpu
+
+    def take_arena(self) -> None:
+        """Have tier 1's memory, where this engine uses it and nobody else has it."""
+        if self.baseline:
+            self.native.arena.take(self, self.code_limit)
+
+    def _cpu(self, space: AddressSpace) -> GuestCpu:
+        return GuestCpu(self, space)
 
     # -- compiled regions
     def use_space(self, space: AddressSpace) -> None:

@@ -47,7 +47,7 @@ STRETCH = 4096
 """Instructions of the interpreter between two comparisons."""
 TURNS = 997
 """Turns of loops in stencils, unless as many are asked for."""
-_UNITS, _HOT_PC = ST["units"] >> 3, ST["hot_pc"] >> 3
+_HOT_PC = ST["hot_pc"] >> 3
 
 # A unit that is left at once: where another one begins, whoever compares wants to be asked.
 _DOOR = """
@@ -204,13 +204,10 @@ class LockstepEngine(Engine):
         """The guest's thread, the only one. Raises PVM-UNSUPPORTED for a second one."""
         if self.cpus:
             raise PolyvmError("PVM-UNSUPPORTED", "Lock-step checking is for programs of one thread.")
-        self.use_space(space)
-        if self.baseline:
-            self.native.arena.take(self, self.code_limit)
+        return super().thread(space)
+
+    def _cpu(self, space: AddressSpace) -> GuestCpu:
         cpu = LockstepCpu(self, space)
-        if self.units is not None:
-            cpu._words[_UNITS] = self.units.table
-        self.cpus.append(cpu)
         self.judges.append(cpu.judge)
         return cpu
 

@@ -81,9 +81,8 @@ class Units:
         self.used = 1  # entries of the table that were ever given out; 0 stands for none
         self.free: list[int] = []  # and those that came back
         self.by_pc: dict[int, Unit] = {}
-        self.installed: dict[
-            Unit, None
-        ] = {}  # those in by_pc, and those that others took all entries of; oldest first
+        # Those in by_pc, and those that others took all entries of; oldest first.
+        self.installed: dict[Unit, None] = {}
         self.bytes, self.limit = 0, MAX_BYTES  # that they take, and may take before some are given up
         self.evicted = 0
         self.by_page: dict[int, list[Unit]] = {}  # those that cover() something of a page

@@ -189,18 +189,15 @@ class Compilers:
             with self.lock:
                 self.running = bool(self.jobs)
                 scores = [(job.score(job), job) for job in self.jobs]
-                score, job = max(scores, key=_first) if scores else (0.0, None)
-                gone = [other for score, other in scores if score < 0]
-                self.jobs = [
-                    other for other in self.jobs if other not in gone and (other is not job or score <= 0)
-                ]
+                gone = [job for score, job in scores if score < 0]
+                _, job = max((one for one in scores if one[0] > 0), key=_first, default=(0.0, None))
+                for other in (*gone, *([job] if job is not None else [])):
+                    self.jobs.remove(other)
             for other in gone:
                 other.done(other, None, 0.0)
             if job is None:
-                self.wake.acquire()
-                continue
-            if score <= 0:
-                self.wake.acquire(True, LOOK_S)
+                # Without anything to wait for it waits to be woken.
+                self.wake.acquire(True, LOOK_S if self.running else -1)
                 continue
             if not job.wanted(job):
                 job.done(job, None, 0.0)

@@ -33,8 +33,8 @@ class Natively:
         self.bytes = host.view(self.table, size)
         self.names: dict[int, str] = {}
         number, arguments, result = abi.SYSCALL
-        for name, offset in (("number", number), ("result", result)):
-            self._put(CS[name], places.names[offset][0])
+        for name, register in (("number", number), ("result", result)):
+            self._put(CS[name], places.names[register][0])
         for index, argument in enumerate(arguments):
             self._put(CS["arguments"] + 4 * index, places.names[argument][0])
         self._put(CS["bytes"], abi.SYSCALL_BYTES)
