@@ -48,8 +48,9 @@ def test_what_is_compiled_and_what_the_disk_had(tmp_path: Path) -> None:
 def test_what_the_compilers_say_is_in_the_file(tmp_path: Path) -> None:
     """Their thread has descriptors of its own."""
     file = tmp_path / "log"
-    for size in ("13", "14", "15"):  # until it runs long enough for a region to be compiled meanwhile
-        run(f"info,{file}", tmp_path / "cache", size)
+    # Until it runs long enough for a region to be compiled meanwhile, which no earlier run left behind.
+    for size in ("14", "15", "16"):
+        run(f"info,{file}", tmp_path / f"cache-{size}", size)
         if re.search(r"region 0x[0-9a-f]+ .*, compiled in \d+\.\d+ s: \d+ instructions", file.read_text()):
             return
     pytest.fail(file.read_text())
