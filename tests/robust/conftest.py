@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -146,6 +147,12 @@ class Lane:
             os.killpg(group, signal.SIGKILL)
             while any(stat.split(")")[1].split()[2] == str(group) for stat in _processes()):
                 time.sleep(0.01)
+        # One whose pool is gone already may still compile what an ended guest waited for: it holds this lock.
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        finally:
+            os.close(folder)
 
 
 def _processes() -> Iterator[str]:
