@@ -203,6 +203,36 @@ def test_protections_are_the_guests(cpu: polyvm.Emulator, put: Put) -> None:
     assert caught.value.kind == "fetch"
 
 
+def test_what_can_only_be_executed(cpu: polyvm.Emulator) -> None:
+    """Long instructions into such a page, within it, and out of it to where nothing may be executed; no reading."""
+    first, second, end = CODE + 0xFFE, CODE + 0x1000, CODE + 0x2000
+    cpu.memory.map(second, 0x1000, "rwx")
+    across = asm("addi a0, a0, 5", "c.addi a0, 1", f"j {end - 6:#x}", pc=first)
+    cpu.memory.write(first, across)
+    cpu.memory.write(end - 6, asm("addi a0, a0, 7") + asm("ld a2, 0(a1)")[:2])
+    cpu.memory.protect(second, 0x1000, "x")
+    cpu.registers["a0"] = 1
+    with pytest.raises(polyvm.GuestFault) as caught:
+        cpu.run(first)
+    assert (caught.value.kind, caught.value.address) == ("fetch", end)
+    assert (cpu.registers["a0"], cpu.pc) == (14, end - 2)
+    for _ in range(50):  # decoded by now
+        assert cpu.run(first, until=end - 2).reason == "until"
+    assert cpu.registers["a0"] == 14 + 50 * 13
+    cpu.memory.write(CODE, asm("ld a2, 0(a1)"))
+    cpu.registers["a1"] = second
+    with pytest.raises(polyvm.GuestFault, match="protected"):
+        cpu.run(CODE)
+    assert cpu.memory.read(first, len(across)) == across  # a debugger's eye
+    # What was given is not given again: other code is read when it comes.
+    cpu.memory.protect(second, 0x1000, "rw")
+    cpu.memory.write(second - 2, asm("addi a0, a0, 6"))
+    cpu.memory.protect(second, 0x1000, "x")
+    cpu.registers["a0"] = 0
+    assert cpu.run(first, until=second + 2).reason == "until"
+    assert cpu.registers["a0"] == 6
+
+
 def test_code_that_is_written_runs_at_once(cpu: polyvm.Emulator, put: Put) -> None:
     for value in (1, 2, 3):
         end = put(f"li a0, {value}")

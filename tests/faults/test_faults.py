@@ -157,19 +157,7 @@ def test_counted_regions(
     assert share > 0.5
 
 
-UNREADABLE = pytest.mark.xfail(
-    strict=True,
-    reason="native code reads what it may execute: the host has one page for both (memory/space.py)",
-)
-
-
-@pytest.mark.parametrize(
-    "tier",
-    [
-        "golden",
-        *(pytest.param(tier, marks=UNREADABLE) for tier in ("interpreter", "baseline", "region", "auto")),
-    ],
-)
+@pytest.mark.parametrize("tier", ["golden", "interpreter", "baseline", "region", "auto"])
 def test_what_can_only_be_executed_cannot_be_read(tier: str, program: Path) -> None:
     """As on Linux, where such a page has no R (PAGE_EXEC in arch/riscv/include/asm/pgtable.h)."""
     assert "SIGSEGV SEGV_ACCERR at xonly+0x8" in text(run(command(tier), program, "0", "secret"))

@@ -183,7 +183,7 @@ def test_host_memory_is_never_executable(space: AddressSpace) -> None:
     inside = [
         (int(a.split("-")[0], 16), p) for a, p in seen if low <= int(a.split("-")[0], 16) < low + 3 * PAGE
     ]
-    assert inside == [(low, "r--p"), (low + PAGE, "rw-p")]
+    assert inside == [(low, "---p"), (low + PAGE, "rw-p")]
 
 
 # ---------------------------------------------------------------------------- unmap, protect

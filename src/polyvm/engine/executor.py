@@ -16,6 +16,7 @@ from polyvm.engine.layout import (
     COUNTED,
     COUNTERS,
     FAULT,
+    FETCH,
     FLUSH,
     GOLDEN,
     HOT,
@@ -30,6 +31,7 @@ from polyvm.engine.native import Native
 from polyvm.engine.tiering import Hotness
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
+from polyvm.memory.access import GuestFault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ _UNIT_INSNS, _UNIT_TICKS = ST["unit_insns"] >> 3, ST["unit_ticks"] >> 3
 _HOT_PC, _UNITS, _LOG_NEXT = ST["hot_pc"] >> 3, ST["units"] >> 3, ST["log_next"] >> 2
 _WARM = ST["warm"] >> 3
 _LOOKING, _SINGLY = ST["looking"] >> 2, ST["singly"] >> 2
+_GIVEN_AT, _GIVEN, _GIVEN_SIZE = (ST[name] >> 3 for name in ("given_at", "given", "given_size"))
+_GIVEN_BYTES = 16
 _TIERED, _BLOCK_INSNS = ST["tiered"] >> 2, ST["block_insns"] >> 3
 
 _natives: dict[str, tuple[Native, str, bool, int]] = {}
@@ -113,6 +117,21 @@ class GuestCpu(Cpu):
             self._stepper = Stepper(self, self.engine.guest.isa, self.space)
         return self._stepper
 
+    def _give(self) -> bool:
+        """Give native code the instruction that it could not read: executing is all that the guest may do there."""
+        pc = self.pc
+        try:
+            code = self.space.fetch(pc, _GIVEN_BYTES)
+        except GuestFault:
+            return False
+        if not pc <= self.value < pc + len(code):
+            return False
+        words = self._words
+        words[_GIVEN] = int.from_bytes(code[:8], "little")
+        words[_GIVEN + 1] = int.from_bytes(code[8:], "little")
+        words[_GIVEN_SIZE], words[_GIVEN_AT] = len(code), pc + 1
+        return True
+
     def run(self) -> int:
         """Run until a system call, a trap, a fault, a stop, or the end of the budget; the reason."""
         exits = self.engine.exits
@@ -129,6 +148,8 @@ class GuestCpu(Cpu):
             if reason == FAULT and self._halves[_LOOKING]:
                 # A strip found a page that is not there: the guest's own access will, if it gets so far.
                 self._halves[_LOOKING], self._halves[_SINGLY] = 0, 1
+            elif reason == FAULT and self.access == FETCH and self._give():
+                pass  # the decoder goes on with it
             elif reason == HOT:
                 self.engine.hot(self)
             elif reason == GOLDEN:

@@ -678,14 +678,11 @@ class Decoder(Handler):
         self.do(f"store volatile ptr %ip, ptr {self.st('ip')}")
         self.do(f"store volatile i64 %budget, ptr {self.st('budget')}")
         self._check_fetch(pc, pc)
-        smallest, largest = min(self.isa.sizes), max(self.isa.sizes)
-        pointer = self.ins(f"getelementptr i8, ptr %mem, i64 {pc}")
-        word = self.ins(f"load volatile i{8 * smallest}, ptr {pointer}, align 1")
-        if largest != smallest:
-            word = self._fetch_rest(pc, word, smallest, largest)
-        self._tree(self.isa.tree, word, largest * 8)
+        word = self._fetch(pc)
+        bits = 8 * max(self.isa.sizes)
+        self._tree(self.isa.tree, word, bits)
         for item in self.pending:
-            self._format(word, largest * 8, *item)
+            self._format(word, bits, *item)
         self.start("illegal")
         self.leave("ILLEGAL", "%ip", "%budget")
         # A table of handler addresses would be absolute; without jump tables LLVM makes none.
@@ -699,37 +696,60 @@ class Decoder(Handler):
         limit = self.ins(f"load i64, ptr {self.st('limit')}")
         outside = self.ins(f"icmp uge i64 {address}, {limit}")
 
-        def fault() -> None:
-            self.do(f"store i64 {pc}, ptr {self.st('pc')}")
-            self.do(f"store i64 {address}, ptr {self.st('value')}")
-            self.do(f"store i32 {layout.FETCH}, ptr {self.st('access')}")
-            self.leave("FETCH", "%ip", "%budget")
-
-        self.unlikely(outside, fault)
+        self.unlikely(outside, lambda: self._fault(address, pc))
         xmap = self.ins(f"load ptr, ptr {self.st('xmap')}")
         page = self.ins(f"getelementptr i8, ptr {xmap}, i64 {self.ins(f'lshr i64 {address}, 12')}")
         forbidden = self.ins(f"icmp eq i8 {self.ins(f'load volatile i8, ptr {page}')}, 0")
-        self.unlikely(forbidden, fault)
+        self.unlikely(forbidden, lambda: self._fault(address, pc))
 
-    def _fetch_rest(self, pc: str, low: str, smallest: int, largest: int) -> str:
+    def _fault(self, address: str, pc: str) -> None:
+        self.do(f"store i64 {pc}, ptr {self.st('pc')}")
+        self.do(f"store i64 {address}, ptr {self.st('value')}")
+        self.do(f"store i32 {layout.FETCH}, ptr {self.st('access')}")
+        self.leave("FETCH", "%ip", "%budget")
+
+    def _fetch(self, pc: str) -> str:
+        """The instruction at an address, and maybe what follows it, as wide as the longest one."""
+        small, bits = 8 * min(self.isa.sizes), 8 * max(self.isa.sizes)
+        at = self.ins(f"load i64, ptr {self.st('given_at')}")
+        given = self.ins(f"icmp eq i64 {at}, {self.ins(f'add i64 {pc}, 1')}")
+        self.do(f"br i1 {given}, label %given, label %plain")
+        ways = []
+        self.start("given")
+        self.do(f"store i64 0, ptr {self.st('given_at')}")
+        word = self.ins(f"load i{bits}, ptr {self.st('given')}, align 8")
+        if small != bits:
+            size = self.ins(f"load i64, ptr {self.st('given_size')}")
+            whole = self.ins(f"icmp uge i64 {size}, {bits // 8}")
+            long = self._is_long(self.ins(f"trunc i{bits} {word} to i{small}"))
+            missing = self.ins(f"and i1 {long}, {self.ins(f'xor i1 {whole}, true')}")
+            self.unlikely(missing, lambda: self._fault(self.ins(f"add i64 {pc}, {size}"), pc))
+        ways.append((word, self.label))
+        self.do("br label %fetched")
+        self.start("plain")
+        pointer = self.ins(f"getelementptr i8, ptr %mem, i64 {pc}")
+        word = self.ins(f"load volatile i{small}, ptr {pointer}, align 1")
+        if small != bits:
+            long, low = self._is_long(word), word
+            word = self.ins(f"zext i{small} {low} to i{bits}")
+            ways.append((word, self.label))
+            self.do(f"br i1 {long}, label %more, label %fetched")
+            self.start("more")
+            second = self.ins(f"add i64 {pc}, {small // 8}")
+            self._check_fetch(second, pc)
+            pointer = self.ins(f"getelementptr i8, ptr %mem, i64 {second}")
+            high = self.ins(f"load volatile i{small}, ptr {pointer}, align 1")
+            high = self.ins(f"shl i{bits} {self.ins(f'zext i{small} {high} to i{bits}')}, {small}")
+            word = self.ins(f"or i{bits} {word}, {high}")
+        ways.append((word, self.label))
+        self.do("br label %fetched")
+        self.start("fetched")
+        return self.ins(f"phi i{bits} {', '.join(f'[ {value}, %{label} ]' for value, label in ways)}")
+
+    def _is_long(self, low: str) -> str:
         # RISC-V: the two lowest bits of the first parcel are 11 in every encoding longer than 16 bits (manual, 1.5).
-        bits, small = 8 * largest, 8 * smallest
-        wide = self.ins(f"zext i{small} {low} to i{bits}")
-        long = self.ins(f"icmp eq i{small} {self.ins(f'and i{small} {low}, 3')}, 3")
-        more, done = "more", "fetched"
-        origin = self.label
-        self.do(f"br i1 {long}, label %{more}, label %{done}")
-        self.start(more)
-        second = self.ins(f"add i64 {pc}, {smallest}")
-        self._check_fetch(second, pc)
-        pointer = self.ins(f"getelementptr i8, ptr %mem, i64 {second}")
-        high = self.ins(f"load volatile i{small}, ptr {pointer}, align 1")
-        high = self.ins(f"shl i{bits} {self.ins(f'zext i{small} {high} to i{bits}')}, {small}")
-        both = self.ins(f"or i{bits} {wide}, {high}")
-        end = self.label
-        self.do(f"br label %{done}")
-        self.start(done)
-        return self.ins(f"phi i{bits} [ {wide}, %{origin} ], [ {both}, %{end} ]")
+        small = 8 * min(self.isa.sizes)
+        return self.ins(f"icmp eq i{small} {self.ins(f'and i{small} {low}, 3')}, 3")
 
     def _tree(self, node: Switch[Insn] | Leaf[Insn], word: str, bits: int) -> None:
         if isinstance(node, Switch):

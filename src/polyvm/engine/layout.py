@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Table: TypeAlias = tuple[tuple[str, int, int, str], ...]
 
 # Part of every cache key: raise it whenever an offset or a calling convention of this page changes.
-LAYOUT_VERSION = 6
+LAYOUT_VERSION = 7
 
 STATE_SIZE = 65536
 STATE: Table = (
@@ -100,6 +100,14 @@ STATE: Table = (
     ("outer_budget", 352, 8, "nested: instructions left, of which the one that is made is the first"),
     ("calls", 360, 8, "host address of the system calls that native code makes itself, 0 for none"),
     ("leave_syscall", 368, 8, "where a region goes for a system call: code of the interpreter's image"),
+    (
+        "given_at",
+        376,
+        8,
+        "1 more than the address whose instruction is given, not in readable memory; 0 for none",
+    ),
+    ("given", 384, 16, "its bytes and what follows, as far as it may be executed"),
+    ("given_size", 400, 8, ""),
 )
 REGISTERS = 512  # the Isa's register files and special registers start here
 LOG, LOG_ENTRIES = 4096, 256  # where dynamic jumps went: {u64 jump, u64 target}, the newest over the oldest

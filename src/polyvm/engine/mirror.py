@@ -116,9 +116,12 @@ class Mirror:
         return low << PAGE_SHIFT
 
     def _original(self, region: Region, start: int, end: int) -> bytes:
-        if region.backing is None:
+        if not region.prot & READABLE:
+            data = host.read_unreadable(self.space.base + start, end - start)
+        elif region.backing is None:
             return self.theirs[start:end].tobytes()
-        data = host.safe_read(self.space.base + start, end - start)
+        else:
+            data = host.safe_read(self.space.base + start, end - start)
         return data + self.view[start + len(data) : end].tobytes()
 
     def _different(self, region: Region) -> Iterator[tuple[int, int]]:

@@ -213,7 +213,12 @@ class GuestBytes:
         parts = []
         for region in self.regions.overlapping(address, end):
             start, stop = max(address, region.start), min(end, region.end)
-            if region.backing is None:
+            if not region.prot & _READABLE:  # the host's page can only be read in a roundabout way
+                data = host.read_unreadable(self.base + start, stop - start)
+                if len(data) < stop - start:
+                    raise GuestFault(start + len(data), kind, "beyond the file's end")
+                parts.append(data)
+            elif region.backing is None:
                 parts.append(self._view[start:stop].tobytes())
             else:
                 parts.append(self._read_safely(start, stop - start, kind))

@@ -48,8 +48,8 @@ MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 LOWEST = 0x10000  # the lowest address that is chosen for a mapping; Linux's default mmap_min_addr
 STACK_GAP = 256 * 4096  # what stays free below a mapping that grows down
 
-# Guest protection -> host protection: executable is readable, writable is readable.
-_HOST_PROT = (0, 1, 3, 3, 1, 1, 3, 3)
+# Guest protection -> host protection: writable is readable, and nothing is executable, since only decoded code runs.
+_HOST_PROT = (0, 1, 3, 3, 0, 1, 3, 3)
 
 
 class MapError(PolyvmError):
@@ -253,7 +253,7 @@ class AddressSpace(GuestBytes):
             for region in self.regions.overlapping(address, end):
                 start, stop = max(address, region.start), min(end, region.end)
                 low, high = start // page * page, -(-stop // page) * page
-                hidden = not region.prot & (READ | EXEC)
+                hidden = not _HOST_PROT[region.prot]
                 if hidden:
                     self._protect_host(low, high, READ)
                 try:
