@@ -29,7 +29,7 @@ Cli = Callable[..., Done]
 DOCUMENT = {
     "schema", "polyvm", "guest", "host", "program", "argv", "accel", "backend", "tier", "exit", "error", "wall_s",
     "cpu_s", "workers_cpu_s", "max_rss", "guest_insns", "tiers", "cache", "exits", "syscalls", "unknown_syscalls",
-    "faults", "lockstep",
+    "faults", "lockstep", "hot",
 }  # fmt: skip
 
 
@@ -204,6 +204,35 @@ def test_stats_and_strace_go_to_standard_error(run: Run, hello: Path) -> None:
     done = run("--quiet", "--strace", hello)
     assert "writev(1, " in done.stderr
     assert "exit_group(0)" in done.stderr
+
+
+HOT = """
+#include <stdio.h>
+__attribute__((noinline)) unsigned spin(unsigned turns) {
+    unsigned sum = 0;
+    for (unsigned i = 0; i < turns; i++) { sum = sum * 31 + i; __asm__ volatile(""); }
+    return sum;
+}
+int main(void) { printf("%u\\n", spin(30000000)); }
+"""
+
+
+@pytest.mark.parametrize("tier", ["interpreter", "baseline", "auto"])
+def test_stats_tell_what_was_hot(run: Run, tmp_path: Path, cold_cache: Path, tier: str) -> None:
+    program, file = toolchain.build(HOT, name="hot"), tmp_path / "result.json"
+    done = run("--quiet", "--stats", "--tier", tier, "--result-file", file, program)
+    document = json.loads(file.read_text())
+    if tier != "auto":  # nobody compiles, so nobody counts
+        assert document["hot"] == []
+        assert "hottest places" not in done.stderr
+        return
+    assert "hottest places" in done.stderr
+    place = document["hot"][0]
+    assert place["name"].startswith("spin")
+    assert place["tier"] == "region"
+    assert place["jumps"] > 10_000
+    assert place["heat"] > 10_000
+    assert not place["waiting"]
 
 
 # ------------------------------------------------------------------------------------------------- the guest's world

@@ -47,6 +47,7 @@ def empty(program: str, argv: Sequence[str]) -> Json:
             "disk_written": None,
             "disk_rejected": None,
         },
+        "hot": [],
         "exits": {},
         "lockstep": None,
         "syscalls": {},
@@ -148,12 +149,28 @@ def stats(document: Json) -> str:
             + (f", {rejected} rejected" if rejected else "")
             + "\n"
         )
+    text += _hottest(document["hot"])
     if document["lockstep"] is not None and document["error"] is None:
         text += "  " + compared(document["lockstep"])
     text += _counts("left native code", document["exits"])
     text += _counts("system calls", {name: call["count"] for name, call in document["syscalls"].items()})
     text += _counts("unknown system calls", document["unknown_syscalls"])
     return text + _counts("faults", document["faults"])
+
+
+def _hottest(places: Sequence[Json]) -> str:
+    """The places that interpreter and stencils came to most often, and what runs there now."""
+    if not places:
+        return ""
+    from polyvm.cli.output import table
+
+    rows = [("  hottest places", "jumps", "a second", "runs in")]
+    for place in places[:8]:
+        tier = place["tier"] + (", a region is waited for" if place["waiting"] else "")
+        rows.append(
+            (f"  {place['name'] or hex(place['pc'])}", f"{place['jumps']:,}", f"{place['heat']:,.0f}", tier)
+        )
+    return table(rows, right=".rr.")
 
 
 def compared(lockstep: Json) -> str:

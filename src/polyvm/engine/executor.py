@@ -62,6 +62,7 @@ _WARM = ST["warm"] >> 3
 _LOOKING, _SINGLY = ST["looking"] >> 2, ST["singly"] >> 2
 _GIVEN_AT, _GIVEN, _GIVEN_SIZE = (ST[name] >> 3 for name in ("given_at", "given", "given_size"))
 _GIVEN_BYTES = 16
+HOTTEST = 32  # places that are told of
 _TIERED, _BLOCK_INSNS = ST["tiered"] >> 2, ST["block_insns"] >> 3
 
 _natives: dict[str, tuple[Native, str, bool, int]] = {}
@@ -292,6 +293,7 @@ class Engine:
         """A loop or a callee became hot, or a unit met too many jumps that it did not know."""
         pc = cpu._words[_HOT_PC]
         self.hotness.ran_down(cpu, pc)
+        self.hotness.rate(pc, process_time())
         units = self.units
         later = HOT_AFTER if units is not None else NEVER
         if self.tiered and self.native.arena.full:
@@ -575,6 +577,27 @@ class Engine:
         """In a forked child, whose only thread is the calling one."""
         self.native.forked()
 
+    def hottest(self, most: int) -> list[dict[str, Any]]:
+        """The places that were jumped to most often, as parts of a polyvm.run/1 document."""
+        now = process_time()
+        found: list[dict[str, Any]] = []
+        for pc in self.hotness.heats:
+            if self.units is not None and self.units.covering(pc) is not None:
+                tier = "region"
+            else:
+                tier = "baseline" if self.baseline else "interpreter"
+            found.append(
+                {
+                    "pc": pc,
+                    "name": None,
+                    "jumps": self.hotness.jumps(pc),
+                    "heat": self.hotness.rate(pc, now),
+                    "tier": tier,
+                    "waiting": pc in self.pending,
+                }
+            )
+        return sorted(found, key=lambda place: -place["jumps"])[:most]
+
     def stats(self) -> dict[str, Any]:
         """Counts so far, as the parts of a polyvm.run/1 document that are the engine's."""
         units, compilers = self.units, self.compilers
@@ -612,6 +635,7 @@ class Engine:
             "compiler": compilers.failed if compilers else "",
             "exits": {name: n for name, n in zip(layout.REASONS, self.exits, strict=True) if n},
             "golden_steps": self.golden_steps,
+            "hot": self.hottest(HOTTEST) if self.counted else [],
         }
 
 
