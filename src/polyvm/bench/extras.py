@@ -1,4 +1,4 @@
-"""What is measured beside the workloads: start-up, memory with workers, MIPS of tiers, translation, hooks.
+"""What is measured beside the workloads: start-up, memory, tiers, translation, transitions, hooks.
 
 Figures that polyvm's result file does not have stay null; nothing is estimated.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from polyvm.bench import hooks, stats, subject
+from polyvm.bench import compiling, hooks, stats, subject, transitions
 from polyvm.bench.build import Builder
 from polyvm.bench.footprint import Peak
 from polyvm.bench.manifest import Workload
@@ -29,6 +29,8 @@ NOTHING: Json = {
     "tier_mips": None,
     "tier_mips_of": {},
     "translate_us_per_insn": None,
+    "compiling": None,
+    "transitions_ns": {},
     "hooks": {},
 }
 MEASURED_TIERS = ("interpreter", "baseline", "region")
@@ -62,6 +64,10 @@ def measure_into(
         cold.start(extra, builder.build(hello, ours.build), say)
         cold.translation(extra, builder, chosen, say)
     tiers(extra, options, builder, ours, chosen, say)
+    source = folder / "micro" / "transitions.c"
+    if source.exists():  # --benchmarks may name a folder without
+        program = builder.build(source, ours.build)
+        extra["transitions_ns"] = transitions.measure(ours, program, options.size, options.limit, say)
     extra["hooks"] = hooks.compare([peer.name for peer in peers], say)
 
 
@@ -116,6 +122,7 @@ class Cold:
                 insns += done
                 spent += number(ran.document, "tiers", "region", "compile_s") or 0.0
         extra["translate_us_per_insn"] = spent / insns * 1e6 if spent and insns else None
+        extra["compiling"] = compiling.table(compiling.regions(self.cache))
 
 
 def tiers(

@@ -125,6 +125,11 @@ def _extras(document: Json) -> list[str]:
             lines.append(f"guest MIPS, integer workloads, geometric mean: {', '.join(known)}")
     if document["translate_us_per_insn"] is not None:
         lines.append(f"translation: {document['translate_us_per_insn']:.1f} us a guest instruction")
+    if document["compiling"]:
+        lines += _compiling(document["compiling"])
+    known = [f"{kind} {ns:.1f} ns" for kind, ns in document["transitions_ns"].items() if ns is not None]
+    if known:
+        lines.append(f"from one region into another, by the kind of call: {', '.join(known)}")
     for peer, cost in document["hooks"].items():
         if cost is not None:
             lines.append(
@@ -133,6 +138,16 @@ def _extras(document: Json) -> list[str]:
                 f"{cost['plain_ns']:.1f} ns an instruction"
             )
     return ["", *lines] if lines else []
+
+
+def _compiling(found: Json) -> list[str]:
+    """Compile time by size of region."""
+    rows = ", ".join(f"{row['us_per_insn']:.0f} at {row['insns']:.0f}" for row in found["rows"])
+    power = "" if found["exponent"] is None else f"; it grows as size to the {found['exponent']:.2f}"
+    return [
+        f"compiling, us a guest instruction at the size of region: {rows}{power}",
+        f"code cache: {found['bytes_per_guest_byte']:.1f} bytes a byte of guest code that was compiled",
+    ]
 
 
 def _align(table: list[list[str]]) -> list[str]:
