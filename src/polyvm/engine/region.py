@@ -691,8 +691,8 @@ class RegionEmitter(PlacedEmitter):
             self.go(known & MASK)
             return
         flow = self.block.flow
-        sites = self.region.returns.get(self.block.start, []) if flow.returns else flow.seen
-        sites = [site for site in sites if site in self.region.blocks]
+        seen = self.region.returns.get(self.block.start, []) if flow.returns else flow.seen
+        sites = [site for site in seen if site in self.region.blocks]
         if sites:
             self.flush(sites)
             away = self.fresh_label("away")
@@ -702,7 +702,14 @@ class RegionEmitter(PlacedEmitter):
         self.sync()
         self.account(0)
         if not flow.returns:
+            # What was seen before and is none of the region's has one of its own, or will: nothing to be learnt.
+            known, new = self.fresh_label("known"), self.fresh_label("new")
+            cases = " ".join(f"i64 {target}, label %{known}" for target in seen if target not in sites)
+            self.do(f"switch i64 {args[0]}, label %{new} [ {cases} ]")
+            self.start(new)
             self._note_target(args[0])
+            self.do(f"br label %{known}")
+            self.start(known)
         self._away(args[0])
 
     def _note_target(self, target: str) -> None:
