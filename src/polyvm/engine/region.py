@@ -703,13 +703,13 @@ class RegionEmitter(PlacedEmitter):
         self.account(0)
         if not flow.returns:
             # What was seen before and is none of the region's has one of its own, or will: nothing to be learnt.
-            known, new = self.fresh_label("known"), self.fresh_label("new")
-            cases = " ".join(f"i64 {target}, label %{known}" for target in seen if target not in sites)
+            familiar, new = self.fresh_label("familiar"), self.fresh_label("new")
+            cases = " ".join(f"i64 {target}, label %{familiar}" for target in seen if target not in sites)
             self.do(f"switch i64 {args[0]}, label %{new} [ {cases} ]")
             self.start(new)
             self._note_target(args[0])
-            self.do(f"br label %{known}")
-            self.start(known)
+            self.do(f"br label %{familiar}")
+            self.start(familiar)
         self._away(args[0])
 
     def _note_target(self, target: str) -> None:

@@ -140,7 +140,7 @@ class Units:
             if error.code != "PVM-CACHE-DAMAGED":
                 raise
             unit = None
-        if unit is not None and unit.covers(pc):
+        if unit is not None and pc in self.by_pc:
             self.hits += 1
             return unit
         # Damaged, of other code, or of another place: somebody copied it here. It will be made again.
@@ -150,7 +150,7 @@ class Units:
 
     def store(self, space: AddressSpace, unit: Unit, data: bytes) -> bool:
         """Keep a unit for the next process, under every address at which it can be entered; whether it could be."""
-        others = unitfiles.names(unit.pc, unit.asked, unit.entries)
+        others = unitfiles.names(unit.pc, unit.asked, filter(unit.covers, unit.entries))
         if self.folder is not None and unitfiles.store(
             self.folder, data, unit.pc, others, lambda pc: self.name(space, pc)
         ):

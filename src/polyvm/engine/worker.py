@@ -299,7 +299,10 @@ def _finish(
             image = images.load(unit)
             meta = marshal.loads(image.meta)
             image.unload()
-            others = unitfiles.names(pc, meta["asked"], meta["entries"])
+            own = [
+                place for place in meta["entries"] if any(at <= place < at + size for at, size in meta["own"])
+            ]
+            others = unitfiles.names(pc, meta["asked"], own)
             unitfiles.store(folder, unit, pc, others, name_of)
 
 

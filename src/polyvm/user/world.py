@@ -26,7 +26,8 @@ class World:
         self._depth = 0
 
     def __enter__(self) -> None:
-        self.lock.acquire()
+        if not self.lock.acquire(False):
+            self._wait_in()
         self._depth += 1
         if self._depth == 1 and len(self.threads) > 1:
             self.closed = True
@@ -37,6 +38,20 @@ class World:
         if not self._depth:
             self.closed = False
         self.lock.release()
+
+    def _wait_in(self) -> None:
+        """Wait until nobody else has the world stopped.
+
+        A thread that was called back from its native code (something is hot, code is to be flushed) still counts as in
+        there. It is not while it waits here: whoever stops the world waits for it.
+        """
+        me = _thread.get_ident()
+        inside = [t for t in self.threads if t.native and t.ident == me]
+        for thread in inside:
+            thread.native = False
+        self.lock.acquire()
+        for thread in inside:
+            thread.native = True
 
     def _wait_out(self, me: int) -> None:
         """Wait until no other thread is in native code."""
