@@ -45,6 +45,17 @@ SWITCH = Program("""
     done:  ecall
 """)
 
+CALLER = Program("""
+    start: jal ra, callee
+           c.addi a0, -1
+           c.bnez a0, start
+           c.jr a5
+    callee: c.addi a1, 1
+           ecall
+    back:  c.addi a2, 1
+           c.jr ra
+""")
+
 
 def units_of(guest: Guest) -> Units:
     assert guest.engine.units is not None
@@ -248,6 +259,22 @@ def test_names_of_one_file(guests: Callable[..., Guest], cold_cache: Path) -> No
     assert len({path.stat().st_ino for path in names}) == 1
     units = [entry for entry in cachedir.entries(str(cold_cache)) if entry.name.startswith("units/")]
     assert cachedir.total(units) == len(names[0].read_bytes())
+
+
+def test_a_callees_entry_is_not_a_name(guests: Callable[..., Guest], cold_cache: Path) -> None:
+    """It would take the place of the callee's own unit: each would push the other out, and be compiled in every run."""
+    guest = guests(CALLER)
+    inside = CALLER["back"]
+    caller = guest.compile("start")
+    stored(guest, guest.compile("back"))
+    unit = stored(guest, caller)
+    assert inside in unit.entries
+    assert not unit.covers(inside)
+    second = guests(CALLER)
+    found = units_of(second).fetch(second.space, inside)
+    assert found is not None
+    assert found.pc == inside
+    assert units_of(second).rejected == 0
 
 
 def test_code_that_changed_is_another_name(guests: Callable[..., Guest], cold_cache: Path) -> None:

@@ -140,7 +140,7 @@ class Units:
             if error.code != "PVM-CACHE-DAMAGED":
                 raise
             unit = None
-        if unit is not None and pc in self.by_pc:
+        if unit is not None and (unit.covers(pc) or pc in unit.entries):
             self.hits += 1
             return unit
         # Damaged, of other code, or of another place: somebody copied it here. It will be made again.
