@@ -582,6 +582,9 @@ class Engine:
         now = process_time()
         found: list[dict[str, Any]] = []
         for pc in self.hotness.heats:
+            jumps = self.hotness.jumps(pc)
+            if jumps < HOT_FIRST:
+                continue  # its region was there as soon as somebody looked
             if self.units is not None and self.units.covering(pc) is not None:
                 tier = "region"
             else:
@@ -590,7 +593,7 @@ class Engine:
                 {
                     "pc": pc,
                     "name": None,
-                    "jumps": self.hotness.jumps(pc),
+                    "jumps": jumps,
                     "heat": self.hotness.rate(pc, now),
                     "tier": tier,
                     "waiting": pc in self.pending,
