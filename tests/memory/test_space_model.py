@@ -245,7 +245,7 @@ class Pair:
         for p in range(PAGES):
             page = model.get(p)
             prot = page.prot if page is not None else 0
-            readable = "r" if prot else "-"
+            readable = "r" if prot & 3 else "-"
             assert protections[p] == readable + ("w" if prot & 2 else "-") + "-p"
             assert host.peek(space.xmap + FIRST + p, 1)[0] == (prot >> 2)
             slot = host.peek(space.slots + at(p) * 8, 16)

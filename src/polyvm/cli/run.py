@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from polyvm.cli.options import Values
-    from polyvm.debug.names import Names
     from polyvm.debug.perf import Perf
+    from polyvm.memory.space import AddressSpace
     from polyvm.user.process import Process
     from polyvm.user.result import Result
     from polyvm.user.thread import Thread
@@ -102,7 +102,7 @@ class Run:
         self.engine: Any = None
         self.perf: Perf | None = None
         self.log: Logger | None = None
-        self.names: Names | None = None  # for --stats
+        self.space: AddressSpace | None = None  # of the process that was started
 
     def start(self) -> None:
         """Check and open what the options name, the result file first. Raises PVM-USAGE."""
@@ -216,10 +216,7 @@ class Run:
             from polyvm.debug.perf import Perf
 
             self.perf = Perf(self.values.perf, self.engine, process.space, process.hide)
-        if self.values.stats:
-            from polyvm.debug.names import Names
-
-            self.names = Names(process.space)
+        self.space = process.space
         if self.log is not None:
             self._prepare_log(self.log, process)
 
@@ -257,9 +254,12 @@ class Run:
         document["backend"], document["accel"] = self.values.backend, self.values.accel
         if self.engine is not None:
             rundocument.merge_engine(document, self.engine.stats())
-        if self.names is not None:
+        if document["hot"] and self.space is not None:
+            from polyvm.debug.names import Names
+
+            names = Names(self.space)
             for place in document["hot"]:
-                place["name"] = self.names.label(place["pc"])
+                place["name"] = names.label(place["pc"])
         if result is not None:
             rundocument.merge(document, result.to_json())
         document["wall_s"] = time.monotonic() - self.began
