@@ -179,6 +179,19 @@ def test_code_in_a_file_that_was_cut(space: AddressSpace, mirror: Mirror, tmp_pa
     assert mirror.fetch(at + 4 * PAGE, 4) == b""
 
 
+def test_code_in_a_file_that_cannot_be_read(space: AddressSpace, mirror: Mirror, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"\x13\x05\x10\x00" * (PAGE // 4))
+    at = START + 32 * PAGE
+    with path.open("rb") as file:
+        space.map(at, 2 * PAGE, EXEC, flags=MAP_FIXED, fd=file.fileno())
+    mirror.follow()
+    assert mirror.fetch(at + 4, 4) == b"\x13\x05\x10\x00"
+    assert mirror.fetch(at + PAGE - 2, 4) == b"\x10\x00"
+    assert fault(mirror.load, at, 4) == (at, layout.READ)
+    assert list(mirror.differences()) == []
+
+
 def test_memory_that_nobody_used_is_not_read(space: AddressSpace, mirror: Mirror) -> None:
     """A guest may map all that there is; following it takes neither time nor memory for what it never touched."""
     size = 1 << 31

@@ -103,25 +103,21 @@ class Mirror:
 
     def _reach(self, region: Region) -> int:
         """Where that part of a file's mapping ends that can be read."""
-        base = self.space.base
-        if host.safe_read(base + region.end - 1, 1):
+        if self.space.stored(region, region.end - 1, 1):
             return region.end
         low, high = region.start >> PAGE_SHIFT, region.end >> PAGE_SHIFT
         while low < high:
             middle = (low + high) // 2
-            if host.safe_read(base + (middle << PAGE_SHIFT), 1):
+            if self.space.stored(region, middle << PAGE_SHIFT, 1):
                 low = middle + 1
             else:
                 high = middle
         return low << PAGE_SHIFT
 
     def _original(self, region: Region, start: int, end: int) -> bytes:
-        if not region.prot & READABLE:
-            data = host.read_unreadable(self.space.base + start, end - start)
-        elif region.backing is None:
+        if region.backing is None and region.prot & READABLE:
             return self.theirs[start:end].tobytes()
-        else:
-            data = host.safe_read(self.space.base + start, end - start)
+        data = self.space.stored(region, start, end - start)
         return data + self.view[start + len(data) : end].tobytes()
 
     def _different(self, region: Region) -> Iterator[tuple[int, int]]:

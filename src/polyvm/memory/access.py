@@ -89,7 +89,7 @@ class GuestBytes:
             if region is not None and end <= region.end and region.prot & _READABLE:
                 if region.backing is None:
                     return self._view[address:end].tobytes()
-                return self._read_safely(address, size, "read")
+                return self._read_safely(region, address, size, "read")
             return self._read_pieces(address, end, _READABLE, "read")
 
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
@@ -213,19 +213,20 @@ class GuestBytes:
         parts = []
         for region in self.regions.overlapping(address, end):
             start, stop = max(address, region.start), min(end, region.end)
-            if not region.prot & _READABLE:  # the host's page can only be read in a roundabout way
-                data = host.read_unreadable(self.base + start, stop - start)
-                if len(data) < stop - start:
-                    raise GuestFault(start + len(data), kind, "beyond the file's end")
-                parts.append(data)
-            elif region.backing is None:
+            if region.backing is None and region.prot & _READABLE:
                 parts.append(self._view[start:stop].tobytes())
             else:
-                parts.append(self._read_safely(start, stop - start, kind))
+                parts.append(self._read_safely(region, start, stop - start, kind))
         return b"".join(parts)
 
-    def _read_safely(self, address: int, size: int, kind: str) -> bytes:
-        data = self.safe_read(self.base + address, size)
+    def stored(self, region: Region, address: int, size: int) -> bytes:
+        """What is there of a part of a region, whether or not the guest may read it: less where its file has ended."""
+        # Of what may only be executed the host's page is closed too.
+        read = self.safe_read if region.prot & _READABLE else host.read_unreadable
+        return read(self.base + address, size)
+
+    def _read_safely(self, region: Region, address: int, size: int, kind: str) -> bytes:
+        data = self.stored(region, address, size)
         if len(data) < size:
             raise GuestFault(address + len(data), kind, "beyond the file's end")
         return data

@@ -257,7 +257,7 @@ class AddressSpace(GuestBytes):
                 if hidden:
                     self._protect_host(low, high, READ)
                 try:
-                    parts.append(self._read_safely(start, stop - start, "read"))
+                    parts.append(self._read_safely(region, start, stop - start, "read"))
                 finally:
                     if hidden:
                         self._protect_host(low, high, region.prot)
