@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from polyvm.bench import compiling
 from polyvm.bench.compiling import Region
+from polyvm.engine import image
 from tests import toolchain
 
 SOURCE = """
@@ -43,7 +44,7 @@ def test_what_a_code_cache_holds(cold_cache: Path) -> None:
     assert found
     for region in found:
         assert region.insns * 2 <= region.guest_bytes <= region.insns * 4
-        assert region.host_bytes % compiling.PAGE == 0
+        assert region.host_bytes % image.PAGE == 0
         assert region.compile_s > 0
     table = compiling.table(found)
     assert table is not None

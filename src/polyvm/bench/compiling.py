@@ -15,12 +15,12 @@ from typing import Any
 
 from polyvm.engine import image
 from polyvm.errors import PolyvmError
+from polyvm.memory.codemap import SLOT_SCALE
 
 EDGES = (1, 50, 100, 200, 400, 800, 1600, 1 << 30)
 """Guest instructions: where the rows of the table begin."""
-KEPT_PER_GUEST_BYTE = 8 + 1
+KEPT_PER_GUEST_BYTE = SLOT_SCALE + 1
 """Bytes beside the native code: tier 0's decoded code, and a copy of the guest's, to compare it with later."""
-PAGE = 4096
 
 Json = dict[str, Any]
 
@@ -47,7 +47,7 @@ def regions(folder: Path) -> list[Region]:
         except (PolyvmError, OSError):
             continue
         meta = marshal.loads(loaded.meta)
-        size = -(-loaded.size // PAGE) * PAGE
+        size = -(-loaded.size // image.PAGE) * image.PAGE
         loaded.unload()
         guest = sum(len(code) for _, code in meta["code"])
         found[inode] = Region(meta["insns"], guest, size, meta["compile_s"])

@@ -7,6 +7,7 @@ of their own: a round of the latter has two transitions more, the call and the r
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from polyvm.bench import stats, subject
@@ -27,13 +28,9 @@ def measure(peer: Peer, program: Path, size: str, limit: float, say: Callable[[s
 def expected(mode: str, rounds: int) -> int:
     """What the program prints. Function n of four turns x into x ^ n, and is called when x % 4 == n; so x // 4 * 4."""
     if mode == "polymorphic":
-        return sum(i // 4 * 4 for i in range(rounds)) if rounds < 1000 else _in_fours(rounds)
+        whole, rest = divmod(rounds, 4)
+        return 16 * (whole * (whole - 1) // 2) + 4 * whole * rest
     return rounds * (rounds - 1) // 2
-
-
-def _in_fours(rounds: int) -> int:
-    whole, rest = divmod(rounds, 4)
-    return 16 * (whole * (whole - 1) // 2) + 4 * whole * rest
 
 
 def _transition(
@@ -47,7 +44,7 @@ def _transition(
 
     say(f"transitions: {mode}")
     for where in times:
-        subject.warm_up(lambda where=where: run(where))  # type: ignore[misc]  # the default only binds it
+        subject.warm_up(partial(run, where))
     for _ in range(RUNS):
         for where, found in times.items():
             sample = run(where).sample

@@ -720,9 +720,9 @@ class Decoder(Handler):
         word = self.ins(f"load i{bits}, ptr {self.st('given')}, align 8")
         if small != bits:
             size = self.ins(f"load i64, ptr {self.st('given_size')}")
-            whole = self.ins(f"icmp uge i64 {size}, {bits // 8}")
+            short = self.ins(f"icmp ult i64 {size}, {bits // 8}")
             long = self._is_long(self.ins(f"trunc i{bits} {word} to i{small}"))
-            missing = self.ins(f"and i1 {long}, {self.ins(f'xor i1 {whole}, true')}")
+            missing = self.ins(f"and i1 {long}, {short}")
             self.unlikely(missing, lambda: self._fault(self.ins(f"add i64 {pc}, {size}"), pc))
         ways.append((word, self.label))
         self.do("br label %fetched")

@@ -40,9 +40,15 @@ def listed(files: Iterable[str]) -> dict[str, set[int]]:
     return found
 
 
-def names(pc: int, asked: Iterable[int], entries: Iterable[int]) -> list[int]:
-    """The addresses that a unit is found under besides its own."""
-    places = dict.fromkeys((*asked, *list(entries)[:MAX_NAMES]))
+def covers(own: Iterable[tuple[int, int]], pc: int) -> bool:
+    """Whether an address is in one of the spans of a unit's own function."""
+    return any(at <= pc < at + size for at, size in own)
+
+
+def names(pc: int, asked: Iterable[int], entries: Iterable[int], own: Iterable[tuple[int, int]]) -> list[int]:
+    """The addresses that a unit is found under besides its own: none of callees, which have units of their own."""
+    spans = list(own)
+    places = dict.fromkeys((*asked, *[place for place in entries if covers(spans, place)][:MAX_NAMES]))
     places.pop(pc, None)
     return list(places)
 

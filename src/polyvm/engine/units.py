@@ -56,7 +56,7 @@ class Unit:
 
     def covers(self, pc: int) -> bool:
         """Whether an address is in the function that it was made for: callees have units of their own."""
-        return any(at <= pc < at + size for at, size in self.own)
+        return unitfiles.covers(self.own, pc)
 
     def overlaps(self, start: int, end: int) -> bool:
         """Whether it was made from code in a range."""
@@ -149,8 +149,8 @@ class Units:
         return None
 
     def store(self, space: AddressSpace, unit: Unit, data: bytes) -> bool:
-        """Keep a unit for the next process, under every address at which it can be entered; whether it could be."""
-        others = unitfiles.names(unit.pc, unit.asked, filter(unit.covers, unit.entries))
+        """Keep a unit for the next process, under every entry of its own function; whether it could be."""
+        others = unitfiles.names(unit.pc, unit.asked, unit.entries, unit.own)
         if self.folder is not None and unitfiles.store(
             self.folder, data, unit.pc, others, lambda pc: self.name(space, pc)
         ):

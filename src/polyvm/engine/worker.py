@@ -299,10 +299,7 @@ def _finish(
             image = images.load(unit)
             meta = marshal.loads(image.meta)
             image.unload()
-            own = [
-                place for place in meta["entries"] if any(at <= place < at + size for at, size in meta["own"])
-            ]
-            others = unitfiles.names(pc, meta["asked"], own)
+            others = unitfiles.names(pc, meta["asked"], meta["entries"], meta["own"])
             unitfiles.store(folder, unit, pc, others, name_of)
 
 
