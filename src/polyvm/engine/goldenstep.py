@@ -95,9 +95,12 @@ class SpaceMemory:
             raise Fault(fault.address, layout.FETCH, _signo(fault.reason)) from None
 
     def store(self, address: int, size: int, value: int) -> None:
-        """Write, little-endian."""
+        """Write, little-endian: all of it or nothing."""
         from polyvm.memory.space import GuestFault
 
+        if (address ^ address + size - 1) >= self.space.page_size:
+            # Where a file ends between the pages, a copy may write the part before that end, and a store may not.
+            self._read(address, size, layout.WRITE)
         try:
             self.space.write(address, value.to_bytes(size, "little"))
         except GuestFault as fault:
