@@ -158,6 +158,23 @@ def test_random_programs(
            f"{len(names)} tiers; {ended}")  # fmt: skip
 
 
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", ["region", "region, counted", "region, all"])
+def test_wherever_registers_live(
+    kind: str, rng: random.Random, full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which registers stay in the state while a region runs is a question of speed alone: here all that can do."""
+    monkeypatch.setattr("polyvm.engine.region.in_state", lambda region, know, heads: frozenset(know.used))
+    with tiers(("golden", kind)) as made:
+        bench = Bench(made)
+        for taste in TASTES:
+            for _ in range(10 if full else 1):
+                program = make(rng, TASTES[taste])
+                found = bench.difference(program, (kind,))
+                if found is not None:
+                    pytest.fail(bench.explain(program, found[0]), pytrace=False)
+
+
 # ------------------------------------------------------------------------------------------------ fixed programs
 DIAMOND = ("beq a0, zero, .+12", "{first}", "jal zero, .+8", "{second}", "addi a2, a2, 1", "ecall")
 LONGER = ("beq a0, zero, .+16", "{first}", "xor a3, a1, a2", "jal zero, .+12", "{second}", "add a3, a1, a2",

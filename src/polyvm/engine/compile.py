@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-OPTIONS = ("-cgpp-huge-func=1", "-grow-region-complexity-budget=500")
+OPTIONS = ("-cgpp-huge-func=1", "-grow-region-complexity-budget=500", "-disable-constant-hoisting")
 """Where LLVM's effort grows faster than a function: CodeGenPrepare begins anew after every change in what it does not
 take for huge, and the register allocator weighs where to split. Together 40% of code generation for a large region."""
 

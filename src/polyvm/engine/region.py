@@ -17,6 +17,7 @@ from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY
 from polyvm.emit.llvm_float_env import NAN_BITS, to_float
 from polyvm.engine import affine, layout
 from polyvm.engine.discover import Block, Region, Slot, loop_heads, sets_round, slot_of
+from polyvm.engine.homes import in_state
 from polyvm.engine.interpreter import log_target
 from polyvm.engine.layout import COUNTERS, ST
 from polyvm.engine.liveness import Checked, Knowledge, analyse, base_of, combines, is_zero, used_once
@@ -61,6 +62,7 @@ class RegionEmitter(PlacedEmitter):
         self.know: Knowledge = analyse(isa, region, precise=self.precise, rounded=self.rounded)
         self.heads = loop_heads(region)
         self.general = {file for file, _ in isa.links}  # the file of general registers
+        self.stay = self._stay()
         self.current: dict[Slot, str] = {}
         self.written: set[Slot] = set()
         self.checked = Checked(isa, {})
@@ -76,13 +78,15 @@ class RegionEmitter(PlacedEmitter):
         self.points: dict[int, str] = {}  # offset in the state -> pointer, made once at the entry
         self.strips = 0
         self.walled = ""  # the label behind which there is a wall already
-        self.wild: list[tuple[str, int, str, int]] = []  # (label, guest PC, address, kind of access)
+        # (label, guest PC from the entry on, base, distance, kind of access)
+        self.wild: list[tuple[str, int, str, int, int]] = []
 
     def text(self, name: str) -> str:
         """The module's text: the function and what it refers to."""
         self.start("entry")
         for slot in self.know.used:
-            self.do(f"{self._home(slot)} = alloca i{self._bits(slot)}")
+            if slot not in self.stay:
+                self.do(f"{self._home(slot)} = alloca i{self._bits(slot)}")
         self.do(f"store i64 %budget, ptr {self.st('budget')}")
         if self.counted:
             self.do("%B = alloca i64")
@@ -132,7 +136,7 @@ class RegionEmitter(PlacedEmitter):
         self.start(_gate(pc))
         looked_at = self.loosely.at_entry(pc)
         values = {}
-        for slot in sorted(self.know.needed[pc] | looked_at.keys()):
+        for slot in sorted((self.know.needed[pc] | looked_at.keys()) - self.stay):
             values[slot] = self.ins(f"load i{self._bits(slot)}, ptr {self._at(self.places[slot][0])}")
             self.do(f"store i{self._bits(slot)} {values[slot]}, ptr {self._home(slot)}")
         odds = [self._odd(values[slot], bits) for slot, bits in sorted(looked_at.items())]
@@ -193,7 +197,16 @@ class RegionEmitter(PlacedEmitter):
         ]
 
     # -- places
+    def _stay(self) -> frozenset[Slot]:
+        """The registers whose home is the state. Those that the entries look at are loaded anyway."""
+        looked_at = {slot for known in self.loosely.blocks.values() for slot in known}
+        for entry in self.region.entries:
+            looked_at |= self.loosely.at_entry(entry).keys() | self.know.checked[entry].keys()
+        return in_state(self.region, self.know, self.heads) - looked_at
+
     def _home(self, slot: Slot) -> str:
+        if slot in self.stay:
+            return self._at(self.places[slot][0])
         return f"%R.{slot[0]}.{slot[1]}"
 
     def _bits(self, slot: Slot) -> int:
@@ -232,7 +245,7 @@ class RegionEmitter(PlacedEmitter):
     def _block(self, block: Block) -> None:
         self.block = block
         self.current, self.written = {}, set()
-        self.stale = set(self.know.dirty[block.start])
+        self.stale = set(self.know.dirty[block.start] - self.stay)
         self.checked = Checked(self.isa, self.know.checked[block.start])
         self.start(_label(block.start))
         self.forget()
@@ -288,6 +301,7 @@ class RegionEmitter(PlacedEmitter):
         for slot in slots:
             value = known.get(slot, self.current[slot])
             self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
+        self.stale -= self.stay
 
     def _settled_slots(self, targets: list[int]) -> list[Slot]:
         """Registers that are loose here, and that one of the blocks that come next takes for exact."""
@@ -380,8 +394,9 @@ class RegionEmitter(PlacedEmitter):
         )
         for slot, value in zip(moved, values, strict=True):
             self.do(f"store i{self._bits(slot)} {value}, ptr {self._home(slot)}")
-        ways = self.doors.setdefault(frozenset(slots), [])
-        self.do(f"br label %door{list(self.doors).index(frozenset(slots))}")
+        stored = frozenset(slots) - self.stay
+        ways = self.doors.setdefault(stored, [])
+        self.do(f"br label %door{list(self.doors).index(stored)}")
         ways.append((self.label, target))
 
     def _door(self, number: int, slots: frozenset[Slot], ways: list[tuple[str, int]]) -> None:
@@ -391,9 +406,9 @@ class RegionEmitter(PlacedEmitter):
         self.home_loose = {}
         self.current = {}
         self.stale = set(slots)
-        target = f"%door{number}.pc"
-        values = ", ".join(f"[ {pc}, %{label} ]" for label, pc in ways)
-        self.do(f"{target} = phi i64 {values}")
+        values = ", ".join(f"[ {pc - self.region.entry}, %{label} ]" for label, pc in ways)
+        self.do(f"%door{number}.here = phi i64 {values}")
+        target = self.ins(f"add i64 %door{number}.here, {self.region.entry}")
         self.sync()
         self.account(0)
         self._count(self.region.entry, target)
@@ -509,23 +524,24 @@ class RegionEmitter(PlacedEmitter):
         """Compare the base register with the limit unless that was done on every way here; guards take the rest."""
         assert self.placed is not None
         form = base_of(op, self.placed.decoded.fields, self.placed.pc)
-        compared = value
+        base, distance, known = value, 0, False
         if form is not None and not is_zero(self.isa, form[0]):
             slot, distance = form
-            if not self.checked.covers(slot, distance, 16):
-                compared = self.read(slot)
-                if not self.nested:
-                    self.checked.check(slot)
-            else:
-                compared = ""
-        if compared:
-            outside = self.ins(f"icmp uge i64 {compared}, %limit")
+            base = self.read(slot)
+            known = self.checked.covers(slot, distance, 16)
+            if not known and not self.nested:
+                self.checked.check(slot)
+        if not known:
+            outside = self.ins(f"icmp uge i64 {base}, %limit")
             if self.precise:
                 self.unlikely(outside, self.leave_golden)
             else:
-                self._outside(outside, value, write=write)
+                self._outside(outside, base, distance, write=write)
         self.save()
-        pointer = self.ins(f"getelementptr i8, ptr %mem, i64 {value}")
+        # In two steps, both here: so the distance becomes part of the access's own addressing mode.
+        pointer = self.ins(f"getelementptr i8, ptr %mem, i64 {base}")
+        if distance:
+            pointer = self.ins(f"getelementptr i8, ptr {pointer}, i64 {distance}")
         if self.label != self.walled:
             self._wall()
         return pointer
@@ -543,26 +559,29 @@ class RegionEmitter(PlacedEmitter):
         )
         self.walled = self.label
 
-    def _outside(self, outside: str, address: str, *, write: bool) -> None:
+    def _outside(self, outside: str, base: str, distance: int, *, write: bool) -> None:
         """Fast mode: a base outside the space ends the guest. No page is mapped so near its ends that the distance from
         the base could lead back inside, and nobody can look at registers: all such places share one way out.
         """
         assert self.placed is not None
         go = self.fresh_label("go")
-        self.wild.append((self.label, self.placed.pc, address, layout.WRITE if write else layout.READ))
+        here = self.placed.pc - self.region.entry
+        self.wild.append((self.label, here, base, distance, layout.WRITE if write else layout.READ))
         self.do(f"br i1 {outside}, label %wild, label %{go}, {UNLIKELY}")
         self.start(go)
 
     def _wild(self) -> None:
-        """The way out of all of them."""
+        """The way out of all of them. Small numbers only come from there: large ones would be made beforehand."""
         if not self.wild:
             return
         self.start("wild")
-        for name, kind, column in (("pc", "i64", 1), ("address", "i64", 2), ("access", "i32", 3)):
+        kinds = (("here", "i64", 1), ("base", "i64", 2), ("distance", "i64", 3), ("access", "i32", 4))
+        for name, kind, column in kinds:
             values = ", ".join(f"[ {entry[column]}, %{entry[0]} ]" for entry in self.wild)
             self.do(f"%wild.{name} = phi {kind} {values}")
         self.account(0)
-        self._fault("%wild.pc", "%wild.address", "%wild.access")
+        pc = self.ins(f"add i64 %wild.here, {self.region.entry}")
+        self._fault(pc, self.ins("add i64 %wild.base, %wild.distance"), "%wild.access")
 
     def _gone(self) -> None:
         """The way out of all jumps to a place outside the space."""

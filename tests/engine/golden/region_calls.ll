@@ -78,39 +78,40 @@ in24:
   musttail call preserve_nonecc void %t30(ptr %st, ptr %mem, ptr %t25, ptr %t26, i64 %t27)
   ret void
 door0:
-  %door0.pc = phi i64 [ 65544, %then14 ]
-  %t31 = load i64, ptr %R.x.1
-  %t32 = load i64, ptr %R.x.10
-  store i64 %t31, ptr %S.520
-  store i64 %t32, ptr %S.592
-  %t33 = load ptr, ptr %S.128
-  %t34 = getelementptr i32, ptr %t33, i64 0
-  %t35 = load i32, ptr %t34
-  %t36 = sub i32 %t35, 1
-  store i32 %t36, ptr %t34
-  %t37 = icmp eq i32 %t36, 0
-  br i1 %t37, label %cold38, label %go39, !prof !0
-cold38:
-  store i64 %door0.pc, ptr %S.0
+  %door0.here = phi i64 [ 8, %then14 ]
+  %t31 = add i64 %door0.here, 65536
+  %t32 = load i64, ptr %R.x.1
+  %t33 = load i64, ptr %R.x.10
+  store i64 %t32, ptr %S.520
+  store i64 %t33, ptr %S.592
+  %t34 = load ptr, ptr %S.128
+  %t35 = getelementptr i32, ptr %t34, i64 0
+  %t36 = load i32, ptr %t35
+  %t37 = sub i32 %t36, 1
+  store i32 %t37, ptr %t35
+  %t38 = icmp eq i32 %t37, 0
+  br i1 %t38, label %cold39, label %go40, !prof !0
+cold39:
+  store i64 %t31, ptr %S.0
   store i64 65536, ptr %S.152
   store i32 7, ptr %S.8
   ret void
-go39:
-  %t40 = load ptr, ptr %S.48
-  %t41 = shl i64 %door0.pc, 3
-  %t42 = icmp ult i64 %door0.pc, %limit
-  br i1 %t42, label %in43, label %gone, !prof !1
-in43:
-  %t44 = getelementptr i8, ptr %t40, i64 %t41
-  %t45 = load ptr, ptr %S.96
-  %t46 = load i64, ptr %S.88
-  %t47 = load i32, ptr %t44
-  %t48 = sext i32 %t47 to i64
-  %t49 = getelementptr i8, ptr %t45, i64 %t48
-  musttail call preserve_nonecc void %t49(ptr %st, ptr %mem, ptr %t44, ptr %t45, i64 %t46)
+go40:
+  %t41 = load ptr, ptr %S.48
+  %t42 = shl i64 %t31, 3
+  %t43 = icmp ult i64 %t31, %limit
+  br i1 %t43, label %in44, label %gone, !prof !1
+in44:
+  %t45 = getelementptr i8, ptr %t41, i64 %t42
+  %t46 = load ptr, ptr %S.96
+  %t47 = load i64, ptr %S.88
+  %t48 = load i32, ptr %t45
+  %t49 = sext i32 %t48 to i64
+  %t50 = getelementptr i8, ptr %t46, i64 %t49
+  musttail call preserve_nonecc void %t50(ptr %st, ptr %mem, ptr %t45, ptr %t46, i64 %t47)
   ret void
 gone:
-  %gone.pc = phi i64 [ %t19, %away20 ], [ %door0.pc, %go39 ]
+  %gone.pc = phi i64 [ %t19, %away20 ], [ %t31, %go40 ]
   store i64 %gone.pc, ptr %S.0
   store i64 %gone.pc, ptr %S.24
   store i32 2, ptr %S.124

@@ -119,7 +119,7 @@ join43:
   %t50 = icmp uge i64 %t38, %limit
   br i1 %t50, label %wild, label %go51, !prof !0
 go51:
-  %t52 = getelementptr i8, ptr %mem, i64 %t39
+  %t52 = getelementptr i8, ptr %mem, i64 %t38
   call void asm sideeffect "/* 1000c */", "=*m"(ptr elementtype(i32) %S.168) nomerge nounwind willreturn memory(argmem: readwrite)
   store volatile i64 %t49, ptr %t52, align 1, !pcsections !2
   call void asm sideeffect "/* 1000c */", "=*m"(ptr elementtype(i32) %S.168) nomerge nounwind willreturn memory(argmem: readwrite)
@@ -142,11 +142,14 @@ in59:
   musttail call preserve_nonecc void %t65(ptr %st, ptr %mem, ptr %t60, ptr %t61, i64 %t62)
   ret void
 wild:
-  %wild.pc = phi i64 [ 65548, %join43 ]
-  %wild.address = phi i64 [ %t39, %join43 ]
+  %wild.here = phi i64 [ 12, %join43 ]
+  %wild.base = phi i64 [ %t38, %join43 ]
+  %wild.distance = phi i64 [ 0, %join43 ]
   %wild.access = phi i32 [ 1, %join43 ]
-  store i64 %wild.pc, ptr %S.0
-  store i64 %wild.address, ptr %S.24
+  %t66 = add i64 %wild.here, 65536
+  %t67 = add i64 %wild.base, %wild.distance
+  store i64 %t66, ptr %S.0
+  store i64 %t67, ptr %S.24
   store i32 %wild.access, ptr %S.124
   store i64 11, ptr %S.16
   store i32 3, ptr %S.8

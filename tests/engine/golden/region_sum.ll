@@ -67,7 +67,7 @@ run14:
   %t20 = icmp uge i64 %t18, %limit
   br i1 %t20, label %wild, label %go21, !prof !0
 go21:
-  %t22 = getelementptr i8, ptr %mem, i64 %t19
+  %t22 = getelementptr i8, ptr %mem, i64 %t18
   call void asm sideeffect "/* 10004 */", "=*m"(ptr elementtype(i32) %S.168) nomerge nounwind willreturn memory(argmem: readwrite)
   %t23 = load volatile i64, ptr %t22, align 1, !pcsections !2
   call void asm sideeffect "/* 10004 */", "=*m"(ptr elementtype(i32) %S.168) nomerge nounwind willreturn memory(argmem: readwrite)
@@ -110,11 +110,14 @@ in39:
   musttail call preserve_nonecc void %t45(ptr %st, ptr %mem, ptr %t40, ptr %t41, i64 %t42)
   ret void
 wild:
-  %wild.pc = phi i64 [ 65540, %run14 ]
-  %wild.address = phi i64 [ %t19, %run14 ]
+  %wild.here = phi i64 [ 4, %run14 ]
+  %wild.base = phi i64 [ %t18, %run14 ]
+  %wild.distance = phi i64 [ 0, %run14 ]
   %wild.access = phi i32 [ 0, %run14 ]
-  store i64 %wild.pc, ptr %S.0
-  store i64 %wild.address, ptr %S.24
+  %t46 = add i64 %wild.here, 65536
+  %t47 = add i64 %wild.base, %wild.distance
+  store i64 %t46, ptr %S.0
+  store i64 %t47, ptr %S.24
   store i32 %wild.access, ptr %S.124
   store i64 11, ptr %S.16
   store i32 3, ptr %S.8

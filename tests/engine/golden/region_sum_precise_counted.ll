@@ -120,7 +120,7 @@ go37:
   store volatile i64 %t50, ptr %S.608
   store volatile i64 %t51, ptr %S.616
   store volatile i64 65540, ptr %S.0
-  %t52 = getelementptr i8, ptr %mem, i64 %t34
+  %t52 = getelementptr i8, ptr %mem, i64 %t33
   %t53 = load volatile i64, ptr %t52, align 1
   %t54 = add i64 %t50, %t53
   %t55 = add i64 %t33, 8
