@@ -45,15 +45,17 @@ def test_what_is_compiled_and_what_the_disk_had(tmp_path: Path) -> None:
     pytest.fail(f"no region came from the disk: {later.stderr}")
 
 
-def test_what_the_compilers_say_is_in_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["standard error", "a file"])
+def test_what_the_compilers_say_is_told_too(where: str, tmp_path: Path) -> None:
     """Their thread has descriptors of its own."""
     file = tmp_path / "log"
     # Until it runs long enough for a region to be compiled meanwhile, which no earlier run left behind.
     for size in ("14", "15", "16"):
-        run(f"info,{file}", tmp_path / f"cache-{size}", size)
-        if re.search(r"region 0x[0-9a-f]+ .*, compiled in \d+\.\d+ s: \d+ instructions", file.read_text()):
+        done = run("info" if where == "standard error" else f"info,{file}", tmp_path / f"cache-{size}", size)
+        told = done.stderr if where == "standard error" else file.read_text()
+        if re.search(r"region 0x[0-9a-f]+ .*, compiled in \d+\.\d+ s: \d+ instructions", told):
             return
-    pytest.fail(file.read_text())
+    pytest.fail(told)
 
 
 def test_a_file(tmp_path: Path) -> None:

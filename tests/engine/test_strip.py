@@ -206,9 +206,10 @@ def test_loops_made_at_random(kind: str, cold_cache: Path, data: st.DataObject) 
 def vectors(program: Program) -> str:
     """What LLVM made of a loop's region, before it chose instructions."""
     made = RegionEmitter(ISA, program.region("loop"))
-    module = compiler.optimise(compiler.target_machine(2), made.text("unit"), 1, loops=True, straight=False)
-    assert made.strips == 1
-    return str(module)
+    machine = compiler.target_machine(2)
+    with compiler.optimised(machine, made.text("unit"), 1, loops=True, straight=False) as module:
+        assert made.strips == 1
+        return str(module)
 
 
 def test_llvm_makes_vectors_of_it() -> None:

@@ -84,6 +84,20 @@ def test_who_is_eager_compiles_all_that_asked() -> None:
     assert hotness.score([PC], 1e6, 1.0, 10.0) == 1
 
 
+def test_what_cooled_down_is_still_worth_it_for_the_runs_to_come() -> None:
+    cpu = thread()
+    hotness = Hotness([cpu])
+    hotness.begin(cpu, PC, 10**9)
+    assert hotness.worth([PC], 0.1) == 0
+    cpu.hot_cells[(PC >> 1) % COUNTERS] -= 200_000
+    hotness.rate(PC, 1.0)
+    hotness.rate(PC, 100.0)
+    assert hotness.score([PC], 0.1, 100.0, 100.0) == 0
+    assert hotness.worth([PC], 0.1) == pytest.approx(2)
+    assert hotness.worth([PC], 0.3) == 0
+    assert hotness.worth([PC], 0) == pytest.approx(2)  # what regions are taken to cost
+
+
 def test_what_regions_cost_is_learnt() -> None:
     hotness = Hotness([])
     for _ in range(40):

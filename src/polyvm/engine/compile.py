@@ -7,6 +7,7 @@ PVM-COMPILE-FAILED; it refuses hosts that polyvm has no runtime for.
 from __future__ import annotations
 
 import platform
+from contextlib import contextmanager
 from functools import cache
 
 from polyvm.engine import flatten as flat
@@ -15,7 +16,7 @@ from polyvm.errors import PolyvmError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import ModuleType
     from typing import Any
 
@@ -97,10 +98,14 @@ def compile_object(
     """
     machine = target_machine(opt, cpu, features)
     level = opt if passes is None else passes
-    return emit(machine, optimise(machine, ir, level, loops=vectorise, straight=vectorise))
+    made = optimised(machine, ir, level, loops=vectorise, straight=vectorise)
+    del ir  # an interpreter's is long, and LLVM has it in its own form soon
+    with made as module:
+        return emit(machine, module)
 
 
-def optimise(machine: Any, ir: str, level: int, *, loops: bool, straight: bool) -> Any:
+@contextmanager
+def optimised(machine: Any, ir: str, level: int, *, loops: bool, straight: bool) -> Iterator[Any]:
     """The module that LLVM's passes of a level make of its text; of level 0, nothing is done to it.
 
     loops, straight: whether loops, and straight code, may be made to work on vectors.
@@ -109,15 +114,32 @@ def optimise(machine: Any, ir: str, level: int, *, loops: bool, straight: bool) 
     """
     from llvmlite import binding as llvm
 
-    # A context of its own: types and constants of one compilation do not pile up in the next.
-    context = llvm.create_context()
-    try:
-        module = llvm.parse_assembly(ir, context)
-        module.triple = llvm.get_process_triple()
-        module.data_layout = str(machine.target_data)
-        module.verify()
-    except RuntimeError as error:
-        raise PolyvmError("PVM-COMPILE-FAILED", f"LLVM refuses the text: {str(error).strip()}") from error
+    # A context of its own: types and constants of one compilation do not pile up in the next. Both are closed here, in
+    # this order: Python's garbage collector, should they ever be part of a cycle, might begin with the context.
+    with llvm.create_context() as context:
+        try:
+            parsed = llvm.parse_assembly(ir, context)
+        except RuntimeError as error:
+            raise _refused(error) from error
+        del ir
+        with parsed as module:
+            module.triple = llvm.get_process_triple()
+            module.data_layout = str(machine.target_data)
+            try:
+                module.verify()
+            except RuntimeError as error:
+                raise _refused(error) from error
+            _optimise(machine, module, level, loops=loops, straight=straight)
+            yield module
+
+
+def _refused(error: RuntimeError) -> PolyvmError:
+    return PolyvmError("PVM-COMPILE-FAILED", f"LLVM refuses the text: {str(error).strip()}")
+
+
+def _optimise(machine: Any, module: Any, level: int, *, loops: bool, straight: bool) -> None:
+    from llvmlite import binding as llvm
+
     for function in module.functions:
         if not function.is_declaration and function.linkage == llvm.Linkage.external:
             function.visibility = "hidden"  # else its address would come from a global offset table
@@ -126,7 +148,6 @@ def optimise(machine: Any, ir: str, level: int, *, loops: bool, straight: bool) 
         options.loop_vectorization, options.slp_vectorization = loops, straight
         builder = llvm.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)
-    return module
 
 
 def emit(machine: Any, module: Any) -> bytes:

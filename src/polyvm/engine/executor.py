@@ -413,9 +413,10 @@ class Engine:
             read=lambda address: _page(space, address),
             ran=lambda address: self.ran(space, address),
             wanted=lambda job: job.pc in units.by_pc or units.covering(job.pc) is None,
-            score=lambda job: self.hotness.score(job.places, cost_s, job.asked, process_time()),
+            score=lambda job: self.hotness.score(job.places, job.cost_s, job.asked, process_time()),
             done=self._compiled,
             tries=tries + 1,
+            cost_s=cost_s,
         )
         job.ask(pc)
         self.compilers.submit(job)
@@ -504,7 +505,10 @@ class Engine:
     def hand_over(self) -> None:
         """The guest has ended: have the hottest of what was waiting compiled all the same, for its next run."""
         units, compilers, space = self.units, self.compilers, self.space
-        scores = [(job.score(job), job) for job in [*self.pending.values()]]
+        scores = [
+            (max(job.score(job), self.hotness.worth(job.places, job.cost_s)), job)
+            for job in [*self.pending.values()]
+        ]
         worth = sorted((one for one in scores if one[0] > 0), key=lambda one: -one[0])
         jobs = [job for _, job in worth[:MAX_LEFT]]
         if not jobs or units is None or compilers is None or space is None or compilers.failed:

@@ -21,6 +21,8 @@ GAIN_S = 1e-8
 """What one jump wins when a region is behind it: some ten instructions that are not done by stencils."""
 HORIZON = 32.0
 """As many times as long as it has run, a program is taken to run on: here, and with what it leaves on the disk."""
+RUNS = 100.0
+"""As many runs to come are taken to gain by what is compiled after the end, when nothing else wants the processor."""
 POLICIES = ("heuristic", "eager")
 """Whether a region has to be worth its cost, or only somebody to ask for it."""
 COLD_S = 2.0
@@ -102,6 +104,14 @@ class Hotness:
         if won >= cost or self.eager:
             return max(won / cost, 1.0)
         return -1.0 if now - asked > COLD_S and won * 8 < cost else 0.0
+
+    def worth(self, places: Iterable[int], cost_s: float) -> float:
+        """The same of a region that is compiled for the runs to come, when the program has ended: by all jumps so far,
+        in whatever phase they were.
+        """
+        won = sum([self.jumps(pc) for pc in places]) * GAIN_S * RUNS
+        cost = cost_s or self.cost_s
+        return won / cost if won >= cost else 0.0
 
     def clear(self) -> None:
         """Another program."""

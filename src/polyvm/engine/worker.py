@@ -117,10 +117,12 @@ def compile_unit(
         made = make(isa, found, kind=kind)
         made.kept = lost
         # What level 2 does more takes half as long again, and gained nothing measurable on the benchmark's workloads.
-        module = compiler.optimise(machine, made.text("unit"), 1, loops=made.strips > 0, straight=False)
-        image = compiler.emit(machine, module)
-        missing = made.marked - flatten.places(image) if made.marked else set()
-        text = str(module) if missing and not attempt else ""
+        with compiler.optimised(
+            machine, made.text("unit"), 1, loops=made.strips > 0, straight=False
+        ) as module:
+            image = compiler.emit(machine, module)
+            missing = made.marked - flatten.places(image) if made.marked else set()
+            text = str(module) if missing and not attempt else ""
         lost = frozenset(
             pc for pc in missing if region.wall(pc) in text
         )  # and not as part of what is never run

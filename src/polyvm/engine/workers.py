@@ -61,12 +61,12 @@ class Job:
     observed, hot: what was seen of dynamic jumps, and found hot, by then.
     read, ran: guest code, by pages, and what of it was executed.
     tries: the compilation's number. wanted: whether it is still needed. score: how much it is worth now; the highest is
-    next, 0 has to wait, and what is below is given up.
+    next, 0 has to wait, and what is below is given up. cost_s: what it took the last time, 0 when that is not known.
     done: told the unit, or None when there is none, and the seconds of CPU time that it took.
     """
 
-    __slots__ = ("asked", "done", "entries", "hot", "kind", "observed", "pc", "places", "ran", "read", "score", "tries",
-                 "wanted")  # fmt: skip
+    __slots__ = ("asked", "cost_s", "done", "entries", "hot", "kind", "observed", "pc", "places", "ran", "read",
+                 "score", "tries", "wanted")  # fmt: skip
 
     def __init__(
         self,
@@ -82,8 +82,10 @@ class Job:
         score: Callable[[Job], float],
         done: Callable[[Job, bytes | None, float], None],
         tries: int = 0,
+        cost_s: float = 0.0,
     ) -> None:
         self.pc = pc
+        self.cost_s = cost_s
         self.entries = entries
         self.kind = kind
         self.places: list[int] = []

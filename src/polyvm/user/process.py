@@ -263,8 +263,14 @@ class Process:
         self.block_all()
         if self.plain_syscall("unshare", CLONE_FILES):
             return False
-        # Its copies of the guest's would keep pipes and sockets open.
-        return self.plain_syscall("close_range", 0, 0xFFFFFFFF, 0) == 0
+        # Its copies of the guest's would keep pipes and sockets open. What is logged may go to standard error.
+        kept = () if self.engine.log is None else (2,)
+        first = 0
+        for fd in (*kept, 1 << 32):
+            if self.plain_syscall("close_range", first, fd - 1, 0):
+                return False
+            first = fd + 1
+        return True
 
     def kick(self, thread: Thread) -> None:
         """Get a thread out of native code or a blocking host call."""
