@@ -181,6 +181,7 @@ def pairs(cold_cache: Path) -> Iterator[Callable[..., Pair]]:
 
 
 # ------------------------------------------------------------------------------------------- the same as golden
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", ["", WHOLE, COUNTED])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
