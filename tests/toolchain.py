@@ -42,6 +42,36 @@ def cache() -> Path:
     return folder
 
 
+def second(guest: str = "riscv64") -> str | None:
+    """Debian's cross compiler for a guest, where it is installed: another compiler's opinion of the same sources."""
+    return shutil.which(f"{guest.replace('_', '-')}-linux-gnu-gcc")
+
+
+def build_second(source: str, guest: str = "riscv64") -> Path:
+    """The static glibc program that Debian's cross compiler makes of a file in tests/guests."""
+    compiler = second(guest)
+    if compiler is None:
+        raise ValueError(f"no second compiler for guest {guest!r}")
+    path = GUESTS / source
+    about = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
+    headers = [header.read_bytes() for header in sorted(GUESTS.glob("*.h"))]
+    key = hashlib.sha256(b"\0".join([about, path.read_bytes(), *headers])).hexdigest()[:24]
+    folder = cache() / "programs"
+    folder.mkdir(exist_ok=True)
+    result = folder / f"{path.stem}-{guest}-gnu-{key}"
+    with locked(folder / f"{key}.lock"):
+        if not result.exists():
+            made = result.with_suffix(".new")
+            command = [compiler, "-O2", "-ffp-contract=off", "-static", "-pthread", f"-I{GUESTS}", str(path)]
+            done = subprocess.run(
+                [*command, "-o", str(made), "-lm"], capture_output=True, text=True, check=False
+            )
+            if done.returncode != 0:
+                raise BuildError(f"{' '.join(command)}\n{done.stderr}")
+            made.rename(result)
+    return result
+
+
 def version() -> str:
     """The compiler's version, part of every program's hash."""
     from importlib.metadata import version as installed

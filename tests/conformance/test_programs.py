@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.toolchain import build
+from tests.toolchain import build, build_second, second
 
 TIERS = ("golden", "interpreter", "baseline", "region", "auto")
 
@@ -73,6 +73,16 @@ def polyvm(*arguments: str | Path, **options: object) -> subprocess.CompletedPro
 def fill(arguments: Sequence[str], folder: Path) -> list[str]:
     """Arguments with the folder in its place."""
     return [argument.replace("{dir}", str(folder)) for argument in arguments]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_of_another_compiler(name: str, tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    """Debian's cross compiler and its C library make other code of the same source."""
+    if second() is None:
+        pytest.skip("riscv64-linux-gnu-gcc is not installed (Debian: gcc-riscv64-linux-gnu)")
+    done = polyvm(build_second(f"{name}.c"), *fill(PROGRAMS[name], tmp_path))
+    assert done.returncode == 0, done.stderr
+    golden(f"{name}.txt", done.stdout.replace("No child processes", "No child process"))  # as musl says it
 
 
 @pytest.mark.parametrize("tier", TIERS)
