@@ -211,8 +211,8 @@ def restore_frame(cpu: Registers, memory: Memory) -> tuple[int, tuple[int, int, 
 # riscv_hwprobe (Documentation/arch/riscv/hwprobe.rst) ---------------------------------------------------------------
 _PAIR = Struct("<qQ")
 _EXT0 = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 27 | 1 << 28 | 1 << 35
-# IMA_FD, C, Zba, Zbb, Zbs, Zbc, Zbkb, Zbkx, Zfh, Zfhmin, Zicond; Zca and Zcd, which C and D mean:
-_EXT0 |= 1 << 43 | 1 << 45
+# IMA_FD, C, Zba, Zbb, Zbs, Zbc, Zbkb, Zbkx, Zfh, Zfhmin, Zicond; Zihintpause; Zca and Zcd, which C and D mean:
+_EXT0 |= 1 << 36 | 1 << 43 | 1 << 45
 _TIME_FREQUENCY = 1_000_000_000  # the time CSR counts nanoseconds
 
 
