@@ -247,8 +247,9 @@ class GoesRound(RegionEmitter):
 class StoresElsewhere(RegionEmitter):
     """Has its stores a byte beside where they belong."""
 
-    def op_store(self, op: Val, args: list[str]) -> None:
-        super().op_store(op, [self.ins(f"xor i64 {args[0]}, 1"), args[1]])
+    def address_for(self, op: Val, value: str, size: int, *, write: bool) -> str:
+        pointer = super().address_for(op, value, size, write=write)
+        return self.ins(f"getelementptr i8, ptr {pointer}, i64 1") if write else pointer
 
 
 @pytest.mark.parametrize(

@@ -196,8 +196,8 @@ def an_address(base: type[Base]) -> type[Base]:
     """The address of a fault is not that of the access."""
 
     class Emitter(base):  # type: ignore[misc,valid-type]
-        def _outside(self, outside: str, address: str, *, write: bool) -> None:
-            super()._outside(outside, self.ins(f"add i64 {address}, 1"), write=write)
+        def _outside(self, outside: str, base: str, distance: int, *, write: bool) -> None:
+            super()._outside(outside, base, distance + 1, write=write)
 
     return Emitter
 
@@ -206,8 +206,8 @@ def a_write(base: type[Base]) -> type[Base]:
     """A fault of a read is told as one of a write."""
 
     class Emitter(base):  # type: ignore[misc,valid-type]
-        def _outside(self, outside: str, address: str, *, write: bool) -> None:
-            super()._outside(outside, address, write=not write)
+        def _outside(self, outside: str, base: str, distance: int, *, write: bool) -> None:
+            super()._outside(outside, base, distance, write=not write)
 
     return Emitter
 
