@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ GLIBC = "2.36"
 
 # As in "Comparing with native": fused multiply-add only where the source asks for it. No default sanitizers.
 FLAGS = ("-O2", "-ffp-contract=off", "-fno-sanitize=undefined", "-Wall", "-Werror")
+SECOND_FLAGS = ("-O2", "-ffp-contract=off", "-static", "-pthread", "-lm")
 FREESTANDING = ("-ffreestanding", "-nostdlib", "-fno-stack-protector", "-fno-builtin")
 
 # What distributions build for: rv64gc, armv8-a, x86-64.
@@ -54,22 +55,9 @@ def build_second(source: str, guest: str = "riscv64") -> Path:
         raise ValueError(f"no second compiler for guest {guest!r}")
     path = GUESTS / source
     about = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
-    headers = [header.read_bytes() for header in sorted(GUESTS.glob("*.h"))]
-    key = hashlib.sha256(b"\0".join([about, path.read_bytes(), *headers])).hexdigest()[:24]
-    folder = cache() / "programs"
-    folder.mkdir(exist_ok=True)
-    result = folder / f"{path.stem}-{guest}-gnu-{key}"
-    with locked(folder / f"{key}.lock"):
-        if not result.exists():
-            made = result.with_suffix(".new")
-            command = [compiler, "-O2", "-ffp-contract=off", "-static", "-pthread", f"-I{GUESTS}", str(path)]
-            done = subprocess.run(
-                [*command, "-o", str(made), "-lm"], capture_output=True, text=True, check=False
-            )
-            if done.returncode != 0:
-                raise BuildError(f"{' '.join(command)}\n{done.stderr}")
-            made.rename(result)
-    return result
+    command = [compiler, str(path), f"-I{GUESTS}", *SECOND_FLAGS, "-o"]
+    parts = [about, repr(SECOND_FLAGS).encode(), *_headers(), path.read_bytes()]
+    return _kept(f"{path.stem}-{guest}-gnu", parts, lambda made: _run([*command, str(made)]))
 
 
 def version() -> str:
@@ -112,23 +100,40 @@ def build(
     sources = [source] if isinstance(source, str | Path) else list(source)
     texts = [_text(item) for item in sources]
     options = _options(guest, static, libc, cpu, flags)
-    headers = [path.read_bytes() for path in sorted(GUESTS.glob("*.h"))]
     parts = [
         version().encode(),
         repr(options).encode(),
-        *headers,
+        *_headers(),
         *(suffix.encode() + text for suffix, text in texts),
     ]
-    key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
     stem = name or (Path(sources[0]).stem if "\n" not in str(sources[0]) else "inline")
+    return _kept(f"{stem}-{guest}", parts, lambda made: _compile(texts, options, made))
+
+
+def _headers() -> list[bytes]:
+    return [path.read_bytes() for path in sorted(GUESTS.glob("*.h"))]
+
+
+def _kept(name: str, parts: Sequence[bytes], make: Callable[[Path], None]) -> Path:
+    """The program that these parts make, found in the cache or made now. make: writes it to a path."""
+    key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
     folder = cache() / "programs"
     folder.mkdir(exist_ok=True)
-    result = folder / f"{stem}-{guest}-{key}"
+    result = folder / f"{name}-{key}"
     if not result.exists():
         with locked(folder / f"{key}.lock"):
             if not result.exists():
-                _compile(texts, options, result)
+                # Renamed into place within one file system, so that no process ever sees half a program.
+                new = result.with_suffix(".new")
+                make(new)
+                new.rename(result)
     return result
+
+
+def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> None:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BuildError(f"{' '.join(command)}\n{done.stderr}")
 
 
 def _text(source: str | Path) -> tuple[str, bytes]:
@@ -165,9 +170,5 @@ def _compile(texts: list[tuple[str, bytes]], options: list[str], result: Path) -
         command = [sys.executable, "-m", "ziglang", "cc", *options, f"-I{GUESTS}", *files, "-o", str(made)]
         # One compiler at a time: the first build of a target makes its libc, and two cores are all there is.
         with locked(cache() / "zig.lock"):
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise BuildError(f"{' '.join(command)}\n{done.stderr}")
-        # Renamed into place within one file system, so that no process ever sees half a program.
-        shutil.move(made, result.with_suffix(".new"))
-        result.with_suffix(".new").rename(result)
+            _run(command, environment)
+        shutil.move(made, result)

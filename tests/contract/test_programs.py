@@ -102,6 +102,12 @@ class Bench:
                 return name, wrong
         return None
 
+    def check(self, program: Program, names: tuple[str, ...]) -> None:
+        """Fail, with the shortest program that shows it, where one of these tiers ends differently."""
+        found = self.difference(program, names)
+        if found is not None:
+            pytest.fail(self.explain(program, found[0]), pytrace=False)
+
     def shorter(self, program: Program, name: str) -> Program:
         """A program that still ends otherwise in a tier, with nothing in it that can be left out."""
         attempts = 0
@@ -148,9 +154,7 @@ def test_random_programs(
     count, insns, ends = (30 if full else 1) * PROGRAMS, 0, Counter[str]()
     for _ in range(count):
         program = make(rng, TASTES[taste])
-        found = bench.difference(program, names)
-        if found is not None:
-            pytest.fail(bench.explain(program, found[0]), pytrace=False)
+        bench.check(program, names)
         insns += bench.insns
         ends[bench.end] += 1
     ended = ", ".join(f"{number} {name}" for name, number in sorted(ends.items()))
@@ -164,15 +168,13 @@ def test_wherever_registers_live(
     kind: str, rng: random.Random, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which registers stay in the state while a region runs is a question of speed alone: here all that can do."""
-    monkeypatch.setattr("polyvm.engine.region.in_state", lambda region, know, heads: frozenset(know.used))
+    monkeypatch.setattr("polyvm.engine.region.in_state", lambda region, know: frozenset(know.used))
     with tiers(("golden", kind)) as made:
         bench = Bench(made)
         for taste in TASTES:
             for _ in range(10 if full else 1):
                 program = make(rng, TASTES[taste])
-                found = bench.difference(program, (kind,))
-                if found is not None:
-                    pytest.fail(bench.explain(program, found[0]), pytrace=False)
+                bench.check(program, (kind,))
 
 
 # ------------------------------------------------------------------------------------------------ fixed programs

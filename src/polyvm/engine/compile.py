@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 OPTIONS = ("-cgpp-huge-func=1", "-grow-region-complexity-budget=500", "-disable-constant-hoisting")
 """Where LLVM's effort grows faster than a function: CodeGenPrepare begins anew after every change in what it does not
-take for huge, and the register allocator weighs where to split. Together 40% of code generation for a large region."""
+take for huge, and the register allocator weighs where to split. Together 40% of code generation for a large region.
+And constants are made where they are wanted: most are guest addresses on ways out that are hardly ever taken."""
 
 _machines: dict[tuple[int, str, str], Any] = {}
 

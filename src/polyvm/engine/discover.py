@@ -81,6 +81,14 @@ class Block:
     flow: Flow
     successors: list[int] = field(default_factory=list)
 
+    @property
+    def onward(self) -> list[int]:
+        """Where control is known to go on, inside the region or not: to its target, and to what is behind it."""
+        places = [] if self.flow.target is None else [self.flow.target]
+        if self.flow.conditional or not self.flow.ends:
+            places.append(self.insns[-1].next_pc)
+        return places
+
 
 @dataclass(slots=True)
 class Region:
@@ -290,29 +298,32 @@ def discover(
     return region
 
 
-def loop_heads(region: Region) -> set[int]:
-    """Blocks that a retreating edge leads to: every cycle goes through one."""
-    heads: set[int] = set()
-    state: dict[int, int] = {}
+def in_order(region: Region) -> dict[int, int]:
+    """Blocks by their place in an order where only a retreating edge leads to the block itself or to an earlier one."""
+    done: list[int] = []
+    seen: set[int] = set()
     for root in region.entries:
-        if root in state:
+        if root in seen:
             continue
+        seen.add(root)
         stack = [(root, iter(region.blocks[root].successors))]
-        state[root] = 1
         while stack:
             start, successors = stack[-1]
             for successor in successors:
-                seen = state.get(successor)
-                if seen == 1:
-                    heads.add(successor)
-                elif seen is None:
-                    state[successor] = 1
+                if successor not in seen:
+                    seen.add(successor)
                     stack.append((successor, iter(region.blocks[successor].successors)))
                     break
             else:
-                state[start] = 2
+                done.append(start)
                 stack.pop()
-    return heads
+    return {start: place for place, start in enumerate(reversed(done))}
+
+
+def loop_heads(region: Region) -> set[int]:
+    """Blocks that a retreating edge leads to: every cycle goes through one."""
+    order = in_order(region)
+    return {s for start in order for s in region.blocks[start].successors if order[s] <= order[start]}
 
 
 class _Body:
@@ -452,16 +463,8 @@ def _function(blocks: dict[int, Block], entry: int) -> set[int]:
 
 
 def _successors(block: Block, blocks: dict[int, Block], returns: dict[int, list[int]]) -> list[int]:
-    flow, last = block.flow, block.insns[-1]
-    if not flow.ends:
-        places = [last.next_pc]
-    else:
-        places = list(returns.get(block.start, ())) if flow.returns else list(flow.seen)
-        if flow.target is not None:
-            places.append(flow.target)
-        if flow.conditional:
-            places.append(last.next_pc)
-    return [p for p in dict.fromkeys(places) if p in blocks]
+    places = returns.get(block.start, ()) if block.flow.returns else block.flow.seen
+    return [p for p in dict.fromkeys([*places, *block.onward]) if p in blocks]
 
 
 def _reachable(blocks: dict[int, Block], entries: list[int]) -> dict[int, Block]:

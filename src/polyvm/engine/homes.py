@@ -7,7 +7,7 @@ of a short function's registers most are of that kind. Looks at blocks and at wh
 
 from __future__ import annotations
 
-from polyvm.engine.discover import Block, Region, Slot
+from polyvm.engine.discover import Block, Region, Slot, in_order
 from polyvm.engine.liveness import Knowledge
 
 ROUNDS = 12
@@ -16,13 +16,15 @@ AROUND = 0.9
 """How much of what comes to the end of a loop's turn is estimated to go around again."""
 SELDOM = 0.02
 """How much of what comes to a block's end is estimated to go where nobody was seen to go."""
+DYNAMIC = 0.1
+"""How much of what comes to a jump to a computed address is estimated to leave, where places inside are known."""
 STAY = 1.5
 """What a turn through memory costs, in loads at an entry or stores at an exit."""
 
 
-def in_state(region: Region, know: Knowledge, heads: set[int]) -> frozenset[Slot]:
+def in_state(region: Region, know: Knowledge) -> frozenset[Slot]:
     """The registers that are better left in the state."""
-    often, exits = frequencies(region, heads)
+    often, exits = frequencies(region)
     held = dict.fromkeys(know.used, 0.0)
     stayed = dict.fromkeys(know.used, 0.0)
     for entry in region.entries:
@@ -30,9 +32,7 @@ def in_state(region: Region, know: Knowledge, heads: set[int]) -> frozenset[Slot
             held[slot] += 1.0
     for start, block in region.blocks.items():
         read, written = _touched(block, know)
-        for slot in read:
-            stayed[slot] += STAY * often[start]
-        for slot in written:
+        for slot in (*read, *written):
             stayed[slot] += STAY * often[start]
         for slot in know.dirty[start] | written:
             held[slot] += exits[start]
@@ -50,17 +50,16 @@ def _touched(block: Block, know: Knowledge) -> tuple[set[Slot], set[Slot]]:
     return read, written
 
 
-def frequencies(region: Region, heads: set[int]) -> tuple[dict[int, float], dict[int, float]]:
+def frequencies(region: Region) -> tuple[dict[int, float], dict[int, float]]:
     """How often a block is estimated to run, and to be left for outside, where each entry is taken once."""
-    order = _order(region)
+    order = in_order(region)
     ways: dict[int, list[tuple[int, float]]] = {}
     leaving: dict[int, float] = {}
-    place = {start: number for number, start in enumerate(order)}
     for start in order:
         block = region.blocks[start]
-        back = [s for s in block.successors if place[s] <= place[start] and s in heads]
+        back = [s for s in block.successors if order[s] <= order[start]]
         ahead = [s for s in block.successors if s not in back]
-        out = _out(block, region, bool(block.successors))
+        out = _out(block, region)
         share = AROUND if back and (ahead or out >= 1) else 1.0
         rest = (1.0 - share if back else 1.0) * (1.0 - out)
         ways[start] = [(s, share / len(back)) for s in back] + [(s, rest / len(ahead)) for s in ahead]
@@ -79,38 +78,12 @@ def frequencies(region: Region, heads: set[int]) -> tuple[dict[int, float], dict
     return often, {start: often[start] * max(0.0, leaving[start]) for start in order}
 
 
-def _out(block: Block, region: Region, stays: bool) -> float:
+def _out(block: Block, region: Region) -> float:
     """The share of what comes to a block's end that leaves the region there."""
-    if not stays:
+    if not block.successors:
         return 1.0
-    flow = block.flow
-    if flow.dynamic:
-        return 0.1
-    places = [] if flow.target is None else [flow.target]
-    if flow.conditional or not flow.ends:
-        places.append(block.insns[-1].next_pc)
-    outside = [place for place in places if place not in region.blocks]
+    if block.flow.dynamic:
+        return DYNAMIC
+    outside = [place for place in block.onward if place not in region.blocks]
     seldom = sum(place in region.unmet for place in outside)
-    return (len(outside) - seldom) / len(places) + SELDOM * seldom if outside else 0.0
-
-
-def _order(region: Region) -> list[int]:
-    """Blocks, each before those that follow it where no loop is in the way."""
-    done: list[int] = []
-    seen: set[int] = set()
-    for root in region.entries:
-        if root in seen:
-            continue
-        seen.add(root)
-        stack = [(root, iter(region.blocks[root].successors))]
-        while stack:
-            start, successors = stack[-1]
-            for successor in successors:
-                if successor not in seen:
-                    seen.add(successor)
-                    stack.append((successor, iter(region.blocks[successor].successors)))
-                    break
-            else:
-                done.append(start)
-                stack.pop()
-    return done[::-1]
+    return (len(outside) - seldom) / len(block.onward) + SELDOM * seldom if outside else 0.0

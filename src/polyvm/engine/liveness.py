@@ -145,14 +145,9 @@ def _dirty(region: Region, table: dict[int, Effects], precise: bool) -> dict[int
 
 def leaves_region(block: Block, region: Region) -> bool:
     """Whether control may leave the region behind this block, so that every register is live there."""
-    flow = block.flow
-    if flow.leaves or flow.dynamic:
+    if block.flow.leaves or block.flow.dynamic:
         return True
-    last = block.insns[-1]
-    places = [] if flow.target is None else [flow.target]
-    if flow.conditional or not flow.ends:
-        places.append(last.next_pc)
-    return any(place not in region.blocks for place in places)
+    return any(place not in region.blocks for place in block.onward)
 
 
 def may_trap(placed: Placed, rounded: bool) -> bool:

@@ -202,7 +202,7 @@ class RegionEmitter(PlacedEmitter):
         looked_at = {slot for known in self.loosely.blocks.values() for slot in known}
         for entry in self.region.entries:
             looked_at |= self.loosely.at_entry(entry).keys() | self.know.checked[entry].keys()
-        return in_state(self.region, self.know, self.heads) - looked_at
+        return in_state(self.region, self.know) - looked_at
 
     def _home(self, slot: Slot) -> str:
         if slot in self.stay:

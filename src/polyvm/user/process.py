@@ -264,13 +264,9 @@ class Process:
         if self.plain_syscall("unshare", CLONE_FILES):
             return False
         # Its copies of the guest's would keep pipes and sockets open. What is logged may go to standard error.
-        kept = () if self.engine.log is None else (2,)
-        first = 0
-        for fd in (*kept, 1 << 32):
-            if self.plain_syscall("close_range", first, fd - 1, 0):
-                return False
-            first = fd + 1
-        return True
+        last = 0xFFFFFFFF
+        ranges = [(0, last)] if self.engine.log is None else [(0, 1), (3, last)]
+        return all(self.plain_syscall("close_range", *ends, 0) == 0 for ends in ranges)
 
     def kick(self, thread: Thread) -> None:
         """Get a thread out of native code or a blocking host call."""
