@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     Bind = tuple[bytes, bytes, bool]
 
-F_DUPFD_CLOEXEC = 1030
+F_DUPFD, F_DUPFD_CLOEXEC = 0, 1030
 O_PATH = os.O_PATH
 RESOLVE_IN_ROOT = 0x10
 CLONE_FILES = 0x400
@@ -155,6 +155,17 @@ class Process:
         if self.natively is not None:
             self.natively.hidden(self.hidden)
         os.close(fd)
+
+    def lowest(self, fd: int, cloexec: int) -> int:
+        """A new descriptor with the number that it should have, the lowest, once what of ours was there is closed.
+
+        It takes a number that is free: what was closed a moment ago may be another thread's by now.
+        """
+        moved = self.plain_syscall("fcntl", fd, F_DUPFD_CLOEXEC if cloexec else F_DUPFD, 0)
+        if moved < 0:
+            return fd
+        os.close(fd)
+        return moved
 
     def open_in_root(self, root_fd: int, path: bytes, flags: int) -> int:
         """openat2 with RESOLVE_IN_ROOT: a descriptor or a negative errno."""

@@ -121,9 +121,7 @@ def open_special(thread: Thread, special: tuple[bytes, ...], flags: int) -> int 
     finally:
         os.close(fd)
     if result > fd:  # the memfd had the number that the guest should get
-        moved = thread.host(process.numbers["dup3"], result, fd, flags & O_CLOEXEC)
-        os.close(result)
-        result = moved
+        return process.lowest(result, flags & O_CLOEXEC)
     return result
 
 

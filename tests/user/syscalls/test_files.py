@@ -205,3 +205,8 @@ def test_our_descriptors_are_not_there_and_new_ones_are_the_lowest(
     )
     done = polyvm(*options, program, cwd=tmp_path)
     assert done.stdout.rpartition("; ")[2] == native.stdout.rpartition("; ")[2] == "0 3\n"
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_threads_that_open_at_once(where: str, tmp_path: Path, golden: Golden) -> None:
+    golden("together.txt", output(where, "together.c", tmp_path))

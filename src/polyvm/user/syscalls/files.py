@@ -36,7 +36,6 @@ O_ACCMODE, O_CREAT, O_EXCL, O_TRUNC, O_NOFOLLOW_GENERIC, O_CLOEXEC = (
     0o2000000,
 )
 O_PATH_GENERIC, O_TMPFILE_BIT = 0o10000000, 0o20000000
-F_DUPFD, F_DUPFD_CLOEXEC = 0, 1030
 _U64 = Struct("<Q")
 _HOW = Struct("<QQQ")
 
@@ -116,17 +115,8 @@ def _open(t: Thread, directory: int, path: bytes, flags: int, mode: int, resolve
     if fd < 0:
         return fd
     if taken and fd > min(taken):
-        fd = _lowest(t, fd, flags)
+        fd = process.lowest(fd, flags & O_CLOEXEC)  # directories on the way to it had lower ones
     return _checked(t, fd)
-
-
-def _lowest(t: Thread, fd: int, flags: int) -> int:
-    """A new descriptor with the number that it should have: directories on the way to its file had the lowest."""
-    moved = t.process.plain_syscall("fcntl", fd, F_DUPFD_CLOEXEC if flags & O_CLOEXEC else F_DUPFD, 0)
-    if moved < 0:
-        return fd
-    os.close(fd)
-    return moved
 
 
 def _in_root(t: Thread, at: int, path: bytes, flags: int, taken: list[int]) -> tuple[int, bytes, int]:
