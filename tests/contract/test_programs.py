@@ -168,7 +168,7 @@ def test_wherever_registers_live(
     kind: str, rng: random.Random, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which registers stay in the state while a region runs is a question of speed alone: here all that can do."""
-    monkeypatch.setattr("polyvm.engine.region.in_state", lambda region, know: frozenset(know.used))
+    monkeypatch.setattr("polyvm.engine.leaving.in_state", lambda region, know: frozenset(know.used))
     with tiers(("golden", kind)) as made:
         bench = Bench(made)
         for taste in TASTES:

@@ -60,7 +60,7 @@ class StripEmitter(PlacedEmitter):
         region, strip = self.region, self.strip
         scalar = self.fresh_label("scalar")
         for slot in strip.exposed:
-            value = self.first[slot] = region._from_home(slot)
+            value = self.first[slot] = region.from_home(slot)
             if value in region.loose and slot not in strip.carried:
                 self.loose[value] = region.loose[value]
             elif slot[0] not in region.general:
@@ -77,9 +77,9 @@ class StripEmitter(PlacedEmitter):
         self._look(bounds)
         self._loop(count)
         for slot, value in last.items():
-            self.do(f"store i64 {value}, ptr {region._home(slot)}")
+            self.do(f"store i64 {value}, ptr {region.home(slot)}")
         for slot in strip.carried:
-            self.do(f"store i64 {self.current[slot]}, ptr {region._home(slot)}")
+            self.do(f"store i64 {self.current[slot]}, ptr {region.home(slot)}")
         if region.counted:
             spent = self.ins(f"mul i64 {count}, {len(strip.block.insns)}")
             left = self.ins(f"sub i64 {self.ins('load i64, ptr %B')}, {spent}")

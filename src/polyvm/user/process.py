@@ -66,7 +66,7 @@ class Process:
             self.natively = Natively(self.abi, engine.guest.places)
         self.numbers = numbers()
         self.space = space = AddressSpace()
-        # As on Linux (vm.mmap_min_addr); and compiled code takes a pointer outside of these for wild (engine.region).
+        # As on Linux (vm.mmap_min_addr); and compiled code takes a pointer outside of these for wild (engine.leaving).
         space.min_address, space.max_address = 0x10000, space.limit - space.page_size
         engine.hide, engine.apart = self.hide, self.set_apart
         self.world = World()
