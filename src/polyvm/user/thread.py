@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SCRATCH_BYTES = 1 << 18
 SCRATCH_RESERVED = 4096  # at the end, for signal masks and other small things of this module
-EFAULT, EINTR = 14, 4
+EFAULT, EINTR, EIO = 14, 4, 5
 SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR = 1, 2, 2
 
 
@@ -182,6 +182,10 @@ class Thread:
             result = -refusal.args[0]
         except GuestFault:
             result = -EFAULT
+        except (
+            OSError
+        ) as error:  # what the host refuses us on the way is the guest's answer, and not the end of it
+            result = -(error.errno or EIO)
         count = self.counts.get(call.name)
         if count is None:
             count = self.counts[call.name] = [0, 0]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.toolchain import build
-from tests.user.linux import FLAGS, WHERE, output
+from tests.user.linux import FLAGS, HERE, WHERE, output
 from tests.user.running import PROGRAMS, polyvm
 
 Golden = Callable[[str, str], None]
@@ -210,3 +210,9 @@ def test_our_descriptors_are_not_there_and_new_ones_are_the_lowest(
 @pytest.mark.parametrize("where", WHERE)
 def test_threads_that_open_at_once(where: str, tmp_path: Path, golden: Golden) -> None:
     golden("together.txt", output(where, "together.c", tmp_path))
+
+
+# What compiles has descriptors of its own, which such a thread closes too.
+@pytest.mark.parametrize("where", [HERE, "interpreter"])
+def test_a_thread_that_closes_what_others_open(where: str, tmp_path: Path, golden: Golden) -> None:
+    golden("sweeping.txt", output(where, "sweeping.c", tmp_path))
