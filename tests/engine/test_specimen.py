@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
+
+import pytest
+from llvmlite import binding as llvm
 
 from polyvm.engine import specimen
 from polyvm.isa.riscv64 import load
@@ -16,6 +20,15 @@ def test_the_assembly_of_one_handler() -> None:
     lines = specimen.assembly(module, specimen.symbol(insn))
     assert any(line.split()[0] == "jmp" for line in lines)
     assert not any("%r" in line for line in lines)
+
+
+@pytest.mark.parametrize("guest", ["riscv64"])
+def test_every_handler_alone_is_whole(guest: str) -> None:
+    isa = import_module(f"polyvm.isa.{guest}").load()
+    for insn in isa.insns:
+        for shape in insn.shapes():
+            _, module = specimen.handler_text(insn, shape)
+            llvm.parse_assembly(module).verify()
 
 
 def test_compiling_goes_on_as_before() -> None:

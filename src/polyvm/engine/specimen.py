@@ -15,7 +15,7 @@ from polyvm.engine.interpreter import SIGNATURE, Handler
 from polyvm.errors import PolyvmError
 from polyvm.isa.spec import Insn, Shape
 
-_LEAVE = re.compile(r"@(leave_\w+)\(")
+_LEAVE = re.compile(r"@(leave_\w+|watched)\(")
 _DEFINED = re.compile(r"^define .*?@([\w.]+)\(", re.MULTILINE)
 
 
