@@ -26,6 +26,13 @@ PRINTED = {
     "mix one, two, three": 0x4039,
     "peek one, 255(two)": 0x5FF9,
     "halt": 0x6000,
+    "lift top, [one]!": 0x8007,
+    "lift two, [three, #16]!": 0x810E,
+    "grow.8 two": 0x9002,
+    "grow.64 two": 0x900E,
+    "swap 5": 0xA059,
+    "swap 5, two:one": 0xA056,
+    "swap.u 5, one:two": 0xB059,
 }
 
 
@@ -55,6 +62,11 @@ READ = {
     "jump 256": "jump 0x100",
     "jump 0x104 <there>": "jump 0x104",
     "peek r1, 0xff ( two )": "peek one, 255(two)",
+    "lift r4,[r3,0x10]!": "lift top, [three, #16]!",
+    "lift top, [ one , # 0 ] !": "lift top, [one]!",
+    "swap 5, one:two": "swap 5",
+    "drop two:one, 5": "swap 5, two:one",
+    "back 3": "jump 0xfa",
 }
 
 
@@ -72,6 +84,10 @@ def test_pseudo_instructions_are_printed_when_asked(isa: Isa) -> None:
     assert shown("mix one, two, two") == "twice one, two"
     assert shown("mix one, two, three") == "mix one, two, three"
     assert shown("shift 5, two, one") == "add one, two, 5"  # a spelling is never printed
+    assert disassemble(decode(isa, assemble(isa, "back 3", 0x100), 0x100), 0x100, aliases=True) == "back 3"
+    assert (
+        disassemble(decode(isa, assemble(isa, "jump .-8", 0x100), 0x100), 0x100, aliases=True) == "jump 0xf8"
+    )
 
 
 REFUSED = {
@@ -87,6 +103,12 @@ REFUSED = {
     "paint one, z=4": ("PVM-ASM-SYNTAX", "z is 4"),
     "paint one, d=1": ("PVM-ASM-SYNTAX", "no instruction"),
     "halt now": ("PVM-ASM-SYNTAX", "no instruction"),
+    "lift three, [one]!": ("PVM-ASM-SYNTAX", "'three' cannot stand for e"),
+    "grow.32 two": ("PVM-INSN-UNKNOWN", "grow.32"),
+    "swap.u 5": ("PVM-ASM-SYNTAX", "pair cannot be left out"),
+    "swap.u 5, one:one": ("PVM-ASM-SYNTAX", "a pair with u has two registers"),
+    "drop one:ten, 5": ("PVM-ASM-SYNTAX", "no instruction"),
+    "back x": ("PVM-ASM-SYNTAX", "no instruction"),
 }
 
 

@@ -47,6 +47,16 @@ def test_encode_takes_biased_values(isa: Isa) -> None:
             insn.encode({"u": 0, "w": 0, "h'": wrong})
 
 
+def test_the_highest_number_may_name_another_register(isa: Isa) -> None:
+    insn = named(isa, "lift")
+    assert insn.data_fields["e"] == 3
+    word = insn.encode({"p": 0, "s": 0, "e": 4})
+    assert word == 0b1000_00000000_00_11
+    assert insn.fields(word)["e"] == 4
+    with pytest.raises(EncodingError, match="does not fit"):
+        insn.encode({"p": 0, "s": 0, "e": 3})
+
+
 def test_decode_separates_shape_and_data(isa: Isa) -> None:
     decoded = isa.decode(0xABCD_0000 | 0b0001_00000000_1_11_1)
     assert decoded is not None
@@ -114,5 +124,6 @@ def test_slots_and_layout(isa: Isa) -> None:
     assert slots[FP_FLAGS] == 5
     assert slots[FP_ROUND] == 3
     assert isa.state_layout(256) == {
-        ("r", 0): (256, 2), ("r", 1): (258, 2), ("r", 2): (260, 2), ("r", 3): (262, 2), ("mode", 0): (264, 8),
+        ("r", 0): (256, 2), ("r", 1): (258, 2), ("r", 2): (260, 2), ("r", 3): (262, 2), ("r", 4): (264, 2),
+        ("mode", 0): (266, 8),
     }  # fmt: skip

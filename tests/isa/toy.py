@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from polyvm.ir.trace import Tracer
 from polyvm.ir.values import Val
-from polyvm.isa.spec import Field, Isa, RegisterFile, Syntax
+from polyvm.isa.spec import Computed, Field, Isa, Operand, RegisterFile, Syntax
 
 COLOURS = ("red", "green", "blue", "any")
+NAMES = ("zero", "one", "two", "three", "top")
+
+
+def _pair(text: str, values: Mapping[str, int]) -> dict[str, int]:
+    d, s = text.split(":")
+    if values.get("u") == 1 and d == s:  # known the second time only
+        raise ValueError("a pair with u has two registers")
+    return {"d": NAMES.index(d), "s": NAMES.index(s)}
+
+
+PAIR = Operand(
+    ("d", "s"),
+    lambda values: f"{NAMES[values['d']]}:{NAMES[values['s']]}",
+    _pair,
+    lambda values: None if values["u"] else {"d": 1, "s": 2},
+)
 
 
 def empty() -> Isa:
     """The guest before it has instructions."""
     return Isa(
         name="toy",
-        files={"r": RegisterFile("r", 16, 4, ("zero", "one", "two", "three"), zero=0)},
+        files={"r": RegisterFile("r", 16, 5, NAMES, zero=0)},
         specials={"mode": 1},
         causes=("bad",),
         fields={
@@ -21,6 +39,7 @@ def empty() -> Isa:
             "s": Field("register", 2, "r"),
             "t": Field("register", 2, "r"),
             "h'": Field("register", 1, "r", bias=2),
+            "e": Field("register", 2, "r", last=4),
             "n": Field("signed", 8),
             "p": Field("unsigned", 8),
             "to": Field("offset"),
@@ -44,7 +63,16 @@ def empty() -> Isa:
             ),
         },
         aliases=(("clear d", "add d, zero, 0"), ("move d, s", "add d, s, 0"), ("twice d, s", "mix d, s, s")),
-        spellings=(("shift n, s, d", "add d, s, n"),),
+        spellings=(("shift n, s, d", "add d, s, n"), ("drop pair{, p}", "swap p{, pair}")),
+        operands={"pair": PAIR},
+        computed=(
+            Computed(
+                "back",
+                "jump",
+                lambda operands: ["3"] if operands == ["0xfa"] else None,
+                lambda operands: [f".-{2 * int(operands[0])}"] if operands[0] else None,
+            ),
+        ),
         length=lambda word: 2,
     )
 
@@ -83,6 +111,23 @@ def toy() -> Isa:
     def _peek(m: Tracer, d: Val, s: Val, p: Val) -> None:
         """Load."""
         m.r[d] = m.load(m.r[s].zext(64) + p.zext(64), 16)
+
+    @insn("lift e, [s{, #p}]!", "1000 p s e")
+    def _lift(m: Tracer, e: Val, s: Val, p: Val) -> None:
+        """Load into any register but the third."""
+        m.r[e] = m.load(m.r[s].zext(64) + p.zext(64), 16)
+
+    @insn("grow.w d", "1001 00000000 w d")
+    def _grow(m: Tracer, w: int, d: Val) -> None:
+        """Double, so many times."""
+        m.r[d] = m.r[d] << w
+
+    @insn("swap p{, pair}", "101 u p s d")
+    def _swap(m: Tracer, p: Val, u: Val, s: Val, d: Val) -> None:
+        """Swap."""
+        a, b = m.r[d], m.r[s]
+        m.r[d] = b
+        m.r[s] = a
 
     @insn("halt", "0110 000000000000")
     def _halt(m: Tracer) -> None:

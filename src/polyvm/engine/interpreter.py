@@ -806,7 +806,10 @@ class Decoder(Handler):
     def _found(self, entry: Entry) -> None:
         lanes = pack(entry.insn)
         fields = {name: self.isa.fields[name] for name in lanes}
-        key = tuple((n, lane, entry.insn.encoding.fields[n], fields[n].bias) for n, lane in lanes.items())
+        key = tuple(
+            (n, lane, entry.insn.encoding.fields[n], fields[n].bias, fields[n].last)
+            for n, lane in lanes.items()
+        )
         if key not in self.formats:
             label = self.fresh_label("format")
             self.formats[key] = (label, [])
@@ -830,13 +833,16 @@ class Decoder(Handler):
         packed = "0"
         for name, lane in lanes.items():
             value = self._extract(encoding, name, word, bits)
-            width = encoding.width(name)
+            width, last, raw = encoding.width(name), fields[name].last, value
             if fields[name].bias:
                 value = self.ins(f"add i{bits} {value}, {fields[name].bias}")
             elif lane.signed and width < bits:
                 value = self.ins(
                     f"ashr i{bits} {self.ins(f'shl i{bits} {value}, {bits - width}')}, {bits - width}"
                 )
+            if last is not None:
+                highest = self.ins(f"icmp eq i{bits} {raw}, {(1 << width) - 1}")
+                value = self.ins(f"select i1 {highest}, i{bits} {last}, i{bits} {value}")
             part = self.ins(f"trunc i{bits} {value} to i{lane.bits}") if lane.bits < bits else value
             part = self.ins(f"zext i{lane.bits} {part} to i64")
             packed = self.ins(f"or i64 {packed}, {self.ins(f'shl i64 {part}, {8 * (lane.offset - HEADER)}')}")

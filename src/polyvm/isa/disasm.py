@@ -1,28 +1,28 @@
-"""Text of instructions, and back, both from the spec's own lines: "lw rd, imm(rs1)".
+"""Text of instructions, and back, both from the spec's own lines: "lw rd, imm(rs1)", "ldr Xt, [Xn_sp{, #pimm}]".
 
-One instruction at a time: there are no labels, sections or macros, and nothing is chosen for the writer
-(a compressed form is written as c.addi). Pseudo-instructions are rewritten as text, by the guest's table.
+What stands in braces is left out where all in it has its default. One instruction at a time: there are no labels,
+sections or macros, and nothing is chosen for the writer (a compressed form is written as c.addi). Pseudo-instructions
+are rewritten as text, by the guest's table.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from polyvm.errors import PolyvmError
 from polyvm.ir.golden import signed
+from polyvm.isa import texts
 from polyvm.isa.encoding import EncodingError
+from polyvm.isa.pseudo import Alias, ComputedAlias, by_name
 from polyvm.isa.spec import Decoded, Insn, Isa, Syntax
 
 Symbol = Callable[[int], "str | None"]
 """What stands at an address, as in "main+4", or None."""
 
-_TOKEN = re.compile(r"[A-Za-z_][\w.]*'?|\d+|-\d+|[(),]")
-# An operand as written; a branch target may bring its symbol along.
-_OPERAND = r"[^,()\s<>]+(?:\s*<[^<>]*>)?"
 _NAMED = re.compile(r"\s*,?\s*([A-Za-z_]\w*'?)=([^,()\s]+)$")
 _ADDRESS = (1 << 64) - 1
 
@@ -92,8 +92,18 @@ class _Template:
         return self.insn.isa
 
     @cached_property
-    def operands(self) -> str:
-        return self.insn.text.partition(" ")[2].strip()
+    def parts(self) -> texts.Parts:
+        """The operands, what is optional in it as a list of its own."""
+        operands = self.insn.text.partition(" ")[2].strip()
+        names = texts.names([operands], self._known)
+        if names and self.syntax(names[-1]).default is not None and "{" not in operands:
+            head = operands[: operands.rindex(names[-1])].rstrip(", ")
+            operands = f"{head}{{{operands[len(head) :]}}}"
+        return texts.split(operands)
+
+    @cached_property
+    def _known(self) -> Container[str]:
+        return {*self.insn.encoding.fields, *self.isa.operands}
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
@@ -101,51 +111,91 @@ class _Template:
         return tuple(name for name in self.insn.encoding.fields if self.syntax(name).suffix)
 
     @cached_property
+    def named(self) -> tuple[str, ...]:
+        """Fields that stand in the mnemonic, as in "b.cond"."""
+        return tuple(part for part in self.insn.name.split(".")[1:] if part in self.insn.encoding.fields)
+
+    @cached_property
     def written(self) -> tuple[str, ...]:
-        """Fields that have a place in the operands."""
-        return _fields(self.operands, self.insn.encoding.fields)
+        """Fields and operands that have a place in the text behind the mnemonic."""
+        return texts.names(self.parts, self._known)
 
     @cached_property
     def hidden(self) -> tuple[str, ...]:
         """Fields that have no place in the text."""
-        return tuple(n for n in self.insn.encoding.fields if n not in self.written and n not in self.suffixes)
+        shown = {name for token in self.written for name in self._stands_for(token)}
+        shown.update(self.suffixes, self.named)
+        return tuple(name for name in self.insn.encoding.fields if name not in shown)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """What the operands look like, a group for each field."""
-        return _pattern(self.operands, self.written, self.isa, self._optional)
-
-    @cached_property
-    def _optional(self) -> str | None:
-        last = self.written[-1] if self.written else None
-        return last if last and self.syntax(last).default is not None else None
-
-    @cached_property
-    def _default(self) -> int:
-        default = self.syntax(self._optional).default if self._optional else None
-        return default(self.insn.name) if default else 0
+        """What the operands look like, a group for each that is written."""
+        return texts.pattern(self.parts, self.written, self.isa)
 
     def syntax(self, name: str) -> Syntax:
         """How a field is written."""
-        return self.isa.syntax.get(self.isa.fields[name].kind, _PLAIN)
+        field = self.isa.fields.get(name)
+        return self.isa.syntax.get(field.kind, _PLAIN) if field else _PLAIN
+
+    def names(self) -> Iterator[tuple[str, dict[str, int]]]:
+        """The mnemonics, suffixes included, and the values that they stand for."""
+        choices = [
+            *((name, self.isa.fields[name].shape or ()) for name in self.named),
+            *((name, (0, 1)) for name in self.suffixes),
+        ]
+        for chosen in itertools.product(*(values for _, values in choices)):
+            values = dict(zip((name for name, _ in choices), chosen, strict=True))
+            yield self._mnemonic(values), values
+
+    def _mnemonic(self, values: Mapping[str, int]) -> str:
+        parts = [
+            self._show(part, values[part], 0, None) if part in self.named else part
+            for part in self.insn.name.split(".")
+        ]
+        suffix = "".join(name for name in self.suffixes if values[name])
+        return ".".join([*parts, suffix] if suffix else parts)
+
+    def _stands_for(self, token: str) -> tuple[str, ...]:
+        operand = self.isa.operands.get(token)
+        return operand.fields if operand else (token,)
+
+    def _zero(self, name: str) -> int:
+        """The value of a field whose bits are all zero."""
+        return self.isa.fields[name].value(0, self.insn.encoding.width(name))
+
+    def _default(self, token: str, values: Mapping[str, int]) -> dict[str, int] | None:
+        operand = self.isa.operands.get(token)
+        if operand:
+            return operand.default(values)
+        default = self.syntax(token).default
+        return {token: default(self.insn.name) if default else self._zero(token)}
 
     # -- Values to text
     def show(self, values: dict[str, int], pc: int, symbol: Symbol | None) -> str:
-        suffix = "".join(name for name in self.suffixes if values[name])
-        operands = self.operands
-        if self._optional and values[self._optional] == self._default:
-            operands = operands[: operands.rindex(self._optional)].rstrip(", ")
-        shown = _TOKEN.sub(
-            lambda token: (
-                self._show(token[0], values[token[0]], pc, symbol) if token[0] in self.written else token[0]
-            ),
-            operands,
-        )
+        shown = self._text(self.parts, values, pc, symbol)
         parts = [shown] if shown else []
         for name in self.hidden:
-            if values[name] != self.isa.fields[name].bias:
+            if values[name] != self._zero(name):
                 parts.append(f"{name}={self._show(name, values[name], pc, symbol)}")
-        return f"{self.insn.name}{'.' if suffix else ''}{suffix} {', '.join(parts)}".rstrip()
+        return f"{self._mnemonic(values)} {', '.join(parts)}".rstrip()
+
+    def _text(self, parts: texts.Parts, values: dict[str, int], pc: int, symbol: Symbol | None) -> str:
+        def token(found: re.Match[str]) -> str:
+            name = found[0]
+            if name in self.isa.operands:
+                return self.isa.operands[name].show(values)
+            return self._show(name, values[name], pc, symbol) if name in self.written else name
+
+        text = ""
+        for part in parts:
+            if isinstance(part, str):
+                text += texts.TOKEN.sub(token, part)
+            elif not all(
+                (default := self._default(name, values)) is not None and default.items() <= values.items()
+                for name in texts.names(part, self._known)
+            ):
+                text += self._text(part, values, pc, symbol)
+        return text
 
     def _show(self, name: str, value: int, pc: int, symbol: Symbol | None) -> str:
         kind, bits = self.isa.fields[name].kind, self.insn.encoding.width(name)
@@ -153,8 +203,9 @@ class _Template:
             return self.isa.files[self.isa.fields[name].file].names[value]
         if kind == "signed":
             return str(signed(value, bits))
-        if kind == "offset":
-            target = pc + signed(value, bits) & _ADDRESS
+        if kind in _RELATIVE:
+            unit = _RELATIVE[kind]
+            target = (pc & -unit) + signed(value, bits) * unit & _ADDRESS
             label = symbol(target) if symbol else None
             return f"{target:#x} <{label}>" if label else f"{target:#x}"
         return self.syntax(name).show(value, bits)
@@ -171,28 +222,44 @@ class _Template:
         found = self.pattern.fullmatch(operands.strip())
         if found is None:
             return None
-        for number, name in enumerate(self.written):
-            text = found[number + 1]
-            values[name] = self._default if text is None else self._read(name, text, pc)
+        # What an operand means may depend on those behind it: the second time all of them are known.
+        for _ in range(2):
+            for number, name in enumerate(self.written):
+                values.update(self._values(name, found[number + 1], values, pc))
         for name in self.hidden:
-            values.setdefault(name, self.isa.fields[name].bias)
+            values.setdefault(name, self._zero(name))
         for name in self.insn.shape_fields:
             if values[name] not in (self.isa.fields[name].shape or ()):
                 raise ValueError(f"{self._show(name, values[name], pc, None)} is not allowed as {name}")
         for name, value in values.items():
-            if value - self.isa.fields[name].bias in self.insn.encoding.excluded.get(name, ()):
+            raw = self.isa.fields[name].raw(value, self.insn.encoding.width(name))
+            if raw in self.insn.encoding.excluded.get(name, ()):
                 raise ValueError(f"{self._show(name, value, pc, None)} is not allowed as {name}")
         return self.insn.encode(values)
+
+    def _values(self, token: str, text: str | None, known: dict[str, int], pc: int) -> dict[str, int]:
+        operand = self.isa.operands.get(token)
+        if text is None:
+            default = self._default(token, known)
+            if default is None:
+                raise ValueError(f"{token} cannot be left out")
+            return default
+        return operand.read(text, known) if operand else {token: self._read(token, text, pc)}
 
     def _read(self, name: str, text: str, pc: int) -> int:
         field, bits = self.isa.fields[name], self.insn.encoding.width(name)
         if field.kind == "register":
             return self._read_register(name, text)
-        if field.kind == "offset":
+        if field.kind in _RELATIVE:
             address = text.partition("<")[0].strip()
             relative = address[0] in ".+-"
-            distance = int(address.lstrip(".") or "0", 0) if relative else int(address, 0) - pc
-            return self._fit(name, signed(distance & _ADDRESS, 64), -1 << (bits - 1), 1 << (bits - 1))
+            unit = _RELATIVE[field.kind]
+            distance = int(address.lstrip(".") or "0", 0) if relative else int(address, 0) - (pc & -unit)
+            distance = signed(distance & _ADDRESS, 64)
+            if distance % unit:
+                raise ValueError(f"{name} is {distance}, not a multiple of {unit}")
+            distance //= unit
+            return self._fit(name, distance, -1 << (bits - 1), 1 << (bits - 1))
         if field.kind == "signed":
             return self._fit(name, int(text, 0), -1 << (bits - 1), 1 << (bits - 1))
         return self._fit(name, self.syntax(name).read(text, bits), 0, 1 << bits)
@@ -200,7 +267,8 @@ class _Template:
     def _read_register(self, name: str, text: str) -> int:
         field = self.isa.fields[name]
         file = self.isa.files[field.file]
-        for number in range(field.bias, field.bias + (1 << self.insn.encoding.width(name))):
+        width = self.insn.encoding.width(name)
+        for number in (field.value(raw, width) for raw in range(1 << width)):
             if text in (file.names[number], f"{file.name}{number}"):
                 return number
         raise ValueError(f"{text!r} cannot stand for {name}")
@@ -215,6 +283,8 @@ class _Template:
 
 
 _PLAIN = Syntax()
+# Kinds of fields that are written as addresses, and what they count: bytes from the program counter, or pages from its.
+_RELATIVE = {"offset": 1, "page": 1 << 12}
 
 
 class _Writer:
@@ -227,20 +297,22 @@ class _Writer:
         self._names: dict[str, list[tuple[_Template, dict[str, int]]]] = {}
         for insn in sorted(isa.insns, key=lambda insn: -insn.encoding.mask.bit_count()):
             template = self._templates[insn]
-            for bits in itertools.product((0, 1), repeat=len(template.suffixes)):
-                values = dict(zip(template.suffixes, bits, strict=True))
-                suffix = "".join(name for name, bit in values.items() if bit)
-                name = f"{insn.name}.{suffix}" if suffix else insn.name
+            for name, values in template.names():
                 self._names.setdefault(name, []).append((template, values))
-        self._printed = [_Alias(isa, short, long) for short, long in isa.aliases]
-        self._aliases = [*self._printed, *(_Alias(isa, short, long) for short, long in isa.spellings)]
+        printed: list[Alias | ComputedAlias] = [
+            *(Alias(isa, short, long) for short, long in isa.aliases),
+            *(ComputedAlias(alias) for alias in isa.computed),
+        ]
+        self._printed = by_name(printed, lambda alias: alias.long_name)
+        spellings = [Alias(isa, short, long) for short, long in isa.spellings]
+        self._aliases = by_name([*printed, *spellings], lambda alias: alias.name)
 
     def template(self, insn: Insn) -> _Template:
         return self._templates[insn]
 
     def pseudo(self, text: str) -> str:
         """The first pseudo-instruction for an instruction's text, or the text itself."""
-        for alias in self._printed:
+        for alias in self._printed.get(text.partition(" ")[0], ()):
             if (short := alias.shorten(text)) is not None:
                 return short
         return text
@@ -256,14 +328,17 @@ class _Writer:
                 continue
             if word is not None:
                 return word.to_bytes(template.insn.size, "little")
-        for alias in self._aliases:
-            if alias.name == mnemonic and (long := alias.expand(operands)) is not None:
-                return self.assemble(long, pc)
+        for alias in self._aliases.get(mnemonic, ()):
+            if (long := alias.expand(operands)) is not None:
+                try:
+                    return self.assemble(long, pc)
+                except PolyvmError as error:
+                    why = ValueError(error.message)
         raise self._complaint(mnemonic, text, why) from why
 
     def _complaint(self, mnemonic: str, text: str, why: ValueError | None) -> PolyvmError:
         known = [template.insn.text for template, _ in self._names.get(mnemonic, ())]
-        known += [alias.short for alias in self._aliases if alias.name == mnemonic]
+        known += [alias.short for alias in self._aliases.get(mnemonic, ())]
         if not known:
             return PolyvmError(
                 "PVM-INSN-UNKNOWN", f"{self.isa.name} has no instruction {mnemonic!r}.", guest=self.isa.name
@@ -274,67 +349,6 @@ class _Writer:
             hint=f"Write it as: {'; '.join(known)}.",
             guest=self.isa.name,
         )
-
-
-class _Alias:
-    """A pseudo-instruction: two texts with the same fields."""
-
-    def __init__(self, isa: Isa, short: str, long: str) -> None:
-        self.short = short
-        self.name, _, self._short_operands = short.partition(" ")
-        self._long = long
-        self._long_name, _, long_operands = long.partition(" ")
-        self._short_fields = _fields(self._short_operands, isa.fields)
-        self._short_pattern = _pattern(self._short_operands, self._short_fields, isa)
-        self._long_fields = _fields(long_operands, isa.fields)
-        self._long_pattern = _pattern(long_operands, self._long_fields, isa)
-
-    def shorten(self, text: str) -> str | None:
-        name, _, operands = text.partition(" ")
-        found = self._long_pattern.fullmatch(operands) if name == self._long_name else None
-        if found is None:
-            return None
-        return f"{self.name} {self._fill(self._short_operands, self._long_fields, found)}".rstrip()
-
-    def expand(self, operands: str) -> str | None:
-        found = self._short_pattern.fullmatch(operands.strip())
-        return None if found is None else self._fill(self._long, self._short_fields, found)
-
-    @staticmethod
-    def _fill(template: str, names: tuple[str, ...], found: re.Match[str]) -> str:
-        values = {name: found[number + 1] for number, name in enumerate(names)}
-        return _TOKEN.sub(lambda token: values.get(token[0], token[0]), template)
-
-
-def _fields(operands: str, known: Container[str]) -> tuple[str, ...]:
-    """The fields that an operand text names, each once, in their order."""
-    return tuple(dict.fromkeys(token for token in _TOKEN.findall(operands) if token in known))
-
-
-def _pattern(
-    operands: str, fields: tuple[str, ...], isa: Isa, optional: str | None = None
-) -> re.Pattern[str]:
-    """A pattern of an operand text with a group for each field; a field that comes twice must be the same."""
-    parts: list[str] = []
-    seen: set[str] = set()
-    for token in _TOKEN.findall(operands):
-        if token not in fields:
-            parts.append(f"(?:{'|'.join(map(re.escape, _spellings(token, isa)))})")
-        elif token in seen:
-            parts.append(f"(?P=g{fields.index(token)})")
-        else:
-            seen.add(token)
-            group = f"(?P<g{fields.index(token)}>{_OPERAND})"
-            parts.append(f"(?:{parts.pop()}\\s*{group})?" if token == optional else group)
-    return re.compile(r"\s*".join(parts))
-
-
-def _spellings(token: str, isa: Isa) -> list[str]:
-    """What may be written for a literal of a template: a register has a name and a number."""
-    for file in isa.files.values():
-        if token in file.names:
-            return [token, f"{file.name}{file.names.index(token)}"]
-    return [token]
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,7 @@ and encoder, its docstring the reference page, its body everything else. Nothing
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,16 +39,30 @@ class RegisterFile:
 class Field:
     """What a field of an encoding means.
 
-    kind: "register", "signed", "unsigned", "offset" (from the program counter), or a kind the guest names itself.
+    kind: "register", "signed", "unsigned", "offset" (in bytes from the program counter), "page" (in pages of 4096 bytes
+    from its page), or a kind the guest names itself.
     bits: width where the encoding line gives no range. file: the register file of a register. bias: added to the
-    raw value (rd' names x8 and up). shape: the values a shape field may take; None for a data field.
+    raw value (rd' names x8 and up). last: what the highest raw value stands for instead of itself (number 31 names
+    the stack pointer). shape: the values a shape field may take; None for a data field.
     """
 
     kind: str
     bits: int = 0
     file: str = ""
     bias: int = 0
+    last: int | None = None
     shape: tuple[int, ...] | None = None
+
+    def value(self, raw: int, width: int) -> int:
+        """What a raw value stands for."""
+        return self.last if self.last is not None and raw == (1 << width) - 1 else raw + self.bias
+
+    def raw(self, value: int, width: int) -> int:
+        """The raw value that stands for a value; -1, which fits no encoding, where there is none."""
+        if self.last is None:
+            return value - self.bias
+        top = (1 << width) - 1
+        return top if value == self.last else -1 if value - self.bias == top else value - self.bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,35 @@ class Syntax:
     read: Callable[[str, int], int] = lambda text, bits: int(text, 0)
     default: Callable[[str], int] | None = None
     suffix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A name in the texts of instructions that is written in a way of its own, out of one field or several.
+
+    show: its text, from the values of all fields; read: the values of its fields, from a text and the values that are
+    known already, or ValueError. It is read twice, the second time with every value known; in an alias none is.
+    default: the values with which an optional part of a text may be left out, None where it may not.
+    """
+
+    fields: tuple[str, ...]
+    show: Callable[[Mapping[str, int]], str]
+    read: Callable[[str, Mapping[str, int]], dict[str, int]]
+    default: Callable[[Mapping[str, int]], dict[str, int] | None] = lambda values: None
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A pseudo-instruction whose operands are computed from those of an instruction.
+
+    short, long: the two mnemonics. shorten: the operands of `short`, from those of `long`; expand: the way back. Both
+    give None where there is no such form.
+    """
+
+    short: str
+    long: str
+    shorten: Callable[[list[str]], list[str] | None]
+    expand: Callable[[list[str]], list[str] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +167,15 @@ class Insn:
 
     def fields(self, word: int) -> dict[str, int]:
         """Every field's value in an instruction word, biases applied."""
-        return {n: self.encoding.extract(word, n) + self.isa.fields[n].bias for n in self.encoding.fields}
+        encoding, fields = self.encoding, self.isa.fields
+        return {n: fields[n].value(encoding.extract(word, n), encoding.width(n)) for n in encoding.fields}
 
     def encode(self, values: dict[str, int]) -> int:
         """The instruction word with these field values (biased, unsigned). Raises EncodingError."""
         word = self.encoding.match
         for name in self.encoding.fields:
-            word |= self.encoding.insert(name, values[name] - self.isa.fields[name].bias)
+            raw = self.isa.fields[name].raw(values[name], self.encoding.width(name))
+            word |= self.encoding.insert(name, raw)
         return word
 
     def __repr__(self) -> str:
@@ -153,9 +198,11 @@ class Isa:
 
     specials: registers outside files, name to width. causes: names of its exceptions, numbered by position; native
     code passes the number. fields: the meaning of each field name. sizes: bytes an instruction may have.
-    links: registers that calls put the return address in. syntax: how kinds of fields are written.
+    links: registers that calls put the return address in. syntax: how kinds of fields are written. operands: names
+    that stand in texts for what is no field of its own.
     aliases: pairs (pseudo-instruction, instruction), for the disassembler's and the assembler's texts only;
-    spellings: likewise, but never printed.
+    spellings: likewise, but never printed. computed: those that are more than other texts of the same fields, and
+    printed where no alias fits.
     length: how many bytes an instruction has that starts like this word, known or not.
     """
 
@@ -167,8 +214,10 @@ class Isa:
     sizes: tuple[int, ...]
     links: tuple[tuple[str, int], ...]
     syntax: dict[str, Syntax] = field(default_factory=dict, repr=False)
+    operands: dict[str, Operand] = field(default_factory=dict, repr=False)
     aliases: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     spellings: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    computed: tuple[Computed, ...] = field(default=(), repr=False)
     length: Callable[[int], int] = field(default=lambda word: 4, repr=False)
     insns: list[Insn] = field(default_factory=list)
     extensions: list[Extension] = field(default_factory=list)
@@ -199,8 +248,8 @@ class Isa:
 
     def field_bits(self, encoding: Encoding, name: str) -> int:
         """The width of a field's value, bias included."""
-        bits = encoding.width(name)
-        return ((1 << bits) - 1 + self.fields[name].bias).bit_length() if self.fields[name].bias else bits
+        bits, field = encoding.width(name), self.fields[name]
+        return max(bits, ((1 << bits) - 1 + field.bias).bit_length(), (field.last or 0).bit_length())
 
     @property
     def tree(self) -> Switch[Insn] | Leaf[Insn]:

@@ -1,70 +1,32 @@
-"""A guest made of dictionaries, for the golden evaluator, and random instruction words to run on it.
+"""One hart made of dictionaries, for the golden evaluator, and random instruction words to run on it.
 
-Shared by the tests of the riscv64 specification; it refuses accesses outside the memory that it was given.
+Shared by the tests of the riscv64 specification.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 
 from polyvm.ir import golden
 from polyvm.ir.ops import FP_FLAGS, FP_ROUND
 from polyvm.isa.riscv64 import load
-from polyvm.isa.spec import Insn, Shape
+from polyvm.isa.spec import Insn
+from tests.isa import dictionaries
+from tests.isa.dictionaries import CORNERS as CORNERS
+from tests.isa.dictionaries import MASK, Memory
+from tests.isa.dictionaries import OutsideMemory as OutsideMemory
+from tests.isa.dictionaries import random_fields as random_fields
+from tests.isa.dictionaries import random_value as random_value
+from tests.isa.dictionaries import random_word as random_word
 
 ISA = load()
-MASK = (1 << 64) - 1
-CORNERS = (0, 1, 2, 3, 7, 63, 64, 0x7F, 0x80, 0xFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 1 << 32, (1 << 63) - 1,
-           1 << 63, MASK, MASK - 1, MASK << 31 & MASK)  # fmt: skip
 
 
-class OutsideMemory(Exception):
-    """A guest access to memory that is not there."""
-
-
-class Memory:
-    """Bytes from `start` on."""
-
-    def __init__(self, start: int, data: bytes) -> None:
-        self.start = start
-        self.data = bytearray(data)
-
-    def _at(self, address: int, size: int) -> int:
-        offset = address - self.start
-        if not 0 <= offset <= len(self.data) - size:
-            raise OutsideMemory(hex(address))
-        return offset
-
-    def load(self, address: int, size: int) -> int:
-        offset = self._at(address, size)
-        return int.from_bytes(self.data[offset : offset + size], "little")
-
-    def store(self, address: int, size: int, value: int) -> None:
-        offset = self._at(address, size)
-        self.data[offset : offset + size] = value.to_bytes(size, "little")
-
-    def probe(self, address: int, size: int, write: bool) -> None:
-        self._at(address, size)
-
-
-class State:
-    """Registers by slot; what was never written is zero."""
+class State(dictionaries.State):
+    """The registers of a hart."""
 
     def __init__(self) -> None:
-        self.slots: dict[tuple[str, int], int] = {}
-
-    def read(self, slot: tuple[str, int]) -> int:
-        return self.slots.get(slot, 0)
-
-    def write(self, slot: tuple[str, int], value: int) -> None:
-        self.slots[slot] = value
-
-    def hardwired(self, file: str) -> int | None:
-        return ISA.files[file].zero
-
-    def counter(self, kind: str) -> int:
-        return {"cycle": 1000, "time": 2000, "instret": 3000}[kind]
+        super().__init__(ISA)
 
 
 class Machine:
@@ -100,43 +62,6 @@ class Machine:
     def fcsr(self, value: int) -> None:
         self.state.write(FP_ROUND, value >> 5 & 7)
         self.state.write(FP_FLAGS, value & 31)
-
-
-def random_value(rng: random.Random) -> int:
-    """A register value: corners, small numbers, words and anything."""
-    kind = rng.randrange(5)
-    if kind == 0:
-        return rng.choice(CORNERS)
-    if kind == 1:
-        return rng.randrange(-64, 64) & MASK
-    if kind == 2:
-        return rng.getrandbits(32)
-    return rng.getrandbits(64)
-
-
-def random_fields(insn: Insn, shape: Shape, rng: random.Random) -> dict[str, int]:
-    """Any values that the encoding allows, biases applied."""
-    values = dict(shape)
-    for name in insn.encoding.fields:
-        if name in values:
-            continue
-        while True:
-            raw = rng.getrandbits(insn.encoding.width(name)) & ~((1 << insn.encoding.low_zeros(name)) - 1)
-            if raw not in insn.encoding.excluded.get(name, ()):
-                break
-        values[name] = raw + ISA.fields[name].bias
-    return values
-
-
-def random_word(insn: Insn, rng: random.Random) -> int:
-    """An instruction word of this encoding that decodes to this instruction."""
-    shapes = list(insn.shapes())
-    while True:
-        word = insn.encode(random_fields(insn, rng.choice(shapes), rng))
-        decoded = ISA.decode(word)
-        # A more special instruction may own the word, as zext.h owns some of packw's.
-        if decoded is not None and decoded.insn is insn:
-            return word
 
 
 def of(extensions: Sequence[str]) -> list[Insn]:

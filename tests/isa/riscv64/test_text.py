@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import struct
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +16,7 @@ from hypothesis import strategies as st
 from polyvm.errors import PolyvmError
 from polyvm.isa.disasm import assemble, disassemble, listing
 from polyvm.isa.spec import Decoded, Insn
+from tests.isa.llvm import assembled
 from tests.isa.riscv64.machine import ISA, random_word
 
 IDS = [insn.text for insn in ISA.insns]
@@ -219,17 +217,6 @@ def counted(report: Callable[[str], None]) -> Iterator[Counter[str]]:
 FEATURES = "+m+a+f+d+c+zfh+zicsr+zifencei+zicond+zba+zbb+zbc+zbs+zbkb+zbkx+zihintpause"
 
 
-def section(file: bytes, name: bytes) -> bytes:
-    """A section of a 64-bit ELF object."""
-    (table,), (count, names) = struct.unpack_from("<Q", file, 40), struct.unpack_from("<HH", file, 60)
-    headers = [struct.unpack_from("<IIQQQQ", file, table + 64 * i) for i in range(count)]
-    for header in headers:
-        start = headers[names][4] + header[0]
-        if file[start : file.index(0, start)] == name:
-            return file[header[4] : header[4] + header[5]]
-    raise AssertionError(f"no section {name!r}")
-
-
 def for_llvm(insn: Insn, word: int) -> str | None:
     """Our text with branch targets as LLVM wants them, or None where it has no such form."""
     text = disassemble(decode(word), 0)
@@ -256,12 +243,7 @@ def test_llvm_assembles_our_text_to_our_words(
     source.write_text(
         "".join(f".option {'rvc' if i.size == 2 else 'norvc'}\n{text}\n" for i, _, text in lines)
     )
-    target = "-mcpu=generic_rv64" + FEATURES
-    subprocess.run(
-        [sys.executable, "-m", "ziglang", "cc", "-target", "riscv64-linux-musl", target, "-c", source.name],
-        cwd=tmp_path, check=True, timeout=200,
-    )  # fmt: skip
-    theirs = section((tmp_path / "text.o").read_bytes(), b".text")
+    theirs = assembled(source, "-target", "riscv64-linux-musl", "-mcpu=generic_rv64" + FEATURES)
     position = 0
     for insn, word, text in lines:
         made = int.from_bytes(theirs[position : position + insn.size], "little")
