@@ -73,7 +73,17 @@ def riscv64() -> str:
     """Every instruction of the riscv64 specification, by extension."""
     from polyvm.isa.riscv64 import load
 
-    isa = load()
+    return _instructions(load())
+
+
+def aarch64() -> str:
+    """Every instruction of the aarch64 specification, by the manual's tables."""
+    from polyvm.isa.aarch64 import load
+
+    return _instructions(load())
+
+
+def _instructions(isa: Any) -> str:
     text = []
     for extension in isa.extensions:
         insns = [insn for insn in isa.insns if insn.extension is extension]
@@ -88,6 +98,7 @@ def riscv64() -> str:
         text.append(f"| {_code(file.name)} | {file.bits} | {_cell(names)} |")
     text += ["", "## Pseudo-instructions", "", "| written | stands for |", "|---|---|"]
     text += [f"| {_code(short)} | {_code(long)} |" for short, long in isa.aliases]
+    text += [f"| {_code(alias.short)} | {_code(alias.long)} with other numbers |" for alias in isa.computed]
     return "\n".join(text)
 
 
@@ -175,5 +186,5 @@ def _signature(name: str, value: Any) -> str:
 
 
 GENERATORS: dict[str, Callable[..., str]] = {
-    generator.__name__: generator for generator in (errors, decisions, riscv64, ops, cli, python)
+    generator.__name__: generator for generator in (errors, decisions, riscv64, aarch64, ops, cli, python)
 }

@@ -48,6 +48,13 @@ def test_bare_code_and_real_instructions_only(cli: Cli, tmp_path: Path) -> None:
     assert cli("disasm", "--raw", str(file), "--no-aliases").out.strip().endswith("addi a0, a0, 0")
 
 
+def test_a_guest_that_is_specified_and_does_not_run(cli: Cli) -> None:
+    done = cli("disasm", "--guest", "aarch64", "--bytes", "fd7bbfa9e0031faaff030ceb01000094c0035fd6ffffffff")
+    assert [line.split("  ")[-1] for line in done.out.splitlines()] == [
+        "stp x29, x30, [sp, #-16]!", "mov x0, xzr", "cmp xzr, x12", "bl 0x10", "ret", ".4byte 0xffffffff",
+    ]  # fmt: skip
+
+
 def test_as_json(cli: Cli, hello: Path) -> None:
     document = json.loads(cli("disasm", "--json", str(hello), "--symbol", "main").out)
     assert document["schema"] == "polyvm.disasm/1"
@@ -66,7 +73,7 @@ def test_as_json(cli: Cli, hello: Path) -> None:
         (["--bytes", "xyz"], 125, "PVM-USAGE", "is not hexadecimal"),
         (["--bytes", "1305", "--address", "here"], 125, "PVM-USAGE", "addresses look like"),
         (["--bytes", "1305", "--address", "-1"], 125, "PVM-USAGE", "is no 64-bit address"),
-        (["--guest", "aarch64", "--bytes", "00"], 125, "PVM-UNSUPPORTED", "aarch64 does not exist yet"),
+        (["--guest", "x86_64", "--bytes", "00"], 125, "PVM-UNSUPPORTED", "x86_64 does not exist yet"),
         (["--guest", "riscv46", "--bytes", "00"], 125, "PVM-USAGE", "Did you mean riscv64?"),
         (["/nonexistent"], 127, "PVM-FILE-MISSING", "/nonexistent"),
         (["--raw", "/nonexistent"], 127, "PVM-FILE-MISSING", "/nonexistent"),

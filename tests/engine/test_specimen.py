@@ -10,6 +10,7 @@ import pytest
 from llvmlite import binding as llvm
 
 from polyvm.engine import specimen
+from polyvm.isa import SPECIFIED
 from polyvm.isa.riscv64 import load
 
 
@@ -22,7 +23,7 @@ def test_the_assembly_of_one_handler() -> None:
     assert not any("%r" in line for line in lines)
 
 
-@pytest.mark.parametrize("guest", ["riscv64"])
+@pytest.mark.parametrize("guest", SPECIFIED)
 def test_every_handler_alone_is_whole(guest: str) -> None:
     isa = import_module(f"polyvm.isa.{guest}").load()
     for insn in isa.insns:

@@ -135,11 +135,11 @@ def _pieces(values: Values, guest: str) -> tuple[list[Piece], Symbols | None, st
         raise
     if file_.machine != guest and "guest" in values.given:
         raise PolyvmError("PVM-ELF-MACHINE", f"{path} is for {file_.machine}, not for {guest}.", path=path)
-    if file_.machine not in guests.GUESTS:
+    if file_.machine not in guests.SPECIFIED:
         raise PolyvmError(
             "PVM-ELF-MACHINE",
             f"{path} is for {file_.machine}, which is no guest here.",
-            hint=f"There is: {', '.join(guests.GUESTS)}.",
+            hint=f"There is: {', '.join(guests.SPECIFIED)}.",
             path=path,
         )
     pieces = [Piece(name, address, bytes(data)) for name, address, data in file_.code()]

@@ -109,7 +109,7 @@ def _word(isa: Isa, text: str) -> bytes | None:
 
 
 def _no_such(isa: Isa, name: str) -> PolyvmError:
-    for short, long in isa.aliases:
+    for short, long in (*isa.aliases, *((alias.short, alias.long) for alias in isa.computed)):
         if short.split()[0] == name:
             return PolyvmError(
                 "PVM-INSN-UNKNOWN",

@@ -49,12 +49,15 @@ def execute(values: Values) -> int:
 def _guests(json: bool) -> None:
     names = (*guests.GUESTS, *guests.PLANNED)
     if json:
-        known = [{"name": name, "exists": name in guests.GUESTS} for name in names]
+        known = [
+            {"name": name, "exists": name in guests.GUESTS, "specified": name in guests.SPECIFIED}
+            for name in names
+        ]
         output.document("isa-guests", {"guests": known})
         return
     for name in names:
-        state = "" if name in guests.GUESTS else "  (not there yet)"
-        sys.stdout.write(f"{name}{state}\n")
+        specified = "  (does not run programs yet)" if name in guests.SPECIFIED else "  (not there yet)"
+        sys.stdout.write(f"{name}{'' if name in guests.GUESTS else specified}\n")
 
 
 def _instructions(isa: Isa, json: bool) -> None:

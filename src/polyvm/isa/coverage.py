@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, TypedDict
 
 from polyvm import __version__
 from polyvm.errors import PolyvmError
+from polyvm.isa import SPECIFIED
 
 if TYPE_CHECKING:
     from polyvm.isa.spec import Isa
-
-GUESTS = ("riscv64",)
 
 
 class ExtensionCoverage(TypedDict):
@@ -47,9 +46,9 @@ class Coverage(TypedDict):
 
 def document(guest: str) -> Coverage:
     """The coverage of a guest. Raises PVM-USAGE for a guest that has no specification."""
-    if guest not in GUESTS:
+    if guest not in SPECIFIED:
         raise PolyvmError(
-            "PVM-USAGE", f"There is no specification of {guest!r}.", hint=f"There is: {', '.join(GUESTS)}."
+            "PVM-USAGE", f"There is no specification of {guest!r}.", hint=f"There is: {', '.join(SPECIFIED)}."
         )
     isa: Isa = import_module(f"polyvm.isa.{guest}").load()
     manual = import_module(f"polyvm.isa.{guest}.manual")

@@ -1,0 +1,28 @@
+"""The registers of aarch64: the one table of names, and exceptions.
+
+Everything that touches a register by name or number reads it here, so this imports nothing. The specification
+(`model`) is built on it.
+"""
+
+from __future__ import annotations
+
+NAME = "aarch64"
+
+XZR, SP = 31, 32
+"""Number 31 is the zero register or the stack pointer, as the encoding says: the stack pointer is 32 in the file."""
+X_NAMES = (
+    "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16",
+    "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x29", "x30", "xzr", "sp",
+)  # fmt: skip
+W_NAMES = (*(f"w{name[1:]}" for name in X_NAMES[:XZR]), "wzr", "wsp")
+FILES = (("x", 64, X_NAMES, XZR),)
+"""(file, bits, names, the register that is always zero)."""
+SPECIALS = {
+    "n": 1, "z": 1, "c": 1, "v": 1,
+    "tpidr_el0": 64,
+    "exclusive_address": 64, "exclusive_low": 64, "exclusive_high": 64, "exclusive": 64,
+}  # fmt: skip
+"""The flags one by one, so that each can be dead alone; the thread's pointer; and the exclusive monitor: its address,
+the value it saw, and its size in bytes."""
+CAUSES = ("illegal", "breakpoint", "misaligned")
+"""Exceptions, numbered by position."""

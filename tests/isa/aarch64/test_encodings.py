@@ -1,0 +1,199 @@
+"""The A64 encodings: decode and encode are inverse, nothing overlaps, hints run, what is reserved does not decode."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polyvm.ir.golden import Syscall, Trap
+from polyvm.isa.aarch64 import manual
+from polyvm.isa.aarch64.model import SYSTEM
+from polyvm.isa.aarch64.registers import SP, XZR
+from polyvm.isa.aarch64.system import CTR_EL0
+from polyvm.isa.disasm import assemble
+from polyvm.isa.encoding import EncodingError, decision_tree
+from polyvm.isa.spec import Insn
+from tests.isa.aarch64.machine import ISA, REGISTERS, Machine
+from tests.isa.dictionaries import random_fields, random_word
+
+IDS = [f"{insn.text} {insn.encoding.text}" for insn in ISA.insns]
+
+
+@pytest.mark.parametrize("insn", ISA.insns, ids=IDS)
+def test_decode_is_the_inverse_of_encode(insn: Insn, rng: random.Random, full: bool) -> None:
+    for shape in insn.shapes():
+        for _ in range(200 if full else 5):
+            fields = random_fields(insn, shape, rng)
+            word = insn.encode(fields)
+            assert word >> 32 == 0
+            assert insn.encoding.matches(word)
+            assert insn.fields(word) == fields
+            decoded = ISA.decode(word)
+            assert decoded is not None
+            if decoded.insn is not insn:
+                # Only a strictly more special encoding may take a word away.
+                special = decoded.insn.encoding
+                assert special.mask & insn.encoding.mask == insn.encoding.mask != special.mask
+                continue
+            assert {**decoded.fields, **dict(decoded.shape)} == fields
+            assert decoded.word == word
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_encode_is_the_inverse_of_decode(word: int) -> None:
+    decoded = ISA.decode(word)
+    if decoded is not None:
+        assert decoded.insn.encode({**decoded.fields, **dict(decoded.shape)}) == decoded.word == word
+
+
+def test_no_two_encodings_overlap() -> None:
+    decision_tree(ISA.insns)
+    with pytest.raises(EncodingError, match="overlap"):
+        decision_tree([*ISA.insns, ISA.insns[0]])
+
+
+@pytest.mark.parametrize("insn", ISA.insns, ids=IDS)
+def test_the_tree_finds_what_trying_each_encoding_finds(insn: Insn, rng: random.Random) -> None:
+    word = random_word(insn, rng)
+    matching = [other for other in ISA.insns if other.encoding.matches(word)]
+    assert max(matching, key=lambda other: other.encoding.mask.bit_count()) is insn
+
+
+@pytest.mark.parametrize("insn", ISA.insns, ids=IDS)
+def test_every_trace_of_every_shape_passes_verify(insn: Insn) -> None:
+    for shape in insn.shapes():
+        trace = ISA.trace(insn, shape)  # raises SpecError where a rule is broken
+        assert trace.size == 4
+        assert ISA.trace(insn, shape) is trace
+
+
+@pytest.mark.parametrize("insn", ISA.insns, ids=IDS)
+def test_the_manual_has_every_instruction_in_its_table(insn: Insn) -> None:
+    assert insn.name in manual.EXTENSIONS[insn.extension.name].split()
+
+
+def test_number_31_is_what_the_field_says(rng: random.Random) -> None:
+    for insn in ISA.insns:
+        for name in insn.encoding.fields:
+            if ISA.fields[name].file:
+                wide = ISA.field_bits(insn.encoding, name)
+                assert wide == (6 if name.endswith("_sp") else 5)
+                fields = insn.fields(insn.encode({**random_fields(insn, next(insn.shapes()), rng), name: 0}))
+                fields[name] = SP if name.endswith("_sp") else XZR
+                assert insn.fields(insn.encode(fields))[name] == fields[name]
+                fields[name] = XZR if name.endswith("_sp") else SP
+                with pytest.raises(EncodingError):
+                    insn.encode(fields)
+
+
+# -- Hints are instructions without effect; what is unallocated or privileged is none
+@pytest.mark.parametrize("imm7", range(128))
+def test_hints_do_nothing(imm7: int, rng: random.Random) -> None:
+    machine = Machine()
+    for number in REGISTERS:
+        machine[number] = rng.getrandbits(64)
+    before = dict(machine.state.slots)
+    machine.step(0xD503_201F | imm7 << 5)
+    assert machine.state.slots == before
+    assert machine.pc == 4
+
+
+QUIET = ("dmb sy", "dmb ishld", "dmb ishst", "dsb #0", "isb", "clrex", "prfm pldl1keep, [x0]", "prfm #24, [x0, x1]",
+         "prfum pstl3strm, [sp, #-1]", "prfm pldl1keep, .+8")  # fmt: skip
+
+
+@pytest.mark.parametrize("line", QUIET)
+def test_barriers_and_prefetches_change_no_register(line: str) -> None:
+    machine = Machine()
+    machine[0] = machine[SP] = 0xDEAD_0000
+    before = dict(machine.state.slots)
+    machine.do(line)
+    assert {slot: value for slot, value in machine.state.slots.items() if value} == before
+
+
+UNALLOCATED = {
+    "all ones": 0xFFFF_FFFF,
+    "add of words, shifted by 32": 0x0B00_8000,
+    "add, shifted by ror": 0x8BC0_0000,
+    "add, extended and shifted by 5": 0x8B20_7400,
+    "movz of a word at 32": 0x52C0_0000,
+    "move wide with opc 01": 0xB280_0000,
+    "and of words with N": 0x1240_0000,
+    "and with all ones": 0x9240_FC00,
+    "ubfm of words with N": 0x5340_0000,
+    "ubfm of words from 32": 0x5300_8000,
+    "ubfm without N": 0xD300_0000,
+    "extr of words from 32": 0x1380_8000,
+    "rev of 64 bits in words": 0x5AC0_0C00,
+    "smulh with Ra": 0x9B40_0000,
+    "ldr with option 000": 0xF860_0800,
+    "ldpsw without allocation": 0x6840_0000,
+    "prfm after": 0xF880_0400,
+    "ldxr with Rt2": 0xC85F_0000,
+    "casal": 0xC8E0_FC00,
+    "crc32x of words": 0x1AC0_4C00,
+    "crc32b of 64 bits": 0x9AC0_4000,
+    "hvc": 0xD400_0002,
+    "smc": 0xD400_0003,
+    "hlt": 0xD440_0000,
+    "eret": 0xD69F_03E0,
+    "br with op2": 0xD61E_0000,
+    "bc.eq": 0x5400_0010,
+    "msr spsel": 0xD500_40BF,
+    "mrs of midr_el1": 0xD538_0000,
+    "msr of ctr_el0": 0xD51B_0020,
+    "ldr of a SIMD register": 0x3DC0_0000,
+    "fadd": 0x1E60_2800,
+}
+
+
+@pytest.mark.parametrize("word", UNALLOCATED.values(), ids=UNALLOCATED)
+def test_what_is_unallocated_or_refused_does_not_decode(word: int) -> None:
+    assert ISA.decode(word) is None
+
+
+# -- What leaves
+def test_system_calls_and_traps_leave_with_the_address() -> None:
+    machine = Machine()
+    machine.pc = 0x4000
+    before = dict(machine.state.slots)
+    with pytest.raises(Syscall):
+        machine.do("svc #0")
+    for line, cause in (("brk #1000", "breakpoint"), ("udf #0", "illegal")):
+        with pytest.raises(Trap) as trap:
+            machine.do(line)
+        assert (trap.value.cause, trap.value.value) == (cause, 0x4000)
+    assert (machine.state.slots, machine.pc) == (before, 0x4000)
+    assert assemble(ISA, "udf #0") == bytes(4)
+
+
+# -- System registers
+def test_what_the_processor_tells_of_itself() -> None:
+    machine = Machine()
+    machine.do(
+        "mrs x0, ctr_el0",
+        "mrs x1, dczid_el0",
+        "mrs x2, cntfrq_el0",
+        "mrs x3, cntvct_el0",
+        "mrs x4, tpidrro_el0",
+    )
+    assert machine[0] == CTR_EL0
+    assert 4 << (CTR_EL0 & 15) == 4 << machine[1] == 64  # bytes of a line, and of what DC ZVA zeroes
+    assert machine[2] == 1_000_000_000
+    assert machine[3] == 2000  # the tests' clock
+    assert machine[4] == 0
+    assert sorted(SYSTEM.values()) == [
+        "cntfrq_el0", "cntvct_el0", "ctr_el0", "dczid_el0", "nzcv", "tpidr_el0", "tpidrro_el0",
+    ]  # fmt: skip
+
+
+def test_flushing_code_ends_an_instruction() -> None:
+    machine = Machine(0x1000, bytes(64))
+    machine[0] = 0x1010
+    machine.do("dc cvau, x0", "ic ivau, x0")
+    assert machine.pc == 8
+    trace = ISA.trace(next(i for i in ISA.insns if i.name == "ic"), ())
+    assert "flush" in {op.op for op in trace.walk()}
