@@ -9,7 +9,7 @@ import pytest
 
 from polyvm.engine import executor, tiering
 from polyvm.engine.executor import HOT_AFTER, HOT_FIRST, MAX_ENTRIES, MAX_TRIES, Engine
-from polyvm.engine.layout import COUNTED, PRECISE, ROUNDED, WHOLE
+from polyvm.engine.layout import COUNTED, FETCH, PRECISE, ROUNDED, WHOLE
 from polyvm.errors import PolyvmError
 from polyvm.memory.space import AddressSpace
 from tests.engine.assembly import START, Program
@@ -362,3 +362,17 @@ def test_without_a_cache_nothing_is_compiled() -> None:
     assert (engine.folder, engine.units) == (None, None)
     cpu.close()
     space.close()
+
+
+@pytest.mark.parametrize("tier", ["golden", "interpreter", "baseline", "region"])
+def test_a_jump_below_address_zero_faults_where_it_leads(tier: str, cold_cache: Path) -> None:
+    """Addresses are numbers modulo 2^64, and what is below the first is at their end."""
+    below = (START - 0x20000) % 2**64
+    program = Program(f"loop: c.addi a0, -1\n c.bnez a0, loop\n jal zero, {below + 4}")
+    with Guest(program, cold_cache, tier=tier) as guest:
+        if tier == "region":
+            guest.install(guest.compile())
+        guest.set(a0=60)
+        assert guest.run("loop") == "FAULT"
+        cpu = guest.cpu
+        assert (cpu.pc, cpu.value, cpu.access) == (below + 4, below + 4, FETCH)

@@ -99,7 +99,7 @@ fault.leave:
   %p.slots = getelementptr i8, ptr %st, i64 «st.slot_base»
   %slots = load i64, ptr %p.slots
   %ip.off = sub i64 %ip, %slots
-  %pc = lshr i64 %ip.off, «SLOT_SHIFT»
+  %pc = ashr i64 %ip.off, «SLOT_SHIFT»
   store i64 %pc, ptr %st
   %p.rsp = getelementptr i8, ptr %uc, i64 «uc.rsp»
   store i64 %sp, ptr %p.rsp

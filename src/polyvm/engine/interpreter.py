@@ -125,10 +125,10 @@ class Handler(Emitter):
         return self.guest_pc("%ip")
 
     def guest_pc(self, slot: str) -> str:
-        """The guest address of a slot."""
+        """The guest address of a slot; below the first one it is negative."""
         here = self.ins(f"ptrtoint ptr {slot} to i64")
         base = self.ins(f"load i64, ptr {self.st('slot_base')}")
-        return self.ins(f"lshr exact i64 {self.ins(f'sub i64 {here}, {base}')}, {layout.SLOT_SHIFT}")
+        return self.ins(f"ashr exact i64 {self.ins(f'sub i64 {here}, {base}')}, {layout.SLOT_SHIFT}")
 
     def st(self, field: str) -> str:
         """A pointer to a field of the thread's state."""
