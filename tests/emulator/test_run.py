@@ -61,6 +61,13 @@ def test_a_count_is_exact(cpu: polyvm.Emulator, put: Put, count: int) -> None:
     assert cpu.registers["a0"] == (count + 1) // 2
 
 
+def test_a_count_ends_at_a_flush_of_code(cpu: polyvm.Emulator, put: Put) -> None:
+    put("fence.i", "addi a0, a0, 1", "fence.i", "addi a0, a0, 1", "ebreak")
+    for number in range(4):
+        assert cpu.run(CODE if number == 0 else None, count=1).reason == "count"
+        assert (cpu.pc - CODE, cpu.registers["a0"]) == (4 * (number + 1), (number + 1) // 2)
+
+
 def test_a_count_goes_on_where_the_last_one_ended(cpu: polyvm.Emulator, put: Put) -> None:
     put(*LOOP)
     cpu.pc = CODE

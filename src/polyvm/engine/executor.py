@@ -13,6 +13,7 @@ from polyvm.engine.arena import SIZE as ARENA_SIZE
 from polyvm.engine.cpu import FOREVER, Cpu
 from polyvm.engine.guest import Guest
 from polyvm.engine.layout import (
+    BUDGET,
     COUNTED,
     COUNTERS,
     FAULT,
@@ -160,6 +161,8 @@ class GuestCpu(Cpu):
                     return reason
             elif reason == FLUSH:
                 self.space.drop_code()
+                if self.budget < 0:
+                    return BUDGET
             else:
                 return reason
 
