@@ -9,6 +9,7 @@ import pytest
 
 from tests.engine.assembly import Program
 from tests.engine.guest import Guest
+from tests.engine.pair import Pair
 
 
 @pytest.fixture
@@ -23,3 +24,17 @@ def guests(cold_cache: Path) -> Iterator[Callable[..., Guest]]:
     yield make
     for guest in made:
         guest.close()
+
+
+@pytest.fixture
+def pairs(cold_cache: Path) -> Iterator[Callable[..., Pair]]:
+    """Pairs, closed when the test is done."""
+    made: list[Pair] = []
+
+    def make(program: Program, kind: str = "") -> Pair:
+        made.append(Pair(program, cold_cache, kind))
+        return made[-1]
+
+    yield make
+    for pair in made:
+        pair.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from llvmlite import binding as llvm
 
 from polyvm.engine import compile as compiler
-from polyvm.engine.layout import COUNTED, REGISTERS, ST, WHOLE
+from polyvm.engine.layout import COUNTED, ST, WHOLE
 from polyvm.engine.region import RegionEmitter
 from polyvm.memory.space import READ, WRITE
 from tests.engine.assembly import ISA, Program
-from tests.engine.guest import DATA, DATA_SIZE, Guest
+from tests.engine.guest import DATA, DATA_SIZE
+from tests.engine.pair import PATTERN, Pair
 from tests.engine.test_affine import SAXPY
 
 LOADS = {"lb": 1, "lbu": 1, "lh": 2, "lhu": 2, "lw": 4, "lwu": 4, "ld": 8}
@@ -40,8 +41,6 @@ WORK = (
 )
 FLOAT = ("fadd", "fsub", "fmul", "fdiv")
 MIDDLE = DATA + DATA_SIZE // 2
-ALL = slice(REGISTERS, REGISTERS + 8 * len(ISA.state_layout(REGISTERS)))
-PATTERN = bytes((i * 37 + (i >> 5) * 11) & 0xFF for i in range(DATA_SIZE))
 ODD = [0, 1, 0x7FF8000000000000, 0x7FF0000000000001, 0xFFF0000000000000, 0x3FF0000000000000, 0x8000000000000000,
        0x7FEFFFFFFFFFFFFF, 0xFFFFFFFF7FC00000, 0xFFFFFFFF7FA00000, 0xFFFFFFFF3F800000, 0xFFFFFFFF00000001]  # fmt: skip
 
@@ -135,49 +134,6 @@ def loops(draw: st.DrawFn) -> Loop:
     ending = draw(st.sampled_from(up if count > 0 else down))
     offsets = tuple(draw(st.integers(-64, 64)) for _ in range(3))
     return Loop(tuple(body), steps, ending, turns, offsets, count)
-
-
-class Pair:
-    """A program in strips, and in the golden evaluator."""
-
-    def __init__(self, program: Program, folder: Path, kind: str = "") -> None:
-        self.golden = Guest(program, folder, tier="golden")
-        self.fast = Guest(program, folder, counted=COUNTED in kind)
-        units = self.fast.engine.units
-        assert units is not None
-        units.kind = kind
-        self.fast.install(self.fast.compile("loop"))
-        for guest in (self.golden, self.fast):
-            guest.space.write(DATA, PATTERN)
-
-    def close(self) -> None:
-        """Give everything back."""
-        self.golden.close()
-        self.fast.close()
-
-    def run(self, **registers: int) -> tuple[str, str]:
-        """Run both from the same registers."""
-        for guest in (self.golden, self.fast):
-            guest.set(**registers)
-        return self.golden.run("loop"), self.fast.run("loop")
-
-    def seen(self, guest: Guest) -> tuple[bytes, int, bytes]:
-        """What there is of a guest in the end."""
-        return bytes(guest.cpu._bytes[ALL]), guest.cpu.fp_flags, guest.space.read(DATA, DATA_SIZE)
-
-
-@pytest.fixture
-def pairs(cold_cache: Path) -> Iterator[Callable[..., Pair]]:
-    """Pairs, closed when the test is done."""
-    made: list[Pair] = []
-
-    def make(program: Program, kind: str = "") -> Pair:
-        made.append(Pair(program, cold_cache, kind))
-        return made[-1]
-
-    yield make
-    for pair in made:
-        pair.close()
 
 
 # ------------------------------------------------------------------------------------------- the same as golden

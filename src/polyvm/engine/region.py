@@ -7,9 +7,9 @@ leaves. Makes text; `engine.worker` compiles it.
 from __future__ import annotations
 
 from polyvm.emit import llvm_float
-from polyvm.emit.llvm import METADATA, UNLIKELY
+from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY
 from polyvm.emit.llvm_float_env import NAN_BITS
-from polyvm.engine import affine, layout
+from polyvm.engine import affine, layout, words
 from polyvm.engine.discover import Block, Region, loop_heads, sets_round, slot_of
 from polyvm.engine.interpreter import log_target
 from polyvm.engine.layout import ST
@@ -17,7 +17,8 @@ from polyvm.engine.leaving import LeavingEmitter
 from polyvm.engine.liveness import Checked, base_of, combines, is_zero, used_once
 from polyvm.engine.looseness import BOX
 from polyvm.engine.placed import literal
-from polyvm.engine.strip import StripEmitter
+from polyvm.engine.strip import PAGE, StripEmitter
+from polyvm.engine.words import Word
 from polyvm.ir.ops import FP_FLAGS, FP_ROUND
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Isa
@@ -45,6 +46,8 @@ class RegionEmitter(LeavingEmitter):
         self.marked: set[int] = set()  # addresses of instructions whose accesses are noted
         self.kept: frozenset[int] = frozenset()  # those whose results LLVM must not take for unused
         self.strips = 0
+        self.words: dict[int, Word] = {}  # of the block, by the addresses of their loads
+        self.wholes: dict[int, str] = {}  # those that were loaded, by the address of their first load
         self.walled = ""  # the label behind which there is a wall already
 
     def text(self, name: str) -> str:
@@ -170,6 +173,7 @@ class RegionEmitter(LeavingEmitter):
         if self.counted:
             left = self.ins(f"sub i64 {self.ins('load i64, ptr %B')}, {len(block.insns)}")
             self.do(f"store i64 {left}, ptr %B")
+        self.words, self.wholes = {} if self.precise else words.find(self.isa, block), {}
         for number, placed in enumerate(block.insns):
             self.placed = placed
             self.undone = len(block.insns) - number
@@ -310,12 +314,83 @@ class RegionEmitter(LeavingEmitter):
         return f", !pcsections !{number}"
 
     def op_load(self, op: Val, args: list[str]) -> str:
-        """A guest load, its place noted for the signal handler."""
+        """A guest load, its place noted for the signal handler; or the piece of a word that was loaded whole."""
+        assert self.placed is not None
+        word = self.words.get(self.placed.pc)
+        if word is not None and self.placed.pc != word.first and self._reaches(op):
+            return self._piece(word, op.bits)
         value = super().op_load(op, args)
+        self._noted()
+        self._keep(value, op.bits)
+        if word is not None and self.placed.pc == word.first:
+            self._word(word, op, value)
+            return self._piece(word, op.bits)
+        return value
+
+    def _noted(self) -> None:
+        """Behind an access: its place, and a wall."""
         self.lines[-1] += self._mark()
         self._wall()
-        self._keep(value, op.bits)
+
+    def _reaches(self, op: Val) -> bool:
+        """Whether an access needs no comparison of its own."""
+        assert self.placed is not None
+        form = base_of(op, self.placed.decoded.fields, self.placed.pc)
+        return form is not None and self.checked.covers(*form, 16)
+
+    def _word(self, word: Word, op: Val, first: str) -> None:
+        """Behind its first piece, load a word at once, where it is all in one page, so that nothing faults that the
+        first did not, and apart from what else is loaded meanwhile; else the other pieces one by one.
+        """
+        assert self.placed is not None
+        here, bits = self.placed, 8 * word.size
+        form = base_of(op, here.decoded.fields, here.pc)
+        assert form is not None
+        base = self.read(form[0])
+        start = self.ins(f"getelementptr i8, ptr %mem, i64 {base}")
+        offset = self.ins(f"and i64 {self.ins(f'add i64 {base}, {word.low}')}, {PAGE - 1}")
+        inside = self.ins(f"icmp ule i64 {offset}, {PAGE - word.size}")
+        for slot, begin, end in word.between:
+            room = end - begin + word.size - 1
+            behind = self.ins(f"sub i64 {self.read(slot)}, {base}")
+            behind = self.ins(f"add i64 {behind}, {end - 1 - word.low}")
+            inside = self.ins(f"and i1 {inside}, {self.ins(f'icmp uge i64 {behind}, {room}')}")
+        whole, apart, both = (self.fresh_label(stem) for stem in ("whole", "apart", "word"))
+        self.do(f"br i1 {inside}, label %{whole}, label %{apart}, {LIKELY}")
+        self.start(whole)
+        one = self._directly(start, word.low, bits)
+        self.do(f"br label %{both}")
+        self.start(apart)
+        total = ""
+        for number, (placed, place) in enumerate(word.pieces):
+            self.placed = placed
+            value = self._directly(start, word.low + place, op.bits) if number else first
+            part = self.ins(f"shl i{bits} {self.ins(f'zext i{op.bits} {value} to i{bits}')}, {8 * place}")
+            total = self.ins(f"or i{bits} {total}, {part}") if number else part
+        self.placed = here
+        self.do(f"br label %{both}")
+        self.start(both)
+        self.wholes[word.first] = self.ins(f"phi i{bits} [ {one}, %{whole} ], [ {total}, %{apart} ]")
+
+    def _directly(self, start: str, distance: int, bits: int) -> str:
+        """A load of what is known to be in the space or in its guards."""
+        assert self.placed is not None
+        if self.label != self.walled:
+            self._wall()
+        pointer = self.ins(f"getelementptr i8, ptr {start}, i64 {distance}")
+        value = self.ins(f"load volatile i{bits}, ptr {pointer}, align 1")
+        self._noted()
+        if self.placed.pc in self.kept:
+            self._used(value, bits)
         return value
+
+    def _piece(self, word: Word, bits: int) -> str:
+        """A piece of a word that was loaded."""
+        assert self.placed is not None
+        value, place = self.wholes[word.first], word.place(self.placed.pc)
+        if place:
+            value = self.ins(f"lshr i{8 * word.size} {value}, {8 * place}")
+        return self.ins(f"trunc i{8 * word.size} {value} to i{bits}")
 
     def _keep(self, value: str, bits: int) -> None:
         """Have LLVM take a loaded value for used: where it lost the place of a load, and where it may. That is when it
@@ -325,7 +400,10 @@ class RegionEmitter(LeavingEmitter):
         if self.precise:
             return
         if self.placed.pc in self.kept or self._folds():
-            self.do(f'call void asm sideeffect "", "r"(i{bits} {value})')
+            self._used(value, bits)
+
+    def _used(self, value: str, bits: int) -> None:
+        self.do(f'call void asm sideeffect "", "r"(i{bits} {value})')
 
     def _folds(self) -> bool:
         assert self.placed is not None
