@@ -13,8 +13,9 @@ from llvmlite import binding as llvm
 
 from polyvm.engine import compile as compiler
 from polyvm.engine.layout import COUNTED, PRECISE, WHOLE
+from polyvm.engine.liveness import analyse
 from polyvm.engine.region import RegionEmitter
-from polyvm.engine.words import find
+from polyvm.engine.words import Word, find
 from tests.engine.assembly import ISA, Program
 from tests.engine.guest import DATA, DATA_SIZE
 from tests.engine.pair import Pair
@@ -34,15 +35,21 @@ WORD = """
 """
 
 
+def found(program: Program) -> dict[int, Word]:
+    """The words of a program's block."""
+    region = program.region("loop")
+    return find(ISA, region.blocks[program["loop"]], analyse(ISA, region).effects)
+
+
 def words(text: str) -> list[tuple[int, int, list[tuple[str, int]]]]:
     """(low, size, [(label of a load or its number in the block, place)]) of each word of a program's block."""
     program = Program(text)
     block = program.region("loop").blocks[program["loop"]]
     numbers = {placed.pc: number for number, placed in enumerate(block.insns)}
-    found = {id(word): word for word in find(ISA, block).values()}
+    once = {id(word): word for word in found(program).values()}
     return [
         (word.low, word.size, [(str(numbers[placed.pc]), place) for placed, place in word.pieces])
-        for word in found.values()
+        for word in once.values()
     ]
 
 
@@ -59,8 +66,7 @@ def test_two_words_through_two_registers() -> None:
 def test_what_is_loaded_meanwhile() -> None:
     """Where it may be one of the bytes, they are looked at in order."""
     program = Program(WORD.replace("lbu t2, 2(a0)", "ld t4, -8(a1)\n lhu t5, 2(a1)\n lbu t2, 2(a0)"))
-    block = program.region("loop").blocks[program["loop"]]
-    word = find(ISA, block)[program["loop"]]
+    word = found(program)[program["loop"]]
     assert word.between == ((("x", 11), -8, 4),)
 
 

@@ -173,7 +173,7 @@ class RegionEmitter(LeavingEmitter):
         if self.counted:
             left = self.ins(f"sub i64 {self.ins('load i64, ptr %B')}, {len(block.insns)}")
             self.do(f"store i64 {left}, ptr %B")
-        self.words, self.wholes = {} if self.precise else words.find(self.isa, block), {}
+        self.words, self.wholes = {} if self.precise else words.find(self.isa, block, self.know.effects), {}
         for number, placed in enumerate(block.insns):
             self.placed = placed
             self.undone = len(block.insns) - number

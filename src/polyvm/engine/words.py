@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from polyvm.engine.discover import Block, Placed, Slot, slot_of
-from polyvm.engine.liveness import base_of, is_zero
+from polyvm.engine.discover import Block, Placed, Slot
+from polyvm.engine.liveness import Effects, base_of, is_zero
 from polyvm.ir.ops import OPS
 from polyvm.ir.trace import walk
 from polyvm.isa.spec import Isa
@@ -63,8 +63,8 @@ class _Load:
     size: int
 
 
-def find(isa: Isa, block: Block) -> dict[int, Word]:
-    """The words of a block, by the address of each of their loads.
+def find(isa: Isa, block: Block, effects: dict[int, Effects]) -> dict[int, Word]:
+    """The words of a block, by the address of each of their loads. effects: per instruction address.
 
     Between the first and the last load of a word nothing is stored, ordered, or left, and the base does not change.
     """
@@ -73,41 +73,38 @@ def find(isa: Isa, block: Block) -> dict[int, Word]:
     since: dict[Slot | None, int] = {}
     for number, placed in enumerate(block.insns):
         if not all(OPS[op.op].pure or op.op in _STATEFUL for op in placed.trace.ops):
-            _take(block, loads, found)
+            _take(block, effects, loads, found)
             loads = []
         for op in placed.trace.ops:
             if op.op == "load":
                 base, distance = base_of(op, placed.decoded.fields, placed.pc) or (None, 0)
                 base = None if base is None or is_zero(isa, base) else base
                 loads.append(_Load(number, placed, base, since.get(base, 0), distance, op.bits // 8))
-        since |= dict.fromkeys(_written(placed), number + 1)
-    _take(block, loads, found)
+        since |= dict.fromkeys(effects[placed.pc].writes, number + 1)
+    _take(block, effects, loads, found)
     return found
 
 
-def _written(placed: Placed) -> set[Slot | None]:
-    fields = placed.decoded.fields
-    return {slot_of(op, fields) for op in walk(placed.trace.ops) if op.op in ("set", "setx")}
-
-
-def _shifted(block: Block, load: _Load) -> bool:
+def _shifted(block: Block, effects: dict[int, Effects], load: _Load) -> bool:
     """Whether what is loaded is shifted or made a part of something next, and not stored as it is."""
-    slots = _written(load.placed)
+    slots = effects[load.placed.pc].writes
     for later in block.insns[load.number + 1 :]:
-        fields = later.decoded.fields
-        ops = list(walk(later.trace.ops))
-        if any(op.op in ("get", "getx") and slot_of(op, fields) in slots for op in ops):
-            return any(op.op in ("set", "setx") and op.args[-1].op in ("or", "shl", "add") for op in ops)
-        if slots & _written(later):
+        effect = effects[later.pc]
+        if slots & effect.reads:
+            return any(
+                op.op in ("set", "setx") and op.args[-1].op in ("or", "shl", "add")
+                for op in walk(later.trace.ops)
+            )
+        if slots & effect.writes:
             return False
     return False
 
 
-def _take(block: Block, loads: list[_Load], found: dict[int, Word]) -> None:
+def _take(block: Block, effects: dict[int, Effects], loads: list[_Load], found: dict[int, Word]) -> None:
     """Make words of loads between which nothing else happens."""
     groups: dict[tuple[Slot, int, int], dict[int, _Load]] = {}
     for load in loads:
-        if load.base is not None and load.size in PIECES and _shifted(block, load):
+        if load.base is not None and load.size in PIECES and _shifted(block, effects, load):
             groups.setdefault((load.base, load.since, load.size), {}).setdefault(load.distance, load)
     for (_, _, size), at in groups.items():
         for word in WORDS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from polyvm.isa.aarch64.model import aarch64, described, read, write
+from polyvm.isa.aarch64.model import UNITS, aarch64, described, read, write
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
@@ -49,11 +49,11 @@ def _row(name: str, opcode: str, polynomial: int, bits: int) -> None:
     def body(m: Tracer, Rm: Val, Rn: Val, Rd: Val) -> None:
         write(m, Rd, _checksum(m, read(m, Rn, 32), read(m, Rm, bits), polynomial))
 
-    unit = {8: "byte", 16: "half word", 32: "word", 64: "double word"}[bits]
     wide = bits == 64
     insn(f"{name} Wd, Wn, {'X' if wide else 'W'}m", f"{int(wide)} 0 0 11010110 Rm {opcode} Rn Rd")(
         described(
-            body, f"Continue a checksum by a {unit}: {'CRC-32C' if polynomial == CRC32C else 'CRC-32'}."
+            body,
+            f"Continue a checksum by a {UNITS[bits]}: {'CRC-32C' if polynomial == CRC32C else 'CRC-32'}.",
         )
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from polyvm.isa.aarch64.model import aarch64, described, read, read_pair, write
+from polyvm.isa.aarch64.model import UNITS, aarch64, described, read, read_pair, write
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
@@ -69,7 +69,7 @@ def _store_exclusive(m: Tracer, address: Val, new: Val, Rs: Val) -> None:
 
 
 def _exclusive(letter: str, size: str, register: str, bits: int) -> None:
-    unit = {8: "a byte", 16: "a half word", 32: "a word", 64: "a double word"}[bits]
+    unit = f"a {UNITS[bits]}"
     for acquire, a, o0 in ((False, "", "0"), (True, "a", "1")):
 
         def load(m: Tracer, Rn_sp: Val, Rt: Val, acquire: bool = acquire) -> None:
@@ -94,7 +94,7 @@ for row in WIDTHS:
 
 
 def _exclusive_pair(size: str, register: str, bits: int) -> None:
-    unit = {32: "two words", 64: "two double words"}[bits]
+    unit = f"two {UNITS[bits]}s"
     for acquire, a, o0 in ((False, "", "0"), (True, "a", "1")):
 
         def load(m: Tracer, Rt2: Val, Rn_sp: Val, Rt: Val, acquire: bool = acquire) -> None:
@@ -124,7 +124,7 @@ insn = aarch64.extension("Load/store ordered", "8.0", TITLE)
 
 
 def _ordered(letter: str, size: str, register: str, bits: int) -> None:
-    unit = {8: "a byte", 16: "a half word", 32: "a word", 64: "a double word"}[bits]
+    unit = f"a {UNITS[bits]}"
 
     def stlr(m: Tracer, Rn_sp: Val, Rt: Val) -> None:
         address = m.x[Rn_sp]

@@ -13,16 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from polyvm.isa.aarch64.model import aarch64, described, read, read_pair, write
+from polyvm.isa.aarch64.model import UNITS, aarch64, described, read, read_pair, write
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
     from polyvm.ir.values import Val
 
 TITLE = "Loads and Stores"
-
-
-UNITS: Final = {8: "byte", 16: "half word", 32: "word", 64: "double word"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,10 @@ def described(body: Body, doc: str) -> Body:
     return body
 
 
+UNITS: Final = {8: "byte", 16: "half word", 32: "word", 64: "double word"}
+"""Names of what is accessed, by bits."""
+
+
 # -- Registers
 def read(m: Tracer, register: Val, bits: int) -> Val:
     """The low bits of a register."""
