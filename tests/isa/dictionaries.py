@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 
+from polyvm.ir import golden
 from polyvm.isa.spec import Insn, Isa, Shape
 
 MASK = (1 << 64) - 1
@@ -61,6 +62,33 @@ class State:
 
     def counter(self, kind: str) -> int:
         return {"cycle": 1000, "time": 2000, "instret": 3000}[kind]
+
+
+class Machine:
+    """One processor: registers, memory and a program counter. Subclasses name its registers."""
+
+    def __init__(self, isa: Isa, start: int, data: bytes) -> None:
+        self.isa = isa
+        self.state = State(isa)
+        self.memory = Memory(start, data)
+        self.pc = 0
+
+    def step(self, word: int) -> None:
+        """Do one instruction; traps and faults come out as exceptions and leave the program counter."""
+        decoded = self.isa.decode(word)
+        assert decoded is not None, hex(word)
+        trace = self.isa.trace(decoded.insn, decoded.shape)
+        try:
+            self.pc = golden.execute(trace, decoded.fields, self.pc, self.state, self.memory)
+        except golden.Flush as flush:
+            self.pc = flush.args[0]
+
+    def __getitem__(self, register: int) -> int:
+        return self.state.read(("x", register))
+
+    def __setitem__(self, register: int, value: int) -> None:
+        if register != self.isa.files["x"].zero:
+            self.state.write(("x", register), value & MASK)
 
 
 def random_value(rng: random.Random) -> int:

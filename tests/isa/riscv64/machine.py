@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from polyvm.ir import golden
 from polyvm.ir.ops import FP_FLAGS, FP_ROUND
 from polyvm.isa.riscv64 import load
 from polyvm.isa.spec import Insn
 from tests.isa import dictionaries
 from tests.isa.dictionaries import CORNERS as CORNERS
-from tests.isa.dictionaries import MASK, Memory
+from tests.isa.dictionaries import MASK as MASK
+from tests.isa.dictionaries import Memory as Memory
 from tests.isa.dictionaries import OutsideMemory as OutsideMemory
 from tests.isa.dictionaries import random_fields as random_fields
 from tests.isa.dictionaries import random_value as random_value
@@ -29,30 +29,11 @@ class State(dictionaries.State):
         super().__init__(ISA)
 
 
-class Machine:
+class Machine(dictionaries.Machine):
     """One hart: registers, memory and a program counter."""
 
     def __init__(self, start: int = 0, data: bytes = b"") -> None:
-        self.state = State()
-        self.memory = Memory(start, data)
-        self.pc = 0
-
-    def step(self, word: int) -> None:
-        """Do one instruction; traps and faults come out as exceptions and leave the program counter."""
-        decoded = ISA.decode(word)
-        assert decoded is not None, hex(word)
-        trace = ISA.trace(decoded.insn, decoded.shape)
-        try:
-            self.pc = golden.execute(trace, decoded.fields, self.pc, self.state, self.memory)
-        except golden.Flush as flush:
-            self.pc = flush.args[0]
-
-    def __getitem__(self, register: int) -> int:
-        return self.state.read(("x", register))
-
-    def __setitem__(self, register: int, value: int) -> None:
-        if register:
-            self.state.write(("x", register), value & MASK)
+        super().__init__(ISA, start, data)
 
     @property
     def fcsr(self) -> int:
