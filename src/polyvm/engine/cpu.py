@@ -51,7 +51,7 @@ class Places:
 
     names: every name and alias -> (offset, bytes). files: attribute name ("x", "f") -> (offset, bytes, count).
     composed: names such as fcsr -> their parts, lowest first, as (name, bits); a part is any other name, or
-    "fp.flags" or "fp.round", the floating-point environment that the engine keeps itself.
+    "fp.flags" or "fp.round", the floating-point environment that the engine keeps itself, or "", bits that are zero.
     """
 
     __slots__ = ("composed", "files", "names")
@@ -67,11 +67,36 @@ class Places:
         self.composed = composed or {}
 
 
+class Wide:
+    """A file of registers that are wider than what a memoryview knows, as a sequence of ints all the same."""
+
+    __slots__ = ("_bytes", "_size")
+
+    def __init__(self, view: memoryview, size: int) -> None:
+        self._bytes = view
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self._bytes) // self._size
+
+    def __getitem__(self, number: int) -> int:
+        return int.from_bytes(self._bytes[self._span(number)], "little")
+
+    def __setitem__(self, number: int, value: int) -> None:
+        self._bytes[self._span(number)] = value.to_bytes(self._size, "little")
+
+    def _span(self, number: int) -> slice:
+        if not 0 <= number < len(self):
+            raise IndexError(f"register {number} of {len(self)}")
+        return slice(number * self._size, (number + 1) * self._size)
+
+
 class Cpu:
-    """A guest hardware thread; `x` and `f` are its register files, as sequences of ints that can be assigned to."""
+    """A guest hardware thread; its register files are attributes, as sequences of ints that can be assigned to."""
 
     x: memoryview
     f: memoryview
+    q: Wide
 
     def __init__(self, native: Native, space: Space, places: Places) -> None:
         self.native = native
@@ -83,9 +108,14 @@ class Cpu:
         self._signed = view.cast("q")
         self._files: list[memoryview] = []
         for name, (offset, size, count) in places.files.items():
-            file = view[offset : offset + size * count].cast(_CODES[size])
+            part = view[offset : offset + size * count]
+            if size in _CODES:
+                file = part.cast(_CODES[size])
+                setattr(self, name, file)
+            else:
+                file = part
+                setattr(self, name, Wide(part, size))
             self._files.append(file)
-            setattr(self, name, file)
         self._words[ST["mem_base"] >> 3] = space.base
         self._words[ST["limit"] >> 3] = self._words[ST["plain_limit"] >> 3] = space.limit
         self._words[ST["xmap"] >> 3] = space.xmap
@@ -229,6 +259,8 @@ class Cpu:
         """A register by any of its names, "pc" among them. Raises PVM-REGISTER-UNKNOWN."""
         if name == "pc":
             return self.pc
+        if not name:
+            return 0
         if name == "fp.flags":
             return self.fp_flags
         if name == "fp.round":
@@ -250,6 +282,8 @@ class Cpu:
             self.fp_flags = value
         elif name == "fp.round":
             self.fp_round = value
+        elif not name:
+            pass
         elif name in self.places.composed:
             for part, bits in self.places.composed[name]:
                 self.write(part, value & ((1 << bits) - 1))

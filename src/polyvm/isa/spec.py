@@ -15,6 +15,7 @@ from polyvm.ir import trace as ir_trace
 from polyvm.ir.ops import FP_FLAGS, FP_ROUND
 from polyvm.ir.verify import verify
 from polyvm.isa.encoding import Encoding, Leaf, Switch, decision_tree, decode, parse
+from polyvm.isa.placing import place
 
 Body = Callable[..., None]
 Shape = tuple[tuple[str, int], ...]
@@ -296,14 +297,5 @@ class Isa:
 
         The floating-point environment is not among them: the engine keeps it in its own header.
         """
-        layout: dict[tuple[str, int], tuple[int, int]] = {}
-        offset = base
-        for file in self.files.values():
-            size = (file.bits + 7) // 8
-            for number in range(file.count):
-                layout[file.name, number] = (offset, size)
-                offset += size
-        for name in self.specials:
-            layout[name, 0] = (offset, 8)
-            offset += 8
-        return layout
+        files = [(file.name, file.bits, file.count) for file in self.files.values()]
+        return place(files, self.specials, base)

@@ -15,14 +15,30 @@ X_NAMES = (
     "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x29", "x30", "xzr", "sp",
 )  # fmt: skip
 W_NAMES = (*(f"w{name[1:]}" for name in X_NAMES[:XZR]), "wzr", "wsp")
-FILES = (("x", 64, X_NAMES, XZR),)
+Q_NAMES = tuple(f"q{number}" for number in range(32))
+FILES = (("x", 64, X_NAMES, XZR), ("q", 128, Q_NAMES, None))
 """(file, bits, names, the register that is always zero)."""
 SPECIALS = {
     "n": 1, "z": 1, "c": 1, "v": 1,
+    "qc": 1, "idc": 1,
     "tpidr_el0": 64,
     "exclusive_address": 64, "exclusive_low": 64, "exclusive_high": 64, "exclusive": 64,
 }  # fmt: skip
-"""The flags one by one, so that each can be dead alone; the thread's pointer; and the exclusive monitor: its address,
-the value it saw, and its size in bytes."""
+"""The flags one by one, so that each can be dead alone; what FPSR accrues and no other guest has, saturation and
+denormal inputs; the thread's pointer; and the exclusive monitor: its address, the value it saw, and its size in
+bytes."""
+COMPOSED = {"nzcv": (("", 28), ("v", 1), ("c", 1), ("z", 1), ("n", 1))}
 CAUSES = ("illegal", "breakpoint", "misaligned")
 """Exceptions, numbered by position."""
+
+
+def places(base: int) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int, int]]]:
+    """Where registers lie in a state block from `base` on: name -> (offset, bytes), file -> (offset, bytes, count)."""
+    from polyvm.isa import placing
+
+    names, files = placing.named(FILES, SPECIALS, base)
+    # Not their numbers in the file, which are those of an encoding: x31 is no name, and x32 even less.
+    del names["x31"], names["x32"]
+    names |= {"fp": names["x29"], "lr": names["x30"]}
+    names |= {f"v{number}": names[name] for number, name in enumerate(Q_NAMES)}
+    return names, files

@@ -31,17 +31,8 @@ CAUSES = ("illegal", "breakpoint", "load_misaligned", "store_misaligned", "fetch
 
 def places(base: int) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int, int]]]:
     """Where registers lie in a state block from `base` on: name -> (offset, bytes), file -> (offset, bytes, count)."""
-    names: dict[str, tuple[int, int]] = {}
-    files: dict[str, tuple[int, int, int]] = {}
-    for file, bits, aliases, _ in FILES:
-        size = bits // 8
-        files[file] = (base, size, len(aliases))
-        for number, alias in enumerate(aliases):
-            names[f"{file}{number}"] = names[alias] = (base, size)
-            base += size
-        if file == "x":
-            names["fp"] = names["s0"]
-    for name in SPECIALS:
-        names[name] = (base, 8)
-        base += 8
+    from polyvm.isa import placing
+
+    names, files = placing.named(FILES, SPECIALS, base)
+    names["fp"] = names["s0"]
     return names, files
