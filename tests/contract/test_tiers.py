@@ -21,7 +21,7 @@ from polyvm.engine import layout
 from polyvm.engine.discover import Placed
 from polyvm.engine.layout import FAULT, FETCH, ILLEGAL, SYSCALL, TRAP
 from polyvm.engine.liveness import ACCESSES, affine, effects
-from polyvm.ir.ops import FP_ROUND, ROUND_DYNAMIC, rounding
+from polyvm.ir.ops import FP_MODE, ROUND_DYNAMIC, rounding
 from polyvm.isa.disasm import assemble, disassemble
 from polyvm.isa.riscv64.a import RESERVED, RESERVED_ADDRESS, RESERVED_VALUE
 from polyvm.isa.spec import Decoded, Insn, Shape
@@ -116,7 +116,7 @@ def study(pc: int, decoded: Decoded) -> Item:
             jump = affine(target.args[0] if target.op == "and" else target, fields, pc)
         elif op.op == "counter":
             counter = str(op.attr)
-        dynamic |= (op.op == "get" and op.attr == FP_ROUND) or rounding(op.op, op.attr) == ROUND_DYNAMIC
+        dynamic |= (op.op == "get" and op.attr == FP_MODE) or rounding(op.op, op.attr) == ROUND_DYNAMIC
     reads = tuple(sorted(effects(ISA, Placed(pc, decoded, trace)).reads))
     return Item(pc, decoded, reads, known(base), size, known(jump), counter, dynamic)
 

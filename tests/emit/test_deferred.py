@@ -9,7 +9,7 @@ import random
 import pytest
 
 from polyvm.ir import golden, softfloat
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.ir.trace import Trace, Tracer, record
 from polyvm.ir.values import Val
 from tests.emit.floatprobe import OPERANDS, RESULTS, Body, DeferredFunction, Function, Native
@@ -22,7 +22,7 @@ class Environment:
     """The state of a trace that knows nothing but the environment and results."""
 
     def __init__(self, mode: int, flags: int) -> None:
-        self.slots: dict[tuple[str, int], int] = {FP_FLAGS: flags, FP_ROUND: mode}
+        self.slots: dict[tuple[str, int], int] = {FP_FLAGS: flags, FP_MODE: mode}
 
     def read(self, slot: tuple[str, int]) -> int:
         return self.slots[slot]
@@ -59,7 +59,7 @@ def random_program(rng: random.Random) -> Trace:
             elif choice < 0.18:
                 m.fp_flags = m.const(rng.getrandbits(5), 5) if rng.random() < 0.5 else m.fp_flags & 9
             elif choice < 0.24:
-                m.fp_round = m.const(rng.choice(HOST_MODES), 3)
+                m.fp_mode = m.const(rng.choice(HOST_MODES), 3)
             else:
                 op = rng.choice(kinds)
                 args = []
@@ -97,7 +97,7 @@ def test_programs_agree_with_the_golden_evaluator(body: type[Body], rng: random.
                 golden.execute(trace, dict(zip(OPERANDS, values, strict=True)), 0, state, None)  # type: ignore[arg-type]
                 expected = [state.slots.get(("result", i), 0) for i in range(RESULTS)]
                 got = compiled.call(name, values, mode, flags)
-                assert got == (expected, state.read(FP_FLAGS), state.read(FP_ROUND)), name
+                assert got == (expected, state.read(FP_FLAGS), state.read(FP_MODE)), name
 
 
 def packed(rng: random.Random) -> int:

@@ -14,7 +14,7 @@ from polyvm.engine.mirror import MASK, Mirror, MirrorFault
 from polyvm.errors import PolyvmError
 from polyvm.ir import golden
 from polyvm.ir.golden_source import Block, Writer
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.isa.spec import Decoded
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Judge:
         self.lost: set[int] = set()
         self.clock: list[int] = []  # what the other tier read of counters, to be read again
         places = isa.state_layout(layout.REGISTERS)
-        self.slots: list[Slot] = [*places, FP_FLAGS, FP_ROUND]
+        self.slots: list[Slot] = [*places, FP_FLAGS, FP_MODE]
         assert [offset for offset, _ in places.values()] == [
             layout.REGISTERS + 8 * i for i in range(len(places))
         ]
@@ -115,7 +115,7 @@ class Judge:
     def _their_registers(self) -> list[int]:
         cpu = self.cpu
         first = layout.REGISTERS >> 3
-        return [*cpu._words[first : first + self.count].tolist(), cpu.fp_flags, cpu.fp_round]
+        return [*cpu._words[first : first + self.count].tolist(), cpu.fp_flags, cpu.fp_mode]
 
     def lose(self, slots: Iterable[Slot]) -> None:
         """The other tier need not have these registers' values: whoever reads one before it is written is wrong."""
