@@ -221,22 +221,25 @@ def _compare(e: Emitter, op: Val, args: list[str]) -> str:
 
 
 def _order(e: Emitter, op: Val, args: list[str]) -> str:
-    """All four outcomes by one instruction of the host, which says them in three flags."""
+    """All four outcomes by one comparison of the host, whose flags are taken together.
+
+    LLVM may lose flags that are results of assembly: it puts branches between them and their use.
+    """
     bits = op.args[0].bits
     wide = max(bits, 32)
     t = TYPE[wide]
     a, b = (half.widen(e, arg) if bits == 16 else to_float(e, arg, bits) for arg in args)
-    name = f"v{'' if op.attr else 'u'}comi{SUFFIX[wide]} $5, $4"
-    flags = assembly(
-        e, "{i8, i8, i8, i8}", name, "={@cca},={@ccb},={@ccz},={@ccp},x,x", f"{t} {a}", f"{t} {b}"
-    )
-    above, below, equal, unordered = (
-        e.ins(f"trunc i8 {e.ins(f'extractvalue {{i8, i8, i8, i8}} {flags}, {i}')} to i1") for i in range(4)
+    name = f"v{'' if op.attr else 'u'}comi{SUFFIX[wide]}"
+    flags = assembly(e, "i16", f"{name} $2, $1\\0Alahf", "={ax},x,x,~{flags}", f"{t} {a}", f"{t} {b}")
+    below, unordered, equal = (
+        e.ins(f"trunc i16 {e.ins(f'lshr i16 {flags}, {n}')} to i1") for n in (8, 10, 14)
     )
     ordered = e.ins(f"xor i1 {unordered}, true")
-    outcomes = [e.ins(f"and i1 {below}, {ordered}"), e.ins(f"and i1 {equal}, {ordered}"), above, unordered]
-    result = e.ins(f"zext i1 {outcomes[0]} to i4")
-    for place, outcome in enumerate(outcomes[1:], 1):
+    less, same = (e.ins(f"and i1 {flag}, {ordered}") for flag in (below, equal))
+    # Unordered sets all three flags.
+    greater = e.ins(f"xor i1 {e.ins(f'or i1 {below}, {equal}')}, true")
+    result = e.ins(f"zext i1 {less} to i4")
+    for place, outcome in ((1, same), (2, greater), (3, unordered)):
         wider = e.ins(f"zext i1 {outcome} to i4")
         result = e.ins(f"or i4 {result}, {e.ins(f'shl i4 {wider}, {place}')}")
     return result

@@ -60,7 +60,7 @@ class Function(Emitter):
     def op_get(self, op: Val, args: list[str]) -> str:
         if op.attr == FP_MODE:
             word = self.ins(f"load i32, ptr {self._at('%state', ROUND)}")
-            return self.ins(f"trunc i32 {word} to i3")
+            return self.ins(f"trunc i32 {word} to i{op.bits}")
         file, number = op.attr  # type: ignore[misc]  # a slot
         return self.ins(f"load i64, ptr {self._at('%state', {'x': X, 'f': F}[file] + 8 * number)}")
 
