@@ -216,23 +216,21 @@ _FLOAT: dict[str, Callable[[list[int], int, int, object, int, Style], tuple[int,
 FLOAT_OPS: Final = frozenset(_FLOAT)
 
 
-def floating(op: Val, args: list[int], mode: int, floats: str) -> tuple[int, int]:
-    """The bits of a floating-point op's result, and the exceptions that it raises, IDC among them.
+def floating(
+    op: str, args: list[int], bits: int, width: int, attr: object, mode: int, floats: str
+) -> tuple[int, int]:
+    """The bits of a floating-point op's result, and the exceptions that it raises, a sixth for IDC among them.
 
-    mode: FP_MODE. floats: the guest's style.
+    bits, width: of the result and of the first argument. mode: FP_MODE. floats: the guest's style.
     """
-    style = STYLES[floats][mode >> 3]
-    width = op.args[0].bits
-    own = rounding(op.op, op.attr)
-    flags = 0
-    if style.flush and op.op != "itof" and width != 16:  # halves are left as they are (FPUnpackCV)
+    style, own, flags = STYLES[floats][mode >> 3], rounding(op, attr), 0
+    if style.flush and op != "itof" and width != 16:  # halves are left as they are (FPUnpackCV)
         args, flags = softfloat.flush(width, *args)
-    if style.flush and op.bits == 16 and op.op == "fcvt":  # and so is what becomes one (FPRoundCV)
+    if style.flush and bits == 16 and op == "fcvt":  # and so is what becomes one (FPRoundCV)
         style = style._replace(tininess="before")
-    bits, raised = _FLOAT[op.op](
-        args, op.bits, width, op.attr, mode & 7 if own == ROUND_DYNAMIC else own or 0, style
-    )
-    return bits, flags | raised
+    rm = mode & 7 if own == ROUND_DYNAMIC else own or 0
+    result, raised = _FLOAT[op](args, bits, width, attr, rm, style)
+    return result, flags | raised
 
 
 def fold(op: str, bits: int, args: tuple[Val, ...], attr: object) -> int:
@@ -290,7 +288,8 @@ class _Frame:
 
     def _float(self, op: Val, args: list[int]) -> int:
         state = self.state
-        result, flags = floating(op, args, state.read(FP_MODE), self.floats)
+        mode = state.read(FP_MODE)
+        result, flags = floating(op.op, args, op.bits, op.args[0].bits, op.attr, mode, self.floats)
         accrued = flags & (1 << FP_FLAGS_BITS) - 1
         if accrued:
             state.write(FP_FLAGS, state.read(FP_FLAGS) | accrued)
