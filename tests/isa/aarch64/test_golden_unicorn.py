@@ -84,7 +84,7 @@ CORNERS = {width: specials(width) for width in (16, 32, 64)}
 INTEGERS = {
     width: [
         softfloat.from_int(n, 128, True, width, softfloat.RTZ)[0]
-        for bits in (*range(0, 12), 15, 31, 32, 63, 64)
+        for bits in (*range(12), 15, 31, 32, 63, 64)
         for n in ((1 << bits), -(1 << bits) & (1 << 128) - 1)
     ]
     for width in (16, 32, 64)

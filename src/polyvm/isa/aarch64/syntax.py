@@ -60,9 +60,7 @@ def table(system: dict[int, str]) -> dict[str, Syntax]:
         "prefetch": _named(PREFETCHES),
         "full": Syntax(default=lambda name: 15),
         "system": _named(system),
-        "float": Syntax(
-            lambda value, bits: f"{_immediate(value):.8f}", lambda text, bits: _FLOATS[float(text)]
-        ),
+        "float": Syntax(lambda value, bits: f"{_immediate(value):.8f}", lambda text, bits: _float(text)),
         "fraction": Syntax(
             lambda value, bits: str((1 << bits) - value), lambda text, bits: (1 << bits) - int(text, 0)
         ),
