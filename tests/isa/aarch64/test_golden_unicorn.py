@@ -109,9 +109,8 @@ def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
     few = [random_value(rng) for _ in range(2)]
     for number in REGISTERS:
         machine[number] = rng.choice(few) if rng.random() < 0.3 else random_value(rng)
-    if any(ISA.fields[name].file == "q" for name in registers):
-        for number in range(32):
-            machine.set_vector(number, random_vector(rng))
+    for number in {insn.fields(word)[name] for name in registers if ISA.fields[name].file == "q"}:
+        machine.set_vector(number, random_vector(rng))
     machine.fpcr = rng.choice((0, 0, rng.getrandbits(2) << 22, rng.getrandbits(5) << 22))
     machine.fpsr = rng.choice((0, 0, rng.getrandbits(32)))
     machine.nzcv, machine.tpidr = rng.getrandbits(4), rng.getrandbits(64)
