@@ -136,10 +136,12 @@ def _arithmetic(e: Emitter, op: Val, args: list[str]) -> str:
     result = constrained(e, f"{name}.f{op.bits}", t, *(f"{t} {value}" for value in values))
     if e.floats == "canonical":
         return e.result(result, op.bits)
-    pattern = arm.settled(e, result, op.bits, lambda: arm.choose(e, args, op.bits))
-    if op.op in ("fmul", "fdiv"):
-        arm.underflow(e, op, pattern, lambda: arm.repeat(e, op.op[1:], values, op.bits))
-    return pattern
+
+    def again() -> None:
+        arm.repeat(e, op.op[1:], values, op.bits)
+
+    tiny = op.op in ("fmul", "fdiv")  # sums that are tiny are exact, and roots never are
+    return arm.settled(e, op, result, lambda: arm.choose(e, args, op.bits), again if tiny else None)
 
 
 def _fma(e: Emitter, op: Val, args: list[str]) -> str:
@@ -158,9 +160,9 @@ def _fma(e: Emitter, op: Val, args: list[str]) -> str:
     result = constrained(e, f"fma.f{bits}", t, f"{t} {a}", f"{t} {b}", f"{t} {c}")
     if e.floats == "canonical":
         return canonical(e, result, bits, invalid)
-    pattern = arm.settled(e, result, bits, lambda: arm.choose_fused(e, args, bits))
-    arm.underflow(e, op, pattern, lambda: arm.repeat(e, "fma", [a, b, c], bits))
-    return pattern
+    return arm.settled(
+        e, op, result, lambda: arm.choose_fused(e, args, bits), lambda: arm.repeat(e, "fma", [a, b, c], bits)
+    )
 
 
 def _extreme(e: Emitter, op: Val, args: list[str]) -> str:

@@ -6,7 +6,7 @@ and an op whose result is the smallest normal number is done again, towards zero
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from polyvm.emit.llvm_float_env import (
     COLD,
@@ -15,6 +15,7 @@ from polyvm.emit.llvm_float_env import (
     QUIET,
     SUFFIX,
     TYPE,
+    absolute,
     assembly,
     cold_effect,
     dynamic_mode,
@@ -22,6 +23,7 @@ from polyvm.emit.llvm_float_env import (
     magnitude,
     raise_invalid,
     set_round,
+    to_pattern,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from polyvm.ir.values import Val
 
 TO_ZERO = "1"
+LEAST: Final = {32: "0x3810000000000000", 64: "0x0010000000000000"}
+"""The smallest normal number as LLVM writes it, as NAN in llvm_float_env."""
 
 
 def _nan(e: Emitter, pattern: str, bits: int) -> str:
@@ -66,17 +70,42 @@ def choose_fused(e: Emitter, patterns: list[str], bits: int) -> str:
     return e.ins(f"select i1 {invalid}, {t} {NAN_BITS[bits]}, {t} {choose(e, [c, a, b], bits)}")
 
 
-def settled(e: Emitter, value: str, bits: int, cold: Callable[[], str]) -> str:
-    """The pattern of a result; where it is a NaN, what `cold` makes. The comparison is as in llvm_float.canonical."""
-    pattern = e.ins(f"bitcast {TYPE[bits]} {value} to i{bits}")
-    taken, join = e.fresh_label("cold"), e.fresh_label("join")
-    unordered, origin = e.ins(f"fcmp uno {TYPE[bits]} {value}, {value}"), e.label
-    e.do(f"br i1 {unordered}, label %{taken}, label %{join}, {COLD}")
+def settled(
+    e: Emitter, op: Val, value: str, nan: Callable[[], str], again: Callable[[], object] | None = None
+) -> str:
+    """The pattern of a result; where it is a NaN, what `nan` makes. again: see `underflow`.
+
+    One comparison, which may be LLVM's own as in llvm_float.canonical: equal to the smallest normal number, or
+    unordered.
+    """
+    bits, t = op.bits, TYPE[op.bits]
+    pattern, taken, join = to_pattern(e, value, bits), e.fresh_label("cold"), e.fresh_label("join")
+    if again is None:
+        odd = e.ins(f"fcmp uno {t} {value}, {value}")
+    else:
+        odd = e.ins(f"fcmp ueq {t} {absolute(e, value, bits)}, {LEAST[bits]}")
+    ends = [f"[ {pattern}, %{e.label} ]"]
+    e.do(f"br i1 {odd}, label %{taken}, label %{join}, {COLD}")
     e.start(taken)
-    chosen, end = cold(), e.label
+    if again is not None:
+        tiny, unordered = e.fresh_label("tiny"), e.fresh_label("nan")
+        e.do(f"br i1 {e.ins(f'fcmp uno {t} {value}, {value}')}, label %{unordered}, label %{tiny}")
+        e.start(tiny)
+        _towards_zero(e, op, again)
+        ends.append(f"[ {pattern}, %{e.label} ]")
+        e.do(f"br label %{join}")
+        e.start(unordered)
+    ends.append(f"[ {nan()}, %{e.label} ]")
     e.do(f"br label %{join}")
     e.start(join)
-    return e.ins(f"phi i{bits} [ {pattern}, %{origin} ], [ {chosen}, %{end} ]")
+    return e.ins(f"phi i{bits} {', '.join(ends)}")
+
+
+def _towards_zero(e: Emitter, op: Val, again: Callable[[], object]) -> None:
+    mode = dynamic_mode(e, op)
+    set_round(e, TO_ZERO)
+    again()
+    set_round(e, mode)
 
 
 def underflow(e: Emitter, op: Val, pattern: str, again: Callable[[], object]) -> None:
@@ -87,14 +116,7 @@ def underflow(e: Emitter, op: Val, pattern: str, again: Callable[[], object]) ->
     """
     bits = op.bits
     smallest = e.ins(f"icmp eq i{bits} {magnitude(e, pattern, bits)}, {1 << FRACTION[bits]}")
-
-    def cold() -> None:
-        mode = dynamic_mode(e, op)
-        set_round(e, TO_ZERO)
-        again()
-        set_round(e, mode)
-
-    cold_effect(e, smallest, cold)
+    cold_effect(e, smallest, lambda: _towards_zero(e, op, again))
 
 
 def repeat(e: Emitter, name: str, values: list[str], bits: int) -> None:
