@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from polyvm.emit import llvm_float
+from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
 
 UNLIKELY, LIKELY = "!prof !0", "!prof !1"
@@ -28,6 +29,7 @@ class Emitter:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.values: dict[Val, str] = {}
+        self.ops: tuple[Val, ...] = ()  # those that are emitted now
         self.declarations: set[str] = set()
         self._names = 0
         self.label = "entry"
@@ -80,12 +82,14 @@ class Emitter:
     # -- ops
     def emit(self, ops: tuple[Val, ...]) -> None:
         """Emit ops in order."""
+        outer, self.ops = self.ops, ops
         for op in ops:
             args = [self.values[a] for a in op.args]
             own = getattr(self, "op_" + op.op, None)
             value = own(op, args) if own is not None else self.simple(op, args)
             if op.bits:
                 self.values[op] = value
+        self.ops = outer
 
     def simple(self, op: Val, args: list[str]) -> str:
         """An op that means the same in every compiler."""
@@ -138,13 +142,38 @@ class Emitter:
     def op_load(self, op: Val, args: list[str]) -> str:
         """A guest load: never merged, never invented, any alignment."""
         pointer = self.address_for(op, args[0], op.bits // 8, write=False)
-        return self.ins(f"load volatile i{op.bits}, ptr {pointer}, align 1")
+        if op.bits <= 64:
+            return self.loaded(f"i{op.bits}", pointer)
+        if not _in_halves(op, self.ops):
+            return self.ins(f"bitcast <2 x i64> {self.loaded('<2 x i64>', pointer)} to i128")
+        low = self.loaded("i64", pointer)
+        high = self.loaded("i64", self.ins(f"getelementptr i8, ptr {pointer}, i64 8"))
+        above = self.ins(f"shl i128 {self.ins(f'zext i64 {high} to i128')}, 64")
+        return self.ins(f"or i128 {self.ins(f'zext i64 {low} to i128')}, {above}")
 
     def op_store(self, op: Val, args: list[str]) -> None:
         """A guest store."""
         bits = op.args[1].bits
         pointer = self.address_for(op, args[0], bits // 8, write=True)
-        self.do(f"store volatile i{bits} {args[1]}, ptr {pointer}, align 1")
+        if bits <= 64:
+            self.stored(f"i{bits}", args[1], pointer)
+            return
+        halves = _halves(op.args[1])
+        if halves is None:
+            self.stored("<2 x i64>", self.ins(f"bitcast i128 {args[1]} to <2 x i64>"), pointer)
+            return
+        # The higher one first, so that nothing is stored when the pair runs into a page that is not there.
+        low, high = (self.values[half] for half in halves)
+        self.stored("i64", high, self.ins(f"getelementptr i8, ptr {pointer}, i64 8"))
+        self.stored("i64", low, pointer)
+
+    def loaded(self, t: str, pointer: str) -> str:
+        """One access of the host for a guest's load."""
+        return self.ins(f"load volatile {t}, ptr {pointer}, align 1")
+
+    def stored(self, t: str, value: str, pointer: str) -> None:
+        """One access of the host for a guest's store."""
+        self.do(f"store volatile {t} {value}, ptr {pointer}, align 1")
 
     def address_for(self, op: Val, value: str, size: int, *, write: bool) -> str:
         """The confined host pointer for one access."""
@@ -210,6 +239,31 @@ class Emitter:
     def leave_golden(self) -> None:
         """End the block: the golden evaluator must do this instruction."""
         raise NotImplementedError
+
+
+# -- Pairs of registers
+def _halves(value: Val) -> tuple[Val, Val] | None:
+    """The two 64-bit values that a 128-bit one is put together of, the lower first; None where it is one."""
+    if value.op != "or":
+        return None
+    low, high = value.args
+    if low.op != "zext" or high.op != "shl" or high.args[0].op != "zext" or high.args[1].attr != 64:
+        return None
+    parts = low.args[0], high.args[0].args[0]
+    return parts if all(part.bits == 64 for part in parts) else None
+
+
+def _in_halves(load: Val, ops: tuple[Val, ...]) -> bool:
+    """Whether a 128-bit value is only used as two of 64, as a pair of general registers is."""
+    made = {load}
+    for op in walk(ops):
+        if made.isdisjoint(op.args):
+            continue
+        if op.op == "lshr" and op.args[0] is load and op.args[1].attr == 64:
+            made.add(op)
+        elif op.op != "trunc" or op.bits > 64:
+            return False
+    return True
 
 
 def _binary(e: Emitter, op: Val, args: list[str]) -> str:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from polyvm.isa.spec import Isa
 
-GUESTS = ("riscv64",)
-PLANNED = ("aarch64", "x86_64")
+GUESTS = ("riscv64", "aarch64")
+PLANNED = ("x86_64",)
 
 
 class Guest:
