@@ -10,7 +10,7 @@ import _thread
 
 from polyvm.engine.layout import BUDGET, FAULT, ILLEGAL, INTERRUPTED, STOP, SYSCALL, TRAP
 from polyvm.memory import host
-from polyvm.memory.access import GuestFault
+from polyvm.memory.access import KINDS, GuestFault
 from polyvm.user import signals
 
 TYPE_CHECKING = False
@@ -149,9 +149,8 @@ class Thread:
             abi = self.process.abi
             cause = "illegal" if reason == ILLEGAL else self.process.engine.causes[cpu.cause]
             signo, code = abi.TRAPS[cause]
-            signals.force(
-                self, signo, signals.info_fault(signo, code, abi.trap_address(cause, cpu.pc, cpu.value))
-            )
+            info = signals.info_fault(signo, code, abi.trap_address(cause, cpu.pc, cpu.value))
+            signals.force(self, signo, info, (cause, cpu.value))
         elif reason != BUDGET:
             self.process.unhandled_exit(self, reason)
 
@@ -165,7 +164,9 @@ class Thread:
                 return
             mapped = address < self.limit and self.space.lookup(address) is not None
             code = SEGV_ACCERR if mapped else SEGV_MAPERR
-        signals.force(self, signo, signals.info_fault(signo, code, address))
+        signals.force(
+            self, signo, signals.info_fault(signo, code, address), (KINDS[self.cpu.access], address)
+        )
 
     # System calls ----------------------------------------------------------------------------------------------
 
