@@ -99,7 +99,12 @@ def main(words: Sequence[str]) -> None:
     try:
         # report: a signal that kills the guest does not kill us before we have told of it.
         end = process.run(
-            argv[0], argv, environment, engine=engine, report=True, sysroot=os.fsencode(sysroot) or None
+            argv[0],
+            argv,
+            environment,
+            engines=lambda _: engine,
+            report=True,
+            sysroot=os.fsencode(sysroot) or None,
         )
     except PolyvmError as error:
         told["error"] = f"{error.code}: {error.message}"

@@ -37,7 +37,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a script for this machine's programs": (b"#!/bin/sh\n", "PVM-ELF-MACHINE"),
     "32 bits": (static(ei_class=1), "PVM-ELF-CLASS"),
     "big-endian": (static(ei_data=2), "PVM-ELF-ENDIAN"),
-    "aarch64": (static(machine=183), "PVM-ELF-MACHINE"),
+    "loongarch64": (static(machine=258), "PVM-ELF-MACHINE"),
     "an object file": (static(type=1), "PVM-ELF-INVALID"),
     "no program headers": (static(phnum=0), "PVM-ELF-INVALID"),
     "65535 program headers": (static(phnum=0xFFFF), "PVM-ELF-INVALID"),
@@ -73,7 +73,7 @@ def test_files_that_are_no_programs(what: str, tmp_path: Path) -> None:
 
 
 def test_errors_for_programs_are_documents(tmp_path: Path) -> None:
-    done = polyvm("--json", write(tmp_path, static(machine=183)), timeout=SECONDS)
+    done = polyvm("--json", write(tmp_path, static(machine=258)), timeout=SECONDS)
     document = json.loads(done.stderr)
     assert (done.returncode, document["schema"], document["code"]) == (
         126,

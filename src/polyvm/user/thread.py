@@ -42,8 +42,6 @@ class Thread:
     def __init__(self, process: Process, cpu: Any) -> None:
         self.process = process
         self.cpu = cpu
-        if process.natively is not None:
-            cpu.calls = process.natively.table
         self.host: Callable[..., int] = cpu.syscall
         self.space = process.space
         self.base = process.space.base
@@ -73,6 +71,12 @@ class Thread:
         self.view.release()
         host.munmap(self.scratch, SCRATCH_BYTES)
         self.cpu.close()
+
+    def take(self, cpu: Any) -> None:
+        """Go on on another hardware thread, one of another machine. This one ends."""
+        self.cpu.close()
+        self.cpu = cpu
+        self.host = cpu.syscall
 
     # Memory for calls ------------------------------------------------------------------------------------------
 
@@ -132,6 +136,8 @@ class Thread:
             self.native = False
             if reason == SYSCALL:
                 self.syscall()
+                if self.cpu is not cpu:  # execve changed the machine
+                    cpu, run = self.cpu, self.cpu.run
             elif reason == INTERRUPTED:
                 self.interrupted_natively()
             elif reason == STOP:

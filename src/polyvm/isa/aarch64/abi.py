@@ -318,11 +318,26 @@ def _find_simd(records: bytes) -> int:
     raise ValueError("signal frame whose records are damaged")
 
 
-def vdso() -> tuple[bytes, dict[str, int]]:
-    """The vDSO's image and the offsets of its functions."""
-    from polyvm.isa.aarch64 import vdso_image
+# The vDSO (arch/arm64/kernel/vdso/vdso.lds.S) -----------------------------------------------------------------------
+# Function -> system call number. Unwinders know the two instructions of __kernel_rt_sigreturn by heart.
+VDSO = (
+    (SIGRETURN, 139),
+    ("__kernel_gettimeofday", 169),
+    ("__kernel_clock_gettime", 113),
+    ("__kernel_clock_getres", 114),
+)
+_VERSION = "LINUX_2.6.39"
+_CODE, _NOP = Struct("<III"), b"\x1f\x20\x03\xd5"
 
-    return vdso_image.build()
+
+def vdso() -> tuple[bytes, dict[str, int]]:
+    """The vDSO's image and the offsets of its functions, which are `mov x8, #number; svc #0; ret`."""
+    from polyvm.isa import vdso
+
+    functions = [
+        (name, _CODE.pack(0xD2800008 | number << 5, 0xD4000001, 0xD65F03C0)) for name, number in VDSO
+    ]
+    return vdso.build(MACHINE, _VERSION, functions, _NOP)
 
 
 _CPUINFO = """\

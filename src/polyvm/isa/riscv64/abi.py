@@ -277,11 +277,27 @@ def hwprobe(memory: Memory, pairs: int, count: int, cpus_size: int, cpus: int, f
     return 0
 
 
-def vdso() -> tuple[bytes, dict[str, int]]:
-    """The vDSO's image and the offsets of its functions."""
-    from polyvm.isa.riscv64 import vdso_image
+# The vDSO (arch/riscv/kernel/vdso/vdso.lds.S) -----------------------------------------------------------------------
+# Function -> system call number. Unwinders know the two instructions of __vdso_rt_sigreturn by heart.
+VDSO = (
+    (SIGRETURN, 139),
+    ("__vdso_clock_gettime", 113),
+    ("__vdso_gettimeofday", 169),
+    ("__vdso_clock_getres", 114),
+    ("__vdso_getcpu", 168),
+    ("__vdso_flush_icache", 259),
+    ("__vdso_riscv_hwprobe", 258),
+)
+_VERSION = "LINUX_4.15"
+_CODE, _NOP = Struct("<III"), b"\x13\0\0\0"
 
-    return vdso_image.build()
+
+def vdso() -> tuple[bytes, dict[str, int]]:
+    """The vDSO's image and the offsets of its functions, which are `li a7, number; ecall; ret`."""
+    from polyvm.isa import vdso
+
+    functions = [(name, _CODE.pack(number << 20 | 17 << 7 | 0x13, 0x73, 0x8067)) for name, number in VDSO]
+    return vdso.build(MACHINE, _VERSION, functions, _NOP)
 
 
 def cpuinfo(count: int) -> str:
