@@ -10,7 +10,7 @@ import pytest
 
 from polyvm.ir import golden
 from polyvm.ir.golden_source import Block, Writer
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.ir.trace import Trace, Tracer, record
 from polyvm.isa.spec import Decoded
 from tests.isa.riscv64.floats import register
@@ -43,7 +43,7 @@ class Two:
             if slot[0] == "x" and rng.random() < 0.7:
                 value = START + rng.randrange(SIZE // 2) & -8
             self.state.write(slot, value & ((1 << bits) - 1))
-        self.state.write(FP_ROUND, rng.randrange(5))
+        self.state.write(FP_MODE, rng.randrange(5))
         self.registers = [self.state.read(slot) for slot in SLOTS]
         data = rng.randbytes(SIZE)
         self.memory, self.other = Memory(START, data), Memory(START, data)

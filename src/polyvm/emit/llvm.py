@@ -26,6 +26,9 @@ class Emitter:
     features: frozenset[str] = llvm_float.FEATURES
     """What the host's instruction set has of what lowerings ask for."""
 
+    floats: str = "canonical"
+    """The guest's style of floating point (`ir.ops.FLOAT_STYLES`)."""
+
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.values: dict[Val, str] = {}

@@ -15,11 +15,31 @@ MAX_BITS: Final = 128
 # The floating-point environment is guest state that every guest shares; a spec reads and writes it as a register.
 FP_FLAGS: Final = ("fp.flags", 0)
 """Accrued exceptions, 5 bits: NX=1, UF=2, OF=4, DZ=8, NV=16."""
-FP_ROUND: Final = ("fp.round", 0)
-"""Rounding mode, 3 bits: 0 nearest-even, 1 to zero, 2 down, 3 up, 4 nearest-away; 5 to 7 are never rounded with."""
+FP_FLAGS_BITS: Final = 5
+FP_MODE: Final = ("fp.mode", 0)
+"""Bits 2:0 are the rounding mode: 0 nearest-even, 1 to zero, 2 down, 3 up, 4 nearest-away; 5 to 7 are never rounded
+with. The rest is of the arm style: bit 3 says that every NaN result is the default one, bit 4 that denormal numbers
+are zeros, bit 5 that halves have the alternative format. Native code leaves what depends on these to the evaluator."""
+FP_MODE_BITS: Final = 6
+DEFAULT_NAN: Final = 8
+FLUSH: Final = 16
+ALTERNATIVE_HALF: Final = 32
+IDC: Final = ("idc", 0)
+"""Where a guest of the arm style accrues that a denormal operand was taken for zero, one bit."""
+
+FLOAT_STYLES: Final = ("canonical", "arm")
+"""What IEEE 754 leaves open, which a guest decides once for all its ops (`Isa.floats`).
+
+canonical: a NaN result has sign 0 and only the quiet bit; a NaN becomes the largest integer; tininess is found after
+rounding; minimumNumber of a signaling NaN and a number is the number. As RISC-V.
+arm: a NaN result is the first signaling operand made quiet, else the first quiet one, where the addend of a fused
+multiply and add comes first; one that no operand gave is canonical. A NaN becomes the integer 0; tininess is found
+before rounding; minimumNumber of a signaling NaN and a number is that NaN. FP_MODE has bits 5:3, and a denormal
+operand that counts as zero sets IDC.
+"""
 
 ROUND_DYNAMIC: Final = 7
-"""The rounding attribute of an op that takes the mode from FP_ROUND."""
+"""The rounding attribute of an op that takes the mode from FP_MODE."""
 
 COUNTERS: Final = ("cycle", "time", "instret")
 AMO_KINDS: Final = ("swap", "add", "and", "or", "xor", "min", "max", "minu", "maxu")
@@ -149,8 +169,8 @@ def _table() -> dict[str, OpInfo]:
     )
     op("hint", 0, "Nothing that a program can see; attr says what the processor may do.", pure=False)
 
-    # 6. Floating point, IEEE 754, on bit patterns of 16, 32 or 64 bits. NaN results are canonical (sign 0, only the
-    #    quiet bit). attr rounding is 0 to 4, or ROUND_DYNAMIC. Exceptions accrue in FP_FLAGS; tininess after rounding.
+    # 6. Floating point, IEEE 754, on bit patterns of 16, 32 or 64 bits, in the guest's style (FLOAT_STYLES).
+    #    attr rounding is 0 to 4, or ROUND_DYNAMIC. Exceptions accrue in FP_FLAGS.
     fp = {"pure": False, "writes": True}
     op("fadd", 2, "arg0 + arg1, attr = rounding.", **fp)
     op("fsub", 2, "arg0 - arg1, attr = rounding.", **fp)
@@ -165,14 +185,28 @@ def _table() -> dict[str, OpInfo]:
     )
     op("fmin", 2, "minimumNumber: the other when one is NaN; -0 < +0; a signaling NaN is invalid.", **fp)
     op("fmax", 2, "maximumNumber, likewise.", **fp)
+    op("fminimum", 2, "minimum: a NaN when one is NaN; -0 < +0; a signaling NaN is invalid.", **fp)
+    op("fmaximum", 2, "maximum, likewise.", **fp)
     op("feq", 2, "1 bit: equal; only a signaling NaN is invalid.", **fp)
     op("flt", 2, "1 bit: less; any NaN is invalid.", **fp)
     op("fle", 2, "1 bit: less or equal; any NaN is invalid.", **fp)
+    op(
+        "fcmp",
+        2,
+        "4 bits, one of them set: less, equal, greater, unordered. A signaling NaN is invalid, where attr any NaN.",
+        **fp,
+    )
     op("fcvt", 1, "To another format, attr = rounding.", **fp)
+    op(
+        "frint",
+        1,
+        "To an integral number, which may be -0, attr = (exact, rounding); inexact is raised where exact asks.",
+        **fp,
+    )
     op(
         "ftoi",
         1,
-        "To an integer, attr = (signed, rounding): saturates; NaN gives the maximum; invalid when out of range.",
+        "To an integer, attr = (signed, rounding): saturates; invalid when out of range; NaN as the style says.",
         **fp,
     )
     op("itof", 1, "From an integer, attr = (signed, rounding).", **fp)
@@ -192,7 +226,7 @@ def rounding(op: str, attr: object) -> int | None:
     if op in ROUNDED:
         assert isinstance(attr, int)
         return attr
-    if op in ("ftoi", "itof"):
+    if op in ("ftoi", "itof", "frint"):
         assert isinstance(attr, tuple)
         mode = attr[1]
         assert isinstance(mode, int)

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from polyvm.ir.golden import fold
-from polyvm.ir.ops import AMO_KINDS, COUNTERS, FLOAT_BITS, FP_FLAGS, FP_ROUND, MAX_BITS, OPS, ROUND_DYNAMIC
+from polyvm.ir.ops import (
+    AMO_KINDS,
+    COUNTERS,
+    FLOAT_BITS,
+    FP_FLAGS,
+    FP_MODE,
+    FP_MODE_BITS,
+    MAX_BITS,
+    OPS,
+    ROUND_DYNAMIC,
+)
 from polyvm.ir.values import SpecError, Val
 
 if TYPE_CHECKING:
@@ -38,6 +48,8 @@ class Trace:
     ops: tuple[Val, ...]
     size: int
     """Bytes of the encoding."""
+    floats: str = "canonical"
+    """The guest's style of floating point (`ops.FLOAT_STYLES`)."""
 
     def walk(self) -> Iterator[Val]:
         """Every op, bodies included, in program order."""
@@ -94,9 +106,10 @@ class Tracer:
     Register files are its attributes (`m.x`, `m.f`), other registers go through `get` and `set`.
     """
 
-    def __init__(self, files: dict[str, RegisterFileLike], size: int) -> None:
+    def __init__(self, files: dict[str, RegisterFileLike], size: int, floats: str = "canonical") -> None:
         self._files = files
         self._size = size
+        self._floats = floats
         self._blocks: list[list[Val]] = [[]]
         self._seen: list[dict[object, Val]] = [{}]
 
@@ -134,7 +147,7 @@ class Tracer:
     def trace(self) -> Trace:
         """What was recorded."""
         assert len(self._blocks) == 1
-        return Trace(tuple(self._blocks[0]), self._size)
+        return Trace(tuple(self._blocks[0]), self._size, self._floats)
 
     # -- constants and places
     def const(self, value: int, bits: int) -> Val:
@@ -180,13 +193,13 @@ class Tracer:
         self.set(FP_FLAGS, value)
 
     @property
-    def fp_round(self) -> Val:
-        """The dynamic rounding mode, 3 bits."""
-        return self.get(FP_ROUND, 3)
+    def fp_mode(self) -> Val:
+        """The dynamic rounding mode in bits 2:0, and what else a guest can ask of floating point, 6 bits."""
+        return self.get(FP_MODE, FP_MODE_BITS)
 
-    @fp_round.setter
-    def fp_round(self, value: Val) -> None:
-        self.set(FP_ROUND, value)
+    @fp_mode.setter
+    def fp_mode(self, value: Val) -> None:
+        self.set(FP_MODE, value)
 
     def counter(self, kind: str) -> Val:
         """Read a counter: "cycle", "time" or "instret"."""
@@ -300,6 +313,14 @@ class Tracer:
         """IEEE 754-2019 maximumNumber."""
         return self._float("fmax", a.bits, (a, a._same(b)))
 
+    def fminimum(self, a: Val, b: Val) -> Val:
+        """IEEE 754-2019 minimum."""
+        return self._float("fminimum", a.bits, (a, a._same(b)))
+
+    def fmaximum(self, a: Val, b: Val) -> Val:
+        """IEEE 754-2019 maximum."""
+        return self._float("fmaximum", a.bits, (a, a._same(b)))
+
     def feq(self, a: Val, b: Val) -> Val:
         """Quiet comparison; one bit."""
         return self._float("feq", 1, (a, a._same(b)))
@@ -311,6 +332,14 @@ class Tracer:
     def fle(self, a: Val, b: Val) -> Val:
         """Signaling comparison; one bit."""
         return self._float("fle", 1, (a, a._same(b)))
+
+    def fcmp(self, a: Val, b: Val, *, signaling: bool) -> Val:
+        """Four bits from the lowest up: less, equal, greater, unordered."""
+        return self._float("fcmp", 4, (a, a._same(b)), signaling)
+
+    def frint(self, a: Val, *, exact: bool, rounding: int = ROUND_DYNAMIC) -> Val:
+        """To an integral number."""
+        return self._float("frint", a.bits, (a,), (exact, rounding))
 
     def fcvt(self, a: Val, bits: int, rounding: int = ROUND_DYNAMIC) -> Val:
         """To the format of `bits` bits."""
@@ -331,9 +360,10 @@ def record(
     size: int,
     shape: dict[str, int],
     data: dict[str, int],
+    floats: str = "canonical",
 ) -> Trace:
     """Trace `body` with its shape fields as numbers and its data fields (name: width) as `field` ops."""
-    tracer = Tracer(files, size)
+    tracer = Tracer(files, size, floats)
     operands: dict[str, object] = dict(shape)
     for name, bits in data.items():
         operands[parameter(name)] = tracer.emit("field", bits, (), name)

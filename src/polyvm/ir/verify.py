@@ -11,7 +11,8 @@ from polyvm.ir.trace import Trace
 from polyvm.ir.values import SpecError, Val
 
 _SAME_WIDTH = frozenset({"add", "sub", "mul", "udiv", "sdiv", "urem", "srem", "and", "or", "xor", "shl", "lshr", "ashr",
-                         "rotl", "rotr", "permute", "fadd", "fsub", "fmul", "fdiv", "fma", "fmin", "fmax"})  # fmt: skip
+                         "rotl", "rotr", "permute", "fadd", "fsub", "fmul", "fdiv", "fma", "fmin", "fmax",
+                         "fminimum", "fmaximum"})  # fmt: skip
 _ENDS = frozenset({"trap", "syscall"})
 
 
@@ -101,17 +102,34 @@ def _check_widths(op: Val) -> None:
     if name in ("load", "amo", "cas") and op.bits not in MEMORY_BITS:
         raise SpecError(f"{name} of {op.bits} bits")
     if (
-        name in ("fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fmin", "fmax", "fcvt", "itof")
+        name
+        in (
+            "fadd",
+            "fsub",
+            "fmul",
+            "fdiv",
+            "fsqrt",
+            "fma",
+            "fmin",
+            "fmax",
+            "fminimum",
+            "fmaximum",
+            "fcvt",
+            "frint",
+            "itof",
+        )
         and op.bits not in FLOAT_BITS
     ):
         raise SpecError(f"{name} of {op.bits} bits")
-    if name in ("clz", "ctz", "popcount", "bswap", "bitrev", "fsqrt") and widths != [op.bits]:
+    if name in ("clz", "ctz", "popcount", "bswap", "bitrev", "fsqrt", "frint") and widths != [op.bits]:
         raise SpecError(f"{name} of {op.bits} bits takes {widths}")
     if name == "clmul" and (widths[0] != widths[1] or op.bits != 2 * widths[0] or widths[0] > 64):
         raise SpecError(f"clmul of {op.bits} bits takes {widths}")
     if name == "permute" and (not isinstance(op.attr, int) or op.attr < 1 or op.bits % op.attr):
         raise SpecError(f"permute of {op.bits} bits in lanes of {op.attr}")
-    if name in ("feq", "flt", "fle", "fcvt", "ftoi") and widths[0] not in FLOAT_BITS:
+    if name == "fcmp" and (op.bits != 4 or widths[0] != widths[1]):
+        raise SpecError(f"fcmp compares {widths} to {op.bits} bits")
+    if name in ("feq", "flt", "fle", "fcmp", "fcvt", "ftoi") and widths[0] not in FLOAT_BITS:
         raise SpecError(f"{name} takes {widths}")
     if name == "store" and widths[1] not in MEMORY_BITS:
         raise SpecError(f"store of {widths[1]} bits")
