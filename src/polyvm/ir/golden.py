@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from polyvm.ir import softfloat
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND, ROUND_DYNAMIC
+from polyvm.ir.ops import FP_FLAGS, FP_ROUND, ROUND_DYNAMIC, lanes_of, rounding, shuffled
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Trace
@@ -108,6 +108,36 @@ def _permute(table: int, index: int, bits: int, lane: int) -> int:
     return result
 
 
+def _clamp(value: int, low: int, high: int) -> int:
+    return min(max(value, low), high)
+
+
+def _lanes(args: list[int], bits: int, attr: object) -> int:
+    name, count, widths, inner = lanes_of(attr)
+    op, w, result = _PURE[name], bits // count, 0
+    for i in range(count):
+        lane = [arg >> i * n & (1 << n) - 1 for arg, n in zip(args, widths, strict=True)]
+        result |= (int(op(lane, w, widths[0], inner)) & (1 << w) - 1) << i * w
+    return result
+
+
+def _flanes(args: list[int], bits: int, attr: object, rm: int) -> tuple[int, int]:
+    name, count, widths, inner = lanes_of(attr)
+    op, w, result, flags = _FLOAT[name], bits // count, 0, 0
+    for i in range(count):
+        lane = [arg >> i * n & (1 << n) - 1 for arg, n in zip(args, widths, strict=True)]
+        value, raised = op(lane, w, widths[0], inner, rm)
+        result |= (int(value) & (1 << w) - 1) << i * w
+        flags |= raised
+    return result, flags
+
+
+def _shuffle(args: list[int], first: int, attr: object) -> int:
+    w, indexes = shuffled(attr)
+    both = args[0] | (args[1] << first if len(args) > 1 else 0)
+    return sum((both >> j * w & (1 << w) - 1) << i * w for i, j in enumerate(indexes) if j >= 0)
+
+
 def _rotl(a: int, count: int, bits: int) -> int:
     count %= bits
     return a << count | a >> (bits - count)
@@ -118,6 +148,10 @@ _PURE: dict[str, Callable[[list[int], int, int, object], int]] = {
     "add": lambda a, w, n, t: a[0] + a[1],
     "sub": lambda a, w, n, t: a[0] - a[1],
     "mul": lambda a, w, n, t: a[0] * a[1],
+    "uadd_sat": lambda a, w, n, t: _clamp(a[0] + a[1], 0, (1 << w) - 1),
+    "sadd_sat": lambda a, w, n, t: _clamp(signed(a[0], w) + signed(a[1], w), -1 << w - 1, (1 << w - 1) - 1),
+    "usub_sat": lambda a, w, n, t: _clamp(a[0] - a[1], 0, (1 << w) - 1),
+    "ssub_sat": lambda a, w, n, t: _clamp(signed(a[0], w) - signed(a[1], w), -1 << w - 1, (1 << w - 1) - 1),
     "udiv": lambda a, w, n, t: a[0] // a[1] if a[1] else -1,
     "urem": lambda a, w, n, t: a[0] % a[1] if a[1] else a[0],
     "sdiv": lambda a, w, n, t: _sdiv(a[0], a[1], w),
@@ -147,6 +181,8 @@ _PURE: dict[str, Callable[[list[int], int, int, object], int]] = {
     "sext": lambda a, w, n, t: signed(a[0], n),
     "trunc": lambda a, w, n, t: a[0],
     "select": lambda a, w, n, t: a[1] if a[0] else a[2],
+    "lanes": lambda a, w, n, t: _lanes(a, w, t),
+    "shuffle": lambda a, w, n, t: _shuffle(a, n, t),
 }
 
 AMO: dict[str, Callable[[int, int, int], int]] = {
@@ -177,6 +213,7 @@ _FLOAT: dict[str, Callable[[list[int], int, int, object, int], tuple[int, int]]]
     "fcvt": lambda a, w, n, t, rm: softfloat.convert(n, w, a[0], rm),
     "ftoi": lambda a, w, n, t, rm: softfloat.to_int(n, a[0], rm, w, t[0]),  # type: ignore[index]  # (signed, rounding)
     "itof": lambda a, w, n, t, rm: softfloat.from_int(a[0], n, t[0], w, rm),  # type: ignore[index]  # (signed, rounding)
+    "flanes": lambda a, w, n, t, rm: _flanes(a, w, t, rm),
 }
 
 
@@ -232,11 +269,10 @@ class _Frame:
                 values[op] = result & ((1 << op.bits) - 1)
 
     def _float(self, op: Val, args: list[int]) -> int:
-        attr = op.attr
-        rounding = attr[1] if isinstance(attr, tuple) else attr if isinstance(attr, int) else 0
-        if rounding == ROUND_DYNAMIC:
-            rounding = self.state.read(FP_ROUND)
-        result, flags = _FLOAT[op.op](args, op.bits, op.args[0].bits, attr, rounding)
+        mode = rounding(op.op, op.attr) or 0
+        if mode == ROUND_DYNAMIC:
+            mode = self.state.read(FP_ROUND)
+        result, flags = _FLOAT[op.op](args, op.bits, op.args[0].bits, op.attr, mode)
         if flags:
             self.state.write(FP_FLAGS, self.state.read(FP_FLAGS) | flags)
         return int(result)

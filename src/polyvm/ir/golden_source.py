@@ -220,7 +220,8 @@ class Writer:
                 "t": ast.Constant(op.attr),  # type: ignore[arg-type]  # an attr of such an op is a number or numbers
                 "rm": ast.Name("rounding_"),
             }
-            operands = [ast.Name(f"operand{i}_") for i in range(len(args))]
+            operands: list[ast.expr] = [ast.Name(f"operand{i}_") for i in range(len(args))]
+            names["a"] = ast.List(operands, ast.Load())  # where all of them are handed on
             text = _templates[key] = ast.unparse(_inline(line.body, names, operands))
         for i, arg in enumerate(args):
             text = text.replace(f"operand{i}_", f"({arg})" if arg.isdigit() else arg)
