@@ -4,8 +4,29 @@ from __future__ import annotations
 
 # The manual's order is that of the reference pages.
 # isort: off
-from polyvm.isa.aarch64 import dp_immediate, branches, system, exclusives, loads, dp_register, crc32
+from polyvm.isa.aarch64 import (
+    dp_immediate,
+    branches,
+    system,
+    exclusives,
+    loads,
+    dp_register,
+    crc32,
+    fp_convert,
+    fp,
+)
 from polyvm.isa.aarch64.model import aarch64
 # isort: on
 
-__all__ = ["aarch64", "branches", "crc32", "dp_immediate", "dp_register", "exclusives", "loads", "system"]
+__all__ = [
+    "aarch64",
+    "branches",
+    "crc32",
+    "dp_immediate",
+    "dp_register",
+    "exclusives",
+    "fp",
+    "fp_convert",
+    "loads",
+    "system",
+]

@@ -1,7 +1,7 @@
 """What the Arm manual defines for A64, by name: the tables of C4.1 for the Armv8.0-A base, then what extends it.
 
 The measure for `isa.coverage`; nothing here decodes or means anything. Names that several tables share stand for what a
-general register does; what has the same name in SIMD and floating point is marked (simd). SVE and SME are not listed.
+general or floating-point register does; what has the same name in SIMD is marked (simd). SVE and SME are not listed.
 """
 
 from __future__ import annotations
@@ -62,15 +62,20 @@ EXTENSIONS: Final = {
     "Conditional compare (immediate)": "ccmn ccmp",
     "Conditional select": "csel csinc csinv csneg",
     "Data-processing (3 source)": "madd msub smaddl smsubl smulh umaddl umsubl umulh",
-    "Loads and stores of SIMD and floating point": """
-        ldr(simd) str(simd) ldur(simd) stur(simd) ldp(simd) stp(simd) ldnp(simd) stnp(simd) ld1 ld2 ld3 ld4 st1 st2
-        st3 st4 ld1r ld2r ld3r ld4r
+    "Loads and stores of SIMD structures": "ld1 ld2 ld3 ld4 st1 st2 st3 st4 ld1r ld2r ld3r ld4r",
+    "Conversion between floating-point and fixed-point": "scvtf ucvtf fcvtzs fcvtzu",
+    "Conversion between floating-point and integer": """
+        fcvtns fcvtnu scvtf ucvtf fcvtas fcvtau fmov fcvtps fcvtpu fcvtms fcvtmu fcvtzs fcvtzu
     """,
-    "Floating point": """
-        fmov fabs fneg fsqrt fcvt frintn frintp frintm frintz frinta frintx frinti fmul fdiv fadd fsub fmax fmin
-        fmaxnm fminnm fnmul fmadd fmsub fnmadd fnmsub fcmp fcmpe fccmp fccmpe fcsel fcvtns fcvtnu scvtf ucvtf fcvtas
-        fcvtau fcvtps fcvtpu fcvtms fcvtmu fcvtzs fcvtzu
+    "Floating-point data-processing (1 source)": """
+        fmov fabs fneg fsqrt fcvt frintn frintp frintm frintz frinta frintx frinti
     """,
+    "Floating-point compare": "fcmp fcmpe",
+    "Floating-point immediate": "fmov",
+    "Floating-point conditional compare": "fccmp fccmpe",
+    "Floating-point data-processing (2 source)": "fmul fdiv fadd fsub fmax fmin fmaxnm fminnm fnmul",
+    "Floating-point conditional select": "fcsel",
+    "Floating-point data-processing (3 source)": "fmadd fmsub fnmadd fnmsub",
     "Advanced SIMD": """
         abs(simd) add(simd) addhn addhn2 addp addv and(simd) bic(simd) bif bit bsl cls(simd) clz(simd) cmeq cmge cmgt
         cmhi cmhs cmle cmlt cmtst cnt(simd) dup eor(simd) ext fabd facge facgt faddp fcmeq fcmge fcmgt fcmle fcmlt
