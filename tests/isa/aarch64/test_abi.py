@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
+from polyvm.ir.ops import ALTERNATIVE_HALF, DEFAULT_NAN, FLUSH
 from polyvm.isa.aarch64 import abi
 from polyvm.isa.aarch64.registers import SP, XZR
 from polyvm.memory.access import GuestFault
@@ -68,7 +69,7 @@ class Cpu:
         self.x = [0x1111 * (i + 1) << 16 for i in range(33)]
         self.x[SP] = BASE + SIZE - 0x38
         self.q = [(i + 1) << 100 | i + 1 for i in range(32)]
-        self.fp_flags, self.fp_round = 0b10010, 3
+        self.fp_flags, self.fp_mode = 0b10010, 3
         self.specials = {"nzcv": 0xA0000000, "tpidr_el0": 0x5000, "idc": 1, "qc": 0, "exclusive": 8}
 
     def read(self, name: str) -> int:
@@ -79,7 +80,7 @@ class Cpu:
 
     def state(self) -> tuple[object, ...]:
         x = [value for i, value in enumerate(self.x) if i != XZR]
-        return self.pc, x, list(self.q), self.fp_flags, self.fp_round, dict(self.specials)
+        return self.pc, x, list(self.q), self.fp_flags, self.fp_mode, dict(self.specials)
 
 
 class Memory:
@@ -198,7 +199,7 @@ def test_everything_comes_back() -> None:
     enter(cpu, memory, SIGSEGV, 1, ("read", 0x1008))
     here = cpu.x[SP]
     cpu.x, cpu.q = [7] * 33, [8] * 32
-    cpu.fp_flags = cpu.fp_round = cpu.pc = 0
+    cpu.fp_flags = cpu.fp_mode = cpu.pc = 0
     cpu.specials |= {"nzcv": 0, "idc": 0, "qc": 1, "exclusive": 4}
     cpu.x[SP] = here
     assert abi.restore_frame(cpu, memory) == (0x1234, (0x9000, 2, 0x2000))
@@ -267,10 +268,16 @@ def test_a_frame_that_has_no_room_changes_nothing(room: int) -> None:
 def test_floating_point_control_and_status() -> None:
     cpu = Cpu()
     for mode, rmode in enumerate((0, 3, 2, 1)):  # nearest, zero, down, up
-        cpu.fp_round = mode
+        cpu.fp_mode = mode
         assert abi.fpcr(cpu) == rmode << 22
         abi.set_fpcr(cpu, rmode << 22)
-        assert cpu.fp_round == mode
+        assert cpu.fp_mode == mode
+    for bit, place in ((FLUSH, 24), (DEFAULT_NAN, 25), (ALTERNATIVE_HALF, 26)):
+        cpu.fp_mode = bit | 2
+        assert abi.fpcr(cpu) == 1 << place | 2 << 22
+        cpu.fp_mode = 0
+        abi.set_fpcr(cpu, 1 << place | 2 << 22)
+        assert cpu.fp_mode == bit | 2
     # NX, UF, OF, DZ, NV
     for flag, bit in enumerate((4, 3, 2, 1, 0)):
         abi.set_fpsr(cpu, 1 << bit)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         x: list[int]
         q: list[int]
         fp_flags: int
-        fp_round: int
+        fp_mode: int
 
         def read(self, name: str) -> int:
             """A register by name."""
@@ -142,8 +142,10 @@ def dwarf_registers(cpu: Registers) -> list[int]:
 
 # Floating-point control and status --------------------------------------------------------------------------------
 # FPSR: IOC, DZC, OFC, UFC and IXC are bits 0 to 4, which is the IR's order turned round; IDC, QC. FPCR: RMode is
-# bits 23:22, of which 0 is to nearest, 1 up, 2 down, 3 to zero; the IR has 1 and 3 the other way round.
+# bits 23:22, of which 0 is to nearest, 1 up, 2 down, 3 to zero; the IR has 1 and 3 the other way round. Of FZ, DN and
+# AHP, from bit 24 on, the IR has the first two the other way round.
 _IDC, _QC, _RMODE = 7, 27, 22
+_MODES = {16: 24, 8: 25, 32: 26}  # the IR's FLUSH, DEFAULT_NAN and ALTERNATIVE_HALF
 
 
 def fpsr(cpu: Registers) -> int:
@@ -161,12 +163,13 @@ def set_fpsr(cpu: Registers, value: int) -> None:
 
 def fpcr(cpu: Registers) -> int:
     """FPCR."""
-    return (-cpu.fp_round & 3) << _RMODE
+    mode = cpu.fp_mode
+    return sum(1 << place for bit, place in _MODES.items() if mode & bit) | (-mode & 3) << _RMODE
 
 
 def set_fpcr(cpu: Registers, value: int) -> None:
     """Set FPCR."""
-    cpu.fp_round = -(value >> _RMODE) & 3
+    cpu.fp_mode = sum(bit for bit, place in _MODES.items() if value >> place & 1) | -(value >> _RMODE) & 3
 
 
 # Traps -----------------------------------------------------------------------------------------------------------
