@@ -269,7 +269,9 @@ def _floating(
         args, flags = softfloat.flush(width, *args)
     if style.flush and bits == 16 and name == "fcvt":  # and so is what becomes one (FPRoundCV)
         style = style._replace(tininess="before")
-    value, raised = _FLOAT[name](args, bits, width, attr, mode & 7 if own == ROUND_DYNAMIC else own or 0, style)
+    value, raised = _FLOAT[name](
+        args, bits, width, attr, mode & 7 if own == ROUND_DYNAMIC else own or 0, style
+    )
     return value, flags | raised
 
 
