@@ -162,10 +162,10 @@ class Emitter:
         if halves is None:
             self.stored("<2 x i64>", self.ins(f"bitcast i128 {args[1]} to <2 x i64>"), pointer)
             return
-        # The higher one first, so that nothing is stored when the pair runs into a page that is not there.
+        # Together all the same: it faults at its first byte that may not be written, and then nothing is stored.
         low, high = (self.values[half] for half in halves)
-        self.stored("i64", high, self.ins(f"getelementptr i8, ptr {pointer}, i64 8"))
-        self.stored("i64", low, pointer)
+        first = self.ins(f"insertelement <2 x i64> poison, i64 {low}, i64 0")
+        self.stored("<2 x i64>", self.ins(f"insertelement <2 x i64> {first}, i64 {high}, i64 1"), pointer)
 
     def loaded(self, t: str, pointer: str) -> str:
         """One access of the host for a guest's load."""
