@@ -81,6 +81,7 @@ aarch64: Final = Isa(
         "wsysreg": Field("system", 15, shape=WRITABLE),
     },
     sizes=(4,),
+    misaligned="misaligned",  # D1, "PC alignment checking"
     links=(("x", 30),),
     syntax=syntax.table(SYSTEM),
     operands=syntax.OPERANDS,
