@@ -261,7 +261,7 @@ class _Shared(Piece):
         self.enter("%ip", "%budget")
 
 
-def shared() -> str:
+def shared(isa: Isa) -> str:
     """The text of what stencils end in."""
     texts = []
     for name, access in (("pv_read", layout.READ), ("pv_write", layout.WRITE)):
@@ -275,6 +275,7 @@ def shared() -> str:
         texts.append(piece.finish(name))
     pieces = {name: _Shared() for name in ("pv_dynamic", "pv_cold", "pv_warm")}
     piece = pieces["pv_dynamic"]
+    piece.isa = isa
     piece.account()
     piece.go(piece.dynamic(piece.ins(f"load i64, ptr {piece.st('value')}")), loop=True)
     pieces["pv_cold"].cold()
@@ -300,7 +301,7 @@ def module(isa: Isa) -> tuple[set[str], str]:
         holes |= stencil.holes
         declarations |= stencil.declarations
     return declarations, "\n".join(
-        [f"declare preserve_nonecc void @{NEXT}{SIGNATURE}", *holes.values(), *texts, shared(),
+        [f"declare preserve_nonecc void @{NEXT}{SIGNATURE}", *holes.values(), *texts, shared(isa),
          patcher.text(layout.names()),
          'attributes #1 = { nounwind strictfp "no-builtins" "no-jump-tables"="true" }']
     )  # fmt: skip

@@ -89,6 +89,7 @@ aarch64: Final = Isa(
         **simd_text.FIELDS,
     },
     sizes=(4,),
+    misaligned="misaligned",  # D1, "PC alignment checking"
     links=(("x", 30),),
     syntax=syntax.table(SYSTEM) | simd_text.SYNTAX,
     operands=syntax.OPERANDS | simd_text.OPERANDS,
