@@ -18,7 +18,8 @@ import pytest
 
 from polyvm.engine import layout
 from polyvm.isa.disasm import assemble
-from tests.contract.tiers import PAGE, Tier, get, pack, program_text, tiers
+from tests.contract.riscv64 import GUEST
+from tests.contract.tiers import PAGE, Tier, tiers
 from tests.isa.riscv64.machine import ISA
 
 CODE, DATA = 0x1_2340_0000, 0x2_0000_0000
@@ -208,12 +209,12 @@ class Judge:
         tier.space.write(DATA, unanswered(data, function))
         golden_steps = tier.engine.golden_steps
         outcome = tier.run(
-            self.address, bytes(pack({("x", 10): DATA, ("x", 11): DATA + len(data)})), 0, self.rounding
+            self.address, bytes(GUEST.pack({("x", 10): DATA, ("x", 11): DATA + len(data)})), 0, self.rounding
         )
         assert outcome.reason == layout.SYSCALL, layout.REASONS[outcome.reason]
-        assert get(outcome.registers, ("x", 10)) == DATA + len(data)
+        assert GUEST.get(outcome.registers, ("x", 10)) == DATA + len(data)
         self.golden_steps += tier.engine.golden_steps - golden_steps
-        wrong = [] if get(outcome.registers, ("x", 8)) == 0 else ["s0: extension, box or another form"]
+        wrong = [] if GUEST.get(outcome.registers, ("x", 8)) == 0 else ["s0: extension, box or another form"]
         answered = tier.space.read(DATA, len(data))
         if answered != data:
             places = range(0, len(data), function.size)
@@ -237,14 +238,14 @@ class Judge:
         assert not wrong, (
             f"{self.function.name}, {self.tier.name}, frm {self.rounding}: {len(wrong)} differ:\n"
             + "\n".join(wrong[:8])
-            + f"\n{program_text(self.code, self.address)}"
+            + f"\n{GUEST.text(self.code, self.address)}"
         )
 
 
 # ------------------------------------------------------------------------------------------------ tests
 @pytest.fixture(scope="module")
 def made() -> Iterator[dict[str, Tier]]:
-    with tiers(("golden", "interpreter", "baseline", "region", "region, rounded")) as found:
+    with tiers(GUEST, ("golden", "interpreter", "baseline", "region", "region, rounded")) as found:
         for tier in found.values():
             tier.map(DATA, bytes(BUFFER))
         yield found

@@ -13,17 +13,16 @@ from dataclasses import dataclass
 
 from polyvm.engine import layout, worker
 from polyvm.engine.executor import Engine, GuestCpu
+from polyvm.engine.guest import GUESTS
 from polyvm.engine.layout import COUNTED, COUNTERS, FAULT, PRECISE, ROUNDED, TRAP
 from polyvm.engine.region import RegionEmitter
 from polyvm.isa.disasm import listing
 from polyvm.memory.space import EXEC, READ, WRITE, AddressSpace, GuestFault
-from tests.isa.riscv64.machine import ISA
-
-Slot = tuple[str, int]
+from tests.contract.guests import Guest, Slot, guest
 
 PAGE = 4096
-PLACES = ISA.state_layout(layout.REGISTERS)
-FIRST, END = layout.REGISTERS, layout.REGISTERS + 8 * len(PLACES)
+EVERY = tuple(guest(name) for name in GUESTS)
+"""Every guest that polyvm has: the suites are written for all of them."""
 BUDGET = 1 << 40
 _DECODING = layout.ST["decoding"] >> 2
 ONCE = memoryview((1).to_bytes(4, "little") * 2 * COUNTERS).cast("I")
@@ -44,8 +43,8 @@ class RegionEngine(Engine):
     """Compiles what it is told to, and once more when the guest leaves the rounding mode that the units take for
     granted. `compiled` regions so far; `insns` in them."""
 
-    def __init__(self, kind: str, emitter: Callable[..., RegionEmitter] | None = None) -> None:
-        super().__init__("riscv64", tier="region")
+    def __init__(self, guest: str, kind: str, emitter: Callable[..., RegionEmitter] | None = None) -> None:
+        super().__init__(guest, tier="region")
         assert self.units is not None
         self.threshold = 0xFFFF_FFFF  # nothing gets hot by itself
         self.units.kind = kind
@@ -118,19 +117,24 @@ class Outcome:
 def decode(cpu: GuestCpu, address: int, data: bytes) -> None:
     """Fill the code slots of everything that is an instruction: stencils are made from them."""
     cpu._halves[_DECODING] = 1
-    for at, _, _ in listing(ISA, data, address):
+    for at, _, _ in listing(cpu.engine.guest.isa, data, address):
         cpu.pc = at
         cpu.run()
     cpu._halves[_DECODING] = 0
 
 
 class Tier:
-    """One guest thread. `runs` and `insns` are sums over its life."""
+    """One guest thread. `runs` is how often it did."""
 
-    def __init__(self, name: str, emitter: Callable[..., RegionEmitter] | None = None) -> None:
+    def __init__(self, guest: Guest, name: str, emitter: Callable[..., RegionEmitter] | None = None) -> None:
+        self.guest = guest
         self.name = name
         self.kind = REGIONS.get(name)
-        self.engine = Engine("riscv64", tier=name) if self.kind is None else RegionEngine(self.kind, emitter)
+        self.engine = (
+            Engine(guest.name, tier=name)
+            if self.kind is None
+            else RegionEngine(guest.name, self.kind, emitter)
+        )
         self.space = AddressSpace()
         self.cpu = self.engine.thread(self.space)
         self.runs = 0
@@ -225,7 +229,8 @@ class Tier:
     ) -> Outcome:
         """Run from an address with these registers until something must be done outside."""
         cpu = self.cpu
-        cpu._bytes[FIRST:END] = registers
+        first, end = self.guest.first, self.guest.end
+        cpu._bytes[first:end] = registers
         cpu.fp_flags, cpu.fp_mode = flags, rounding
         if self.name == BASELINE:
             self._translate(pc)
@@ -239,7 +244,7 @@ class Tier:
             cpu.value if left else 0,
             cpu.access if reason == FAULT else 0,
             cpu.pc,
-            bytes(cpu._bytes[FIRST:END]),
+            bytes(cpu._bytes[first:end]),
             cpu.fp_flags,
             cpu.fp_mode,
             budget - cpu.budget,
@@ -247,43 +252,16 @@ class Tier:
 
 
 @contextmanager
-def tiers(names: Iterable[str] = TIERS) -> Iterator[dict[str, Tier]]:
-    """Tiers by name, closed at the end."""
+def tiers(guest: Guest, names: Iterable[str] = TIERS) -> Iterator[dict[str, Tier]]:
+    """Tiers of a guest by name, closed at the end."""
     made: dict[str, Tier] = {}
     try:
         for name in names:
-            made[name] = Tier(name)
+            made[name] = Tier(guest, name)
         yield made
     finally:
         for tier in made.values():
             tier.close()
-
-
-# -- registers
-def pack(values: dict[Slot, int]) -> bytearray:
-    """The bytes of a register state; what is not named is zero."""
-    data = bytearray(END - FIRST)
-    for slot, value in values.items():
-        put(data, slot, value)
-    return data
-
-
-def put(data: bytearray, slot: Slot, value: int) -> None:
-    """Set one register in such bytes."""
-    offset, size = PLACES[slot]
-    data[offset - FIRST : offset - FIRST + size] = value.to_bytes(size, "little")
-
-
-def get(data: bytes | bytearray, slot: Slot) -> int:
-    """One register out of such bytes."""
-    offset, size = PLACES[slot]
-    return int.from_bytes(data[offset - FIRST : offset - FIRST + size], "little")
-
-
-def register_name(slot: Slot) -> str:
-    """What assembly calls a register."""
-    file = ISA.files.get(slot[0])
-    return file.names[slot[1]] if file else slot[0]
 
 
 # -- comparing
@@ -292,6 +270,7 @@ def differences(
 ) -> list[str]:
     """What differs between the golden evaluator's outcome and a tier's, a line each."""
     lines = []
+    guest = tier.guest
     for field in ("reason", "cause", "value", "access", "pc"):
         mine, theirs = getattr(expected, field), getattr(found, field)
         if mine != theirs:
@@ -301,13 +280,13 @@ def differences(
     if expected.reason == FAULT and not tier.exact_at_faults:
         return lines
     if expected.registers != found.registers:
-        for slot in PLACES:
-            mine, theirs = get(expected.registers, slot), get(found.registers, slot)
+        for slot in guest.places:
+            mine, theirs = guest.get(expected.registers, slot), guest.get(found.registers, slot)
             if mine != theirs and slot not in ignore:
-                lines.append(f"{register_name(slot)}: golden {mine:#x}, {tier.name} {theirs:#x}")
+                lines.append(f"{guest.register(slot)}: golden {mine:#x}, {tier.name} {theirs:#x}")
     if (expected.flags, expected.rounding) != (found.flags, found.rounding):
         lines.append(
-            f"fflags, frm: golden {expected.flags:05b}, {expected.rounding}, "
+            f"exceptions, rounding: golden {expected.flags:05b}, {expected.rounding}, "
             f"{tier.name} {found.flags:05b}, {found.rounding}"
         )
     # Regions and stencils bring the count up to date where they leave; a fault leaves from anywhere.
@@ -315,8 +294,3 @@ def differences(
     if tier.counts and expected.insns != found.insns and exact:
         lines.append(f"instructions: golden {expected.insns}, {tier.name} {found.insns}")
     return lines
-
-
-def program_text(code: bytes, pc: int) -> str:
-    """A listing for a message."""
-    return "\n".join(f"  {at:#x}: {data.hex():<10} {text}" for at, data, text in listing(ISA, code, pc))

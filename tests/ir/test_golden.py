@@ -107,6 +107,16 @@ CORNERS = {
     ("add", -1, 1): 0,
     ("sub", 0, 1): 2**64 - 1,
     ("mul", 2**63, 2): 0,
+    ("uadd_sat", -1, 1): 2**64 - 1,
+    ("uadd_sat", 2, 3): 5,
+    ("usub_sat", 2, 3): 0,
+    ("usub_sat", 3, 2): 1,
+    ("sadd_sat", 2**63 - 1, 1): 2**63 - 1,
+    ("sadd_sat", -(2**63), -1): 2**63,
+    ("sadd_sat", -2, 1): 2**64 - 1,
+    ("ssub_sat", -(2**63), 1): 2**63,
+    ("ssub_sat", 0, -(2**63)): 2**63 - 1,
+    ("ssub_sat", 2, 3): 2**64 - 1,
 }
 
 
@@ -201,7 +211,7 @@ def test_widths(bits: int, data: st.DataObject) -> None:
 
 
 def test_every_pure_op_is_evaluated() -> None:
-    handled = set(golden._PURE) | set(golden._FLOAT) | {"const", "field", "pc"}
+    handled = set(golden._PURE) | golden.FLOAT_OPS | {"const", "field", "pc"}
     rest = {name for name in OPS if name not in handled}
     assert all(hasattr(golden._Frame, f"_{name}") for name in rest)
     assert {name for name, info in OPS.items() if info.pure} <= handled
@@ -346,8 +356,9 @@ def test_every_floating_point_op_is_evaluated(m: Tracer) -> None:
         "fminimum": m.fminimum(one, one), "fmaximum": m.fmaximum(one, one),
         "fcmp": m.fcmp(one, one, signaling=True), "frint": m.frint(one, exact=True),
         "ftoi": m.ftoi(one, 32, signed=False), "itof": m.itof(m.const(1, 32), 64, signed=False),
+        "flanes": m.fadd(m.const(0x3C00_3C00_3C00_3C00, 64).lanes(16), m.const(0, 64).lanes(16)).whole,
     }  # fmt: skip
-    assert set(results) == set(golden._FLOAT)
+    assert set(results) == golden.FLOAT_OPS
     for name, value in results.items():
         m.set((name, 0), value)
     state = State()
@@ -363,6 +374,7 @@ def test_every_floating_point_op_is_evaluated(m: Tracer) -> None:
         "fcmp": 0b0010,
         "fcvt": 0x3F80_0000,
         "ftoi": 1,
+        "flanes": 0x3C00_3C00_3C00_3C00,
     }
     assert {name: state.read((name, 0)) for name in results} == {
         name: expected.get(name, ONE) for name in results

@@ -99,6 +99,7 @@ class Deferred(Emitter):
 
     def emit(self, ops: tuple[Val, ...]) -> None:
         """Emit ops in order."""
+        outer, self.ops = self.ops, ops
         for op in ops:
             args = self.take(op, [self.values[arg] for arg in op.args])
             own = getattr(self, "op_" + op.op, None)
@@ -110,6 +111,7 @@ class Deferred(Emitter):
             if op.bits:
                 self.values[op] = value
                 self.give(op, args, value)
+        self.ops = outer
 
     # -- Settling
     def settle(self, values: Sequence[str], *, leaving: bool = False) -> list[str]:

@@ -6,12 +6,16 @@ how control leaves; this module gives the corners of `ir.ops` their exact form, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
-from polyvm.emit import llvm_float
+from polyvm.emit import llvm_float, llvm_lanes
+from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
 
 UNLIKELY, LIKELY = "!prof !0", "!prof !1"
+PAGE = 4096
+"""Bytes of a page, of the host and the guest, at least."""
 METADATA = '!0 = !{!"branch_weights", i32 1, i32 100000}\n!1 = !{!"branch_weights", i32 100000, i32 1}\n'
 
 
@@ -31,6 +35,7 @@ class Emitter:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.values: dict[Val, str] = {}
+        self.ops: tuple[Val, ...] = ()  # those that are emitted now
         self.declarations: set[str] = set()
         self._names = 0
         self.label = "entry"
@@ -83,12 +88,14 @@ class Emitter:
     # -- ops
     def emit(self, ops: tuple[Val, ...]) -> None:
         """Emit ops in order."""
+        outer, self.ops = self.ops, ops
         for op in ops:
             args = [self.values[a] for a in op.args]
             own = getattr(self, "op_" + op.op, None)
             value = own(op, args) if own is not None else self.simple(op, args)
             if op.bits:
                 self.values[op] = value
+        self.ops = outer
 
     def simple(self, op: Val, args: list[str]) -> str:
         """An op that means the same in every compiler."""
@@ -133,6 +140,14 @@ class Emitter:
         """The pattern of a floating-point result, which is a NaN as the host makes them: here canonical at once."""
         return llvm_float.canonical(self, value, bits)
 
+    def settle(self, values: Sequence[str], *, leaving: bool = False) -> list[str]:
+        """Values whose bits are looked at: here they are as they must be already."""
+        return [*values]
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Emit a block that is not always run."""
+        return nullcontext()
+
     # -- memory
     def address(self, value: str) -> str:
         """A host pointer for a guest address, confined: outside the guest's space it leaves with a fault."""
@@ -141,13 +156,38 @@ class Emitter:
     def op_load(self, op: Val, args: list[str]) -> str:
         """A guest load: never merged, never invented, any alignment."""
         pointer = self.address_for(op, args[0], op.bits // 8, write=False)
-        return self.ins(f"load volatile i{op.bits}, ptr {pointer}, align 1")
+        if op.bits <= 64:
+            return self.loaded(f"i{op.bits}", pointer)
+        if not _in_halves(op, self.ops):
+            return self.ins(f"bitcast <2 x i64> {self.loaded('<2 x i64>', pointer)} to i128")
+        low = self.loaded("i64", pointer)
+        high = self.loaded("i64", self.ins(f"getelementptr i8, ptr {pointer}, i64 8"))
+        above = self.ins(f"shl i128 {self.ins(f'zext i64 {high} to i128')}, 64")
+        return self.ins(f"or i128 {self.ins(f'zext i64 {low} to i128')}, {above}")
 
     def op_store(self, op: Val, args: list[str]) -> None:
         """A guest store."""
         bits = op.args[1].bits
         pointer = self.address_for(op, args[0], bits // 8, write=True)
-        self.do(f"store volatile i{bits} {args[1]}, ptr {pointer}, align 1")
+        if bits <= 64:
+            self.stored(f"i{bits}", args[1], pointer)
+            return
+        halves = _halves(op.args[1])
+        if halves is None:
+            self.stored("<2 x i64>", self.ins(f"bitcast i128 {args[1]} to <2 x i64>"), pointer)
+            return
+        # Together all the same: it faults at its first byte that may not be written, and then nothing is stored.
+        low, high = (self.values[half] for half in halves)
+        first = self.ins(f"insertelement <2 x i64> poison, i64 {low}, i64 0")
+        self.stored("<2 x i64>", self.ins(f"insertelement <2 x i64> {first}, i64 {high}, i64 1"), pointer)
+
+    def loaded(self, t: str, pointer: str) -> str:
+        """One access of the host for a guest's load."""
+        return self.ins(f"load volatile {t}, ptr {pointer}, align 1")
+
+    def stored(self, t: str, value: str, pointer: str) -> None:
+        """One access of the host for a guest's store."""
+        self.do(f"store volatile {t} {value}, ptr {pointer}, align 1")
 
     def address_for(self, op: Val, value: str, size: int, *, write: bool) -> str:
         """The confined host pointer for one access."""
@@ -163,7 +203,7 @@ class Emitter:
         kind = kinds.get(op.attr, op.attr)
         if kind not in ("xchg", "add"):
             # The host has a loop for it, which begins with a load.
-            self.ins(f"atomicrmw volatile or ptr {pointer}, i8 0 monotonic")
+            self.touched(pointer)
         # LLVM makes a load of what adds a known zero, and that asks for no right to write.
         value = self.ins(f'call {t} asm "", "=r,0"({t} {args[1]})')
         return self.ins(f"atomicrmw volatile {kind} ptr {pointer}, {t} {value} seq_cst, align {op.bits // 8}")
@@ -178,16 +218,25 @@ class Emitter:
         return self.ins(f"extractvalue {{{t}, i1}} {pair}, 0")
 
     def op_probe(self, op: Val, args: list[str]) -> None:
-        """Touch the first and the last byte; a write probe adds zero atomically, which needs the right to write."""
+        """Touch the first byte, and the first of another page that the access would reach; to write is to add zero
+        atomically, which needs the right to."""
         assert isinstance(op.attr, tuple)
         size, write = op.attr
-        for offset in {0, size - 1}:
-            at = self.ins(f"add i64 {args[0]}, {offset}") if offset else args[0]
-            pointer = self.address_for(op, at, 1, write=write)
+        assert size <= PAGE
+        pointers = [self.address_for(op, args[0], size, write=write)]
+        if size > 1:
+            page = self.ins(f"and i64 {self.ins(f'add i64 {args[0]}, {size - 1}')}, {-PAGE}")
+            further = self.call("i64", "llvm.usub.sat.i64", f"i64 {page}", f"i64 {args[0]}")
+            pointers.append(self.ins(f"getelementptr i8, ptr {pointers[0]}, i64 {further}"))
+        for pointer in pointers:
             if write:
-                self.ins(f"atomicrmw volatile or ptr {pointer}, i8 0 monotonic")
+                self.touched(pointer)
             else:
-                self.ins(f"load volatile i8, ptr {pointer}, align 1")
+                self.loaded("i8", pointer)
+
+    def touched(self, pointer: str) -> None:
+        """One access of the host that needs the right to write a byte and leaves it as it is."""
+        self.ins(f"atomicrmw volatile or ptr {pointer}, i8 0 monotonic")
 
     def op_fence(self, op: Val, args: list[str]) -> None:
         """A full fence; x86 needs an instruction only where a store is ordered before a load."""
@@ -213,6 +262,31 @@ class Emitter:
     def leave_golden(self) -> None:
         """End the block: the golden evaluator must do this instruction."""
         raise NotImplementedError
+
+
+# -- Pairs of registers
+def _halves(value: Val) -> tuple[Val, Val] | None:
+    """The two 64-bit values that a 128-bit one is put together of, the lower first; None where it is one."""
+    if value.op != "or":
+        return None
+    low, high = value.args
+    if low.op != "zext" or high.op != "shl" or high.args[0].op != "zext" or high.args[1].attr != 64:
+        return None
+    parts = low.args[0], high.args[0].args[0]
+    return parts if all(part.bits == 64 for part in parts) else None
+
+
+def _in_halves(load: Val, ops: tuple[Val, ...]) -> bool:
+    """Whether a 128-bit value is only used as two of 64, as a pair of general registers is."""
+    made = {load}
+    for op in walk(ops):
+        if made.isdisjoint(op.args):
+            continue
+        if op.op == "lshr" and op.args[0] is load and op.args[1].attr == 64:
+            made.add(op)
+        elif op.op != "trunc" or op.bits > 64:
+            return False
+    return True
 
 
 def _binary(e: Emitter, op: Val, args: list[str]) -> str:
@@ -249,6 +323,11 @@ def _rotate(e: Emitter, op: Val, args: list[str]) -> str:
     return e.call(t, f"{name}.{t}", f"{t} {args[0]}", f"{t} {args[0]}", f"{t} {args[1]}")
 
 
+def _saturating(e: Emitter, op: Val, args: list[str]) -> str:
+    t = f"i{op.bits}"
+    return e.call(t, f"llvm.{op.op.replace('_', '.')}.{t}", *(f"{t} {arg}" for arg in args))
+
+
 def _divide(e: Emitter, op: Val, args: list[str]) -> str:
     t, (a, b) = f"i{op.bits}", args
     zero = e.ins(f"icmp eq {t} {b}, 0")
@@ -283,6 +362,8 @@ def _clmul(e: Emitter, op: Val, args: list[str]) -> str:
 
 
 def _permute(e: Emitter, op: Val, args: list[str]) -> str:
+    if op.attr == 8 and "avx" in e.features:  # all that has it has SSSE3
+        return llvm_lanes.bytes_permuted(e, op, args)
     lane, t = op.attr, f"i{op.bits}"
     assert isinstance(lane, int)
     lanes, mask = op.bits // lane, (1 << lane) - 1
@@ -290,8 +371,8 @@ def _permute(e: Emitter, op: Val, args: list[str]) -> str:
     for i in range(lanes):
         index = e.ins(f"and {t} {e.ins(f'lshr {t} {args[1]}, {i * lane}')}, {mask}")
         inside = e.ins(f"icmp ult {t} {index}, {lanes}")
-        # The modulo keeps the shift defined; the select gives what lies past the end its meaning.
-        count = e.ins(f"and {t} {e.ins(f'mul {t} {index}, {lane}')}, {op.bits - 1}")
+        # The first select keeps the shift defined; the second gives what lies past the end its meaning.
+        count = e.ins(f"mul {t} {e.ins(f'select i1 {inside}, {t} {index}, {t} 0')}, {lane}")
         value = e.ins(f"and {t} {e.ins(f'lshr {t} {args[0]}, {count}')}, {mask}")
         chosen = e.ins(f"select i1 {inside}, {t} {value}, {t} 0")
         result = e.ins(f"or {t} {result}, {e.ins(f'shl {t} {chosen}, {i * lane}')}")
@@ -309,7 +390,9 @@ _SIMPLE: dict[str, Callable[[Emitter, Val, list[str]], str]] = {
     "popcount": _unary("ctpop"),
     "bswap": _unary("bswap"),
     "bitrev": _unary("bitreverse"),
+    **dict.fromkeys(("uadd_sat", "sadd_sat", "usub_sat", "ssub_sat"), _saturating),
     "clmul": _clmul,
     "permute": _permute,
     **llvm_float.LOWERINGS,
+    **llvm_lanes.LOWERINGS,
 }

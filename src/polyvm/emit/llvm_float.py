@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     Lowering = Callable[[Emitter, Val, list[str]], str]
     Core = Callable[[Emitter, Val, list[str]], str]
 
-__all__ = ["FEATURES", "LOWERINGS", "RUNTIME", "canonical"]
+__all__ = ["FEATURES", "LOWERINGS", "RUNTIME", "canonical", "lowering"]
 
 NEAREST_AWAY: Final = 4
 
@@ -278,12 +278,13 @@ def _fcvt(e: Emitter, op: Val, args: list[str]) -> str:
     return pattern
 
 
-def _lowering(core: Core) -> Lowering:
+def lowering(core: Core) -> Lowering:
+    """A lowering that does `core` under the op's rounding mode, or leaves where the host cannot."""
     return lambda e, op, args: _float(e, op, args, core)
 
 
 LOWERINGS: Final[dict[str, Lowering]] = {
-    name: _lowering(core)
+    name: lowering(core)
     for names, core in (
         (("fadd", "fsub", "fmul", "fdiv", "fsqrt"), _arithmetic),
         (("fma",), _fma),

@@ -96,11 +96,17 @@ class SpaceMemory:
 
     def store(self, address: int, size: int, value: int) -> None:
         """Write, little-endian: all of it or nothing."""
-        from polyvm.memory.space import GuestFault
+        from polyvm.memory.space import WRITE, GuestFault
 
-        if (address ^ address + size - 1) >= self.space.page_size:
+        page = self.space.page_size
+        if (address ^ address + size - 1) >= page:
             # Where a file ends between the pages, a copy may write the part before that end, and a store may not.
-            self._read(address, size, layout.WRITE)
+            middle = (address + size) // page * page
+            for start, end in ((address, middle), (middle, address + size)):
+                region = self.space.lookup(start)
+                if region is not None and not region.prot & WRITE:
+                    break  # what is below tells of it
+                self._read(start, end - start, layout.WRITE)
         try:
             self.space.write(address, value.to_bytes(size, "little"))
         except GuestFault as fault:
@@ -153,6 +159,8 @@ class Stepper:
         """Do one instruction; 0 when it completed, else the reason, the state being as native code leaves it."""
         cpu = self.cpu
         pc = cpu.pc
+        if pc % self.isa.step:
+            return self._leave(layout.TRAP, self.isa.causes.index(self.isa.misaligned), pc)
         try:
             word = self.fetch(pc)
             decoded = self.isa.decode(word)

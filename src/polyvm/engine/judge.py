@@ -82,10 +82,10 @@ class Judge:
         self.clock: list[int] = []  # what the other tier read of counters, to be read again
         places = isa.state_layout(layout.REGISTERS)
         self.slots: list[Slot] = [*places, FP_FLAGS, FP_MODE]
-        assert [offset for offset, _ in places.values()] == [
-            layout.REGISTERS + 8 * i for i in range(len(places))
-        ]
-        self.count = len(places)
+        # Of each the first of its words in the state, and how many.
+        self.words = [(offset - layout.REGISTERS >> 3, size >> 3) for offset, size in places.values()]
+        self.count = sum(self.words[-1])
+        self.narrow = self.words == [(number, 1) for number in range(self.count)]
         index = {
             slot: place
             for place, slot in enumerate(self.slots)
@@ -115,7 +115,13 @@ class Judge:
     def _their_registers(self) -> list[int]:
         cpu = self.cpu
         first = layout.REGISTERS >> 3
-        return [*cpu._words[first : first + self.count].tolist(), cpu.fp_flags, cpu.fp_mode]
+        values = cpu._words[first : first + self.count].tolist()
+        if not self.narrow:
+            values = [
+                values[word] if count == 1 else values[word] | values[word + 1] << 64
+                for word, count in self.words
+            ]
+        return [*values, cpu.fp_flags, cpu.fp_mode]
 
     def lose(self, slots: Iterable[Slot]) -> None:
         """The other tier need not have these registers' values: whoever reads one before it is written is wrong."""
@@ -207,6 +213,8 @@ class Judge:
 
     def _decode(self, pc: int) -> Decoded | Event:
         isa = self.isa
+        if pc % isa.step:
+            return Event(TRAP, isa.causes.index(isa.misaligned), pc)
         code = self.memory.fetch(pc, max(isa.sizes))
         if len(code) < min(isa.sizes):
             return Event(FAULT, layout.FETCH, pc)

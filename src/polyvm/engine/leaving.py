@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from polyvm.emit.deferred import Loose
 from polyvm.emit.llvm import LIKELY, UNLIKELY
 from polyvm.emit.llvm_float_env import to_float
-from polyvm.engine import layout
+from polyvm.engine import landing, layout
 from polyvm.engine.discover import Block, Region, Slot
 from polyvm.engine.homes import in_state
 from polyvm.engine.layout import COUNTERS, ST
@@ -75,6 +75,25 @@ class LeavingEmitter(PlacedEmitter):
     def _bits(self, slot: Slot) -> int:
         return 8 * self.places[slot][1]
 
+    def type(self, slot: Slot) -> str:
+        """What a register's home holds: of a wide one a vector, or LLVM would keep it in two general registers."""
+        bits = self._bits(slot)
+        return f"i{bits}" if bits <= 64 else f"<{bits // 64} x i64>"
+
+    def take_from(self, slot: Slot, pointer: str) -> str:
+        """A register's value out of its home, or out of the state."""
+        value = self.ins(f"load {self.type(slot)}, ptr {pointer}")
+        if self._bits(slot) > 64:
+            value = self.ins(f"bitcast {self.type(slot)} {value} to i{self._bits(slot)}")
+        return value
+
+    def put(self, slot: Slot, value: str, pointer: str, volatile: str = "") -> None:
+        """Store a register's value there."""
+        t = self.type(slot)
+        if self._bits(slot) > 64:
+            value = self.ins(f"bitcast i{self._bits(slot)} {value} to {t}")
+        self.do(f"store {volatile}{t} {value}, ptr {pointer}")
+
     def _at(self, offset: int) -> str:
         return self.points.setdefault(offset, f"%S.{offset}")
 
@@ -91,7 +110,7 @@ class LeavingEmitter(PlacedEmitter):
 
     def from_home(self, slot: Slot) -> str:
         """A register's value out of its home, where it may be loose."""
-        value = self.ins(f"load i{self._bits(slot)}, ptr {self.home(slot)}")
+        value = self.take_from(slot, self.home(slot))
         bits = self.home_loose.get(slot)
         if bits == 64:
             self.loose[value] = Loose(to_float(self, value, 64), 64, lambda canonical: canonical)
@@ -115,7 +134,7 @@ class LeavingEmitter(PlacedEmitter):
         known = dict(zip(exact, self.settle([self.read(slot) for slot in exact]), strict=True))
         for slot in slots:
             value = known.get(slot, self.current[slot])
-            self.do(f"store i{self._bits(slot)} {value}, ptr {self.home(slot)}")
+            self.put(slot, value, self.home(slot))
         self.stale -= self.stay
 
     def _settled_slots(self, targets: list[int]) -> list[Slot]:
@@ -148,7 +167,7 @@ class LeavingEmitter(PlacedEmitter):
         values = [self.current.get(slot) or self.from_home(slot) for slot in slots]
         for slot, value in zip(slots, self.settle(values, leaving=True), strict=True):
             offset, _ = self.places[slot]
-            self.do(f"store i{self._bits(slot)} {value}, ptr {self._at(offset)}")
+            self.put(slot, value, self._at(offset))
 
     def save(self) -> None:
         """Precise mode: before an access, make the state what the guest may see if it faults.
@@ -161,7 +180,7 @@ class LeavingEmitter(PlacedEmitter):
         slots = sorted(self.stale)
         values = self.settle([self.read(slot) for slot in slots])
         for slot, value in zip(slots, values, strict=True):
-            self.do(f"store volatile i{self._bits(slot)} {value}, ptr {self._at(self.places[slot][0])}")
+            self.put(slot, value, self._at(self.places[slot][0]), "volatile ")
         self.do(f"store volatile i64 {self.placed.pc}, ptr {self.st('pc')}")
         self.stale.clear()
 
@@ -200,7 +219,7 @@ class LeavingEmitter(PlacedEmitter):
         moved = [slot for slot in slots if slot in self.written or slot in self.home_loose]
         values = self.settle([self.current.get(slot) or self.from_home(slot) for slot in moved], leaving=True)
         for slot, value in zip(moved, values, strict=True):
-            self.do(f"store i{self._bits(slot)} {value}, ptr {self.home(slot)}")
+            self.put(slot, value, self.home(slot))
         stored = frozenset(slots) - self.stay
         ways = self.doors.setdefault(stored, [])
         self.do(f"br label %door{list(self.doors).index(stored)}")
@@ -231,7 +250,7 @@ class LeavingEmitter(PlacedEmitter):
             else self.ins(f"shl i64 {target}, {layout.SLOT_SHIFT}")
         )
         # The jump itself succeeds; it is the fetch at its target that faults.
-        inside = self.ins(f"icmp ult i64 {target}, %limit")
+        inside = landing.lands(self, self.isa, target, "%limit")
         go = self.fresh_label("in")
         self.gone.append((self.label, target))
         self.do(f"br i1 {inside}, label %{go}, label %gone, {LIKELY}")
@@ -338,7 +357,15 @@ class LeavingEmitter(PlacedEmitter):
         self.start("gone")
         values = ", ".join(f"[ {target}, %{label} ]" for label, target in self.gone)
         self.do(f"%gone.pc = phi i64 {values}")
+        if self.isa.misaligned:
+            self.unlikely(landing.between(self, self.isa, "%gone.pc"), lambda: self._misaligned("%gone.pc"))
         self._fault("%gone.pc", "%gone.pc", str(layout.FETCH))
+
+    def _misaligned(self, pc: str) -> None:
+        for field, value in (("pc", pc), ("value", pc), ("cause", landing.cause(self.isa))):
+            self.do(f"store i64 {value}, ptr {self.st(field)}")
+        self.do(f"store i32 {layout.TRAP}, ptr {self.st('reason')}")
+        self.do("ret void")
 
     def _fault(self, pc: str, address: str, access: str) -> None:
         self.do(f"store i64 {pc}, ptr {self.st('pc')}")

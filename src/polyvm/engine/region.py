@@ -55,7 +55,7 @@ class RegionEmitter(LeavingEmitter):
         self.start("entry")
         for slot in self.know.used:
             if slot not in self.stay:
-                self.do(f"{self.home(slot)} = alloca i{self._bits(slot)}")
+                self.do(f"{self.home(slot)} = alloca {self.type(slot)}")
         self.do(f"store i64 %budget, ptr {self.st('budget')}")
         if self.counted:
             self.do("%B = alloca i64")
@@ -103,8 +103,8 @@ class RegionEmitter(LeavingEmitter):
         looked_at = self.loosely.at_entry(pc)
         values = {}
         for slot in sorted((self.know.needed[pc] | looked_at.keys()) - self.stay):
-            values[slot] = self.ins(f"load i{self._bits(slot)}, ptr {self._at(self.places[slot][0])}")
-            self.do(f"store i{self._bits(slot)} {values[slot]}, ptr {self.home(slot)}")
+            values[slot] = self.take_from(slot, self._at(self.places[slot][0]))
+            self.put(slot, values[slot], self.home(slot))
         odds = [self._odd(values[slot], bits) for slot, bits in sorted(looked_at.items())]
         odds += [self.ins(f"icmp uge i64 {values[slot]}, %limit") for slot in sorted(self.know.checked[pc])]
         if not odds:
@@ -245,7 +245,7 @@ class RegionEmitter(LeavingEmitter):
         if self.nested:
             # Inside a `when` the register's home is its only place, so that both ways meet there.
             (value,) = self.settle([value])
-            self.do(f"store i{self._bits(slot)} {value}, ptr {self.home(slot)}")
+            self.put(slot, value, self.home(slot))
             self.home_loose.pop(slot, None)
             return
         self.current.pop(slot, None)  # so that the last one written is the last one
@@ -320,15 +320,29 @@ class RegionEmitter(LeavingEmitter):
         if word is not None and self.placed.pc != word.first and self._reaches(op):
             return self._piece(word, op.bits)
         value = super().op_load(op, args)
-        self._noted()
-        self._keep(value, op.bits)
         if word is not None and self.placed.pc == word.first:
             self._word(word, op, value)
             return self._piece(word, op.bits)
         return value
 
+    def loaded(self, t: str, pointer: str) -> str:
+        """One access, its place noted, and a wall behind it."""
+        value = super().loaded(t, pointer)
+        self._noted()
+        self._keep(value, t)
+        return value
+
+    def stored(self, t: str, value: str, pointer: str) -> None:
+        """One access, its place noted, and a wall behind it."""
+        super().stored(t, value, pointer)
+        self._noted()
+
+    def touched(self, pointer: str) -> None:
+        """One access, its place noted, and a wall behind it."""
+        super().touched(pointer)
+        self._noted()
+
     def _noted(self) -> None:
-        """Behind an access: its place, and a wall."""
         self.lines[-1] += self._mark()
         self._wall()
 
@@ -378,10 +392,10 @@ class RegionEmitter(LeavingEmitter):
         if self.label != self.walled:
             self._wall()
         pointer = self.ins(f"getelementptr i8, ptr {start}, i64 {distance}")
-        value = self.ins(f"load volatile i{bits}, ptr {pointer}, align 1")
+        value = super().loaded(f"i{bits}", pointer)
         self._noted()
         if self.placed.pc in self.kept:
-            self._used(value, bits)
+            self._used(value, f"i{bits}")
         return value
 
     def _piece(self, word: Word, bits: int) -> str:
@@ -392,7 +406,7 @@ class RegionEmitter(LeavingEmitter):
             value = self.ins(f"lshr i{8 * word.size} {value}, {8 * place}")
         return self.ins(f"trunc i{8 * word.size} {value} to i{bits}")
 
-    def _keep(self, value: str, bits: int) -> None:
+    def _keep(self, value: str, t: str) -> None:
         """Have LLVM take a loaded value for used: where it lost the place of a load, and where it may. That is when it
         makes one instruction of a load and the arithmetic that alone uses its value, and takes them apart again.
         """
@@ -400,10 +414,10 @@ class RegionEmitter(LeavingEmitter):
         if self.precise:
             return
         if self.placed.pc in self.kept or self._folds():
-            self._used(value, bits)
+            self._used(value, t)
 
-    def _used(self, value: str, bits: int) -> None:
-        self.do(f'call void asm sideeffect "", "r"(i{bits} {value})')
+    def _used(self, value: str, t: str) -> None:
+        self.do(f'call void asm sideeffect "", "{"x" if t[0] == "<" else "r"}"({t} {value})')
 
     def _folds(self) -> bool:
         assert self.placed is not None
@@ -415,21 +429,11 @@ class RegionEmitter(LeavingEmitter):
                 return True
         return False
 
-    def op_store(self, op: Val, args: list[str]) -> None:
-        """A guest store, its place noted."""
-        super().op_store(op, args)
-        self.lines[-1] += self._mark()
-        self._wall()
-
     def op_amo(self, op: Val, args: list[str]) -> str:
         """An atomic operation, the places of its accesses noted."""
-        first = len(self.lines)
         value = super().op_amo(op, args)
-        for number in range(first, len(self.lines)):
-            if "= atomicrmw volatile" in self.lines[number]:
-                self.lines[number] += self._mark()
-        self._wall()
-        self._keep(value, op.bits)
+        self._noted()
+        self._keep(value, f"i{op.bits}")
         return value
 
     def op_cas(self, op: Val, args: list[str]) -> str:
@@ -437,7 +441,7 @@ class RegionEmitter(LeavingEmitter):
         value = super().op_cas(op, args)
         self.lines[-2] += self._mark()
         self._wall()
-        self._keep(value, op.bits)
+        self._keep(value, f"i{op.bits}")
         return value
 
     def op_if(self, op: Val, args: list[str]) -> None:
@@ -456,7 +460,7 @@ class RegionEmitter(LeavingEmitter):
             # Written on one of two ways: from here on the home holds it.
             if slot is not None and slot in self.places and not is_zero(self.isa, slot):
                 (value,) = self.settle([self.read(slot)])
-                self.do(f"store i{self._bits(slot)} {value}, ptr {self.home(slot)}")
+                self.put(slot, value, self.home(slot))
                 self.home_loose.pop(slot, None)
         self.do(f"br i1 {args[0]}, label %{then}, label %{after}{', ' + UNLIKELY if last == 'trap' else ''}")
         self.start(then)

@@ -19,7 +19,9 @@ from polyvm.ir.ops import (
     FP_MODE,
     IDC,
     ROUND_DYNAMIC,
+    lanes_of,
     rounding,
+    shuffled,
 )
 
 if TYPE_CHECKING:
@@ -118,6 +120,25 @@ def _permute(table: int, index: int, bits: int, lane: int) -> int:
     return result
 
 
+def _clamp(value: int, low: int, high: int) -> int:
+    return min(max(value, low), high)
+
+
+def _lanes(args: list[int], bits: int, attr: object) -> int:
+    name, count, widths, inner = lanes_of(attr)
+    op, w, result = _PURE[name], bits // count, 0
+    for i in range(count):
+        lane = [arg >> i * n & (1 << n) - 1 for arg, n in zip(args, widths, strict=True)]
+        result |= (int(op(lane, w, widths[0], inner)) & (1 << w) - 1) << i * w
+    return result
+
+
+def _shuffle(args: list[int], first: int, attr: object) -> int:
+    w, indexes = shuffled(attr)
+    both = args[0] | (args[1] << first if len(args) > 1 else 0)
+    return sum((both >> j * w & (1 << w) - 1) << i * w for i, j in enumerate(indexes) if j >= 0)
+
+
 def _rotl(a: int, count: int, bits: int) -> int:
     count %= bits
     return a << count | a >> (bits - count)
@@ -128,6 +149,10 @@ _PURE: dict[str, Callable[[list[int], int, int, object], int]] = {
     "add": lambda a, w, n, t: a[0] + a[1],
     "sub": lambda a, w, n, t: a[0] - a[1],
     "mul": lambda a, w, n, t: a[0] * a[1],
+    "uadd_sat": lambda a, w, n, t: _clamp(a[0] + a[1], 0, (1 << w) - 1),
+    "sadd_sat": lambda a, w, n, t: _clamp(signed(a[0], w) + signed(a[1], w), -1 << w - 1, (1 << w - 1) - 1),
+    "usub_sat": lambda a, w, n, t: _clamp(a[0] - a[1], 0, (1 << w) - 1),
+    "ssub_sat": lambda a, w, n, t: _clamp(signed(a[0], w) - signed(a[1], w), -1 << w - 1, (1 << w - 1) - 1),
     "udiv": lambda a, w, n, t: a[0] // a[1] if a[1] else -1,
     "urem": lambda a, w, n, t: a[0] % a[1] if a[1] else a[0],
     "sdiv": lambda a, w, n, t: _sdiv(a[0], a[1], w),
@@ -157,6 +182,8 @@ _PURE: dict[str, Callable[[list[int], int, int, object], int]] = {
     "sext": lambda a, w, n, t: signed(a[0], n),
     "trunc": lambda a, w, n, t: a[0],
     "select": lambda a, w, n, t: a[1] if a[0] else a[2],
+    "lanes": lambda a, w, n, t: _lanes(a, w, t),
+    "shuffle": lambda a, w, n, t: _shuffle(a, n, t),
 }
 
 AMO: dict[str, Callable[[int, int, int], int]] = {
@@ -213,7 +240,7 @@ _FLOAT: dict[str, Callable[[list[int], int, int, object, int, Style], tuple[int,
     "ftoi": lambda a, w, n, t, rm, s: softfloat.to_int(n, a[0], rm, w, t[0], nan=s.nan),  # type: ignore[index]  # (signed, rounding)
     "itof": lambda a, w, n, t, rm, s: softfloat.from_int(a[0], n, t[0], w, rm),  # type: ignore[index]  # (signed, rounding)
 }
-FLOAT_OPS: Final = frozenset(_FLOAT)
+FLOAT_OPS: Final = frozenset((*_FLOAT, "flanes"))
 
 
 def floating(
@@ -223,6 +250,15 @@ def floating(
 
     bits, width: of the result and of the first argument. mode: FP_MODE. floats: the guest's style.
     """
+    if op == "flanes":
+        op, count, widths, attr = lanes_of(attr)
+        value, every, w = 0, 0, bits // count
+        for i in range(count):
+            lane = [arg >> i * n & (1 << n) - 1 for arg, n in zip(args, widths, strict=True)]
+            result, raised = floating(op, lane, w, widths[0], attr, mode, floats)
+            value |= (int(result) & (1 << w) - 1) << i * w
+            every |= raised
+        return value, every
     style, own, flags = STYLES[floats][mode >> 3], rounding(op, attr), 0
     if style.flush and op != "itof" and width != 16:  # halves are left as they are (FPUnpackCV)
         args, flags = softfloat.flush(width, *args)
@@ -279,7 +315,7 @@ class _Frame:
             pure = _PURE.get(op.op)
             if pure is not None:
                 result = int(pure(args, op.bits, op.args[0].bits, op.attr))
-            elif op.op in _FLOAT:
+            elif op.op in FLOAT_OPS:
                 result = self._float(op, args)
             else:
                 result = getattr(self, "_" + op.op)(op, args)

@@ -221,7 +221,8 @@ class Writer:
                 "n": ast.Constant(op.args[0].bits),
                 "t": ast.Constant(op.attr),  # type: ignore[arg-type]  # an attr of such an op is a number or numbers
             }
-            operands = [ast.Name(f"operand{i}_") for i in range(len(args))]
+            operands: list[ast.expr] = [ast.Name(f"operand{i}_") for i in range(len(args))]
+            names["a"] = ast.List(operands, ast.Load())  # where all of them are handed on
             text = _templates[key] = ast.unparse(_inline(line.body, names, operands))
         for i, arg in enumerate(args):
             text = text.replace(f"operand{i}_", f"({arg})" if arg.isdigit() else arg)

@@ -49,14 +49,15 @@ AMO_KINDS: Final = ("swap", "add", "and", "or", "xor", "min", "max", "minu", "ma
 class OpInfo:
     """One row of the table.
 
-    arity: how many values it takes. pure: the same arguments give the same value and nothing else happens.
+    arity: how many values it takes, None for several.
+    pure: the same arguments give the same value and nothing else happens.
     leaves: it may leave the instruction (a fault, a trap, a system call), so state must be whole before it.
     writes: it changes guest state (registers, program counter, accrued floating-point flags).
     stores: it changes guest memory.
     """
 
     name: str
-    arity: int
+    arity: int | None
     meaning: str
     pure: bool = True
     leaves: bool = False
@@ -67,7 +68,7 @@ class OpInfo:
 def _table() -> dict[str, OpInfo]:
     rows: list[OpInfo] = []
 
-    def op(name: str, arity: int, meaning: str, **kinds: bool) -> None:
+    def op(name: str, arity: int | None, meaning: str, **kinds: bool) -> None:
         rows.append(OpInfo(name, arity, meaning, **kinds))
 
     # 1. Constants and what is known when an instruction is placed
@@ -89,6 +90,10 @@ def _table() -> dict[str, OpInfo]:
     op("add", 2, "arg0 + arg1.")
     op("sub", 2, "arg0 - arg1.")
     op("mul", 2, "The low half of arg0 * arg1.")
+    op("uadd_sat", 2, "arg0 + arg1, unsigned, or the maximum where it is more.")
+    op("sadd_sat", 2, "arg0 + arg1, signed, or the nearest number there is.")
+    op("usub_sat", 2, "arg0 - arg1, unsigned, or 0 where it is less.")
+    op("ssub_sat", 2, "arg0 - arg1, signed, or the nearest number there is.")
     op("udiv", 2, "Unsigned quotient, towards zero; all ones when arg1 is 0.")
     op("sdiv", 2, "Signed quotient, towards zero; -1 when arg1 is 0; the minimum / -1 is the minimum.")
     op("urem", 2, "Unsigned remainder; arg0 when arg1 is 0.")
@@ -125,6 +130,19 @@ def _table() -> dict[str, OpInfo]:
         "select",
         3,
         "arg1 when the bit arg0 is 1, else arg2. Both are always computed. attr 'likely': it mostly is 1.",
+    )
+
+    op(
+        "lanes",
+        None,
+        "The pure op of the table on each of count lanes, the lowest first, attr = (op, count, width of a lane of each "
+        "argument, attr of the op). A comparison gives count bits.",
+    )
+    op(
+        "shuffle",
+        None,
+        "Lanes of one argument, or of two put behind each other, the first lowest, attr = (width of a lane, indexes): "
+        "lane i of the result is that of number indexes[i]; -1 is a lane of zeros.",
     )
 
     # 4. Memory, little-endian, any alignment. A fault happens before any effect.
@@ -210,6 +228,7 @@ def _table() -> dict[str, OpInfo]:
         **fp,
     )
     op("itof", 1, "From an integer, attr = (signed, rounding).", **fp)
+    op("flanes", None, "The floating-point op of the table on each lane, attr as that of lanes.", **fp)
     return {row.name: row for row in rows}
 
 
@@ -218,7 +237,21 @@ OPS: Final = _table()
 FLOAT_BITS: Final = (16, 32, 64)
 MEMORY_BITS: Final = (8, 16, 32, 64, 128)
 COMPARISONS: Final = frozenset({"eq", "ne", "ult", "ule", "slt", "sle", "feq", "flt", "fle"})
+FLOATING: Final = frozenset(name for name, info in OPS.items() if info.writes) - {
+    "set", "setx", "jump", "flush", "flanes",
+}  # fmt: skip
+"""Ops that change nothing but accrued floating-point exceptions: what flanes does on lanes."""
 ROUNDED: Final = frozenset({"fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fcvt"})
+
+
+def lanes_of(attr: object) -> tuple[str, int, tuple[int, ...], object]:
+    """The attr of lanes and flanes: the op, how many lanes, the width of a lane of each argument, the op's attr."""
+    return attr  # type: ignore[return-value]  # which `ir.verify` has looked at
+
+
+def shuffled(attr: object) -> tuple[int, tuple[int, ...]]:
+    """The attr of shuffle: the width of a lane, and indexes."""
+    return attr  # type: ignore[return-value]  # which `ir.verify` has looked at
 
 
 def rounding(op: str, attr: object) -> int | None:
@@ -226,6 +259,9 @@ def rounding(op: str, attr: object) -> int | None:
     if op in ROUNDED:
         assert isinstance(attr, int)
         return attr
+    if op == "flanes":
+        name, _, _, inner = lanes_of(attr)
+        return rounding(name, inner)
     if op in ("ftoi", "itof", "frint"):
         assert isinstance(attr, tuple)
         mode = attr[1]

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from polyvm.ir.golden import fold
+from polyvm.ir.lanes import Lanes
 from polyvm.ir.ops import (
     AMO_KINDS,
     COUNTERS,
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
         def count(self) -> int: ...
         @property
         def zero(self) -> int | None: ...
+
+
+V = TypeVar("V", Val, Lanes)
+"""What floating-point methods take: a value, or lanes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +213,18 @@ class Tracer:
         return self.emit("counter", 64, (), kind)
 
     # -- choosing
-    def select(self, condition: Val, then: Val, otherwise: Val | int, *, likely: bool = False) -> Val:
-        """`then` where the condition bit is 1, which may be said to be likely, else `otherwise`; both are computed."""
+    def select(self, condition: Val | Lanes, then: V, otherwise: V | int, *, likely: bool = False) -> V:
+        """`then` where the condition bit is 1, which may be said to be likely, else `otherwise`; both are computed.
+
+        Lanes of one bit choose lanes, and one bit chooses all of them.
+        """
+        if isinstance(then, Lanes):
+            other = then._same(otherwise)
+            if isinstance(condition, Lanes):
+                return condition.select(then, other)
+            return Lanes(self.select(condition, then.whole, other.whole, likely=likely), then.bits)
+        if isinstance(condition, Lanes):
+            raise SpecError(f"{condition!r} chooses lanes, not {then!r}")
         hint = "likely" if likely else None
         return self.emit("select", then.bits, (condition, then, then._same(otherwise)), hint)
 
@@ -274,84 +289,87 @@ class Tracer:
         """Something no program can see."""
         self.emit("hint", 0, (), what)
 
-    # -- floating point
-    def _float(self, op: str, bits: int, args: tuple[Val, ...], attr: object = None) -> Val:
+    # -- floating point, on a value or on each of the lanes
+    def _float(self, op: str, bits: int, args: tuple[V, ...], attr: object = None) -> V:
         for arg in args:
-            if arg.bits not in FLOAT_BITS:
+            if arg.bits not in FLOAT_BITS and op != "itof":
                 raise SpecError(f"{op} of {arg.bits} bits; formats have {FLOAT_BITS}")
+        first = args[0]
+        if isinstance(first, Lanes):
+            return first.op(op, bits, args[1:], attr)
         return self.emit(op, bits, args, attr)
 
-    def fadd(self, a: Val, b: Val, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fadd(self, a: V, b: V, rounding: int = ROUND_DYNAMIC) -> V:
         """a + b."""
         return self._float("fadd", a.bits, (a, a._same(b)), rounding)
 
-    def fsub(self, a: Val, b: Val, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fsub(self, a: V, b: V, rounding: int = ROUND_DYNAMIC) -> V:
         """a - b."""
         return self._float("fsub", a.bits, (a, a._same(b)), rounding)
 
-    def fmul(self, a: Val, b: Val, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fmul(self, a: V, b: V, rounding: int = ROUND_DYNAMIC) -> V:
         """a * b."""
         return self._float("fmul", a.bits, (a, a._same(b)), rounding)
 
-    def fdiv(self, a: Val, b: Val, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fdiv(self, a: V, b: V, rounding: int = ROUND_DYNAMIC) -> V:
         """a / b."""
         return self._float("fdiv", a.bits, (a, a._same(b)), rounding)
 
-    def fsqrt(self, a: Val, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fsqrt(self, a: V, rounding: int = ROUND_DYNAMIC) -> V:
         """Square root."""
         return self._float("fsqrt", a.bits, (a,), rounding)
 
-    def fma(self, a: Val, b: Val, c: Val, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fma(self, a: V, b: V, c: V, rounding: int = ROUND_DYNAMIC) -> V:
         """a * b + c, rounded once."""
         return self._float("fma", a.bits, (a, a._same(b), a._same(c)), rounding)
 
-    def fmin(self, a: Val, b: Val) -> Val:
+    def fmin(self, a: V, b: V) -> V:
         """IEEE 754-2019 minimumNumber."""
         return self._float("fmin", a.bits, (a, a._same(b)))
 
-    def fmax(self, a: Val, b: Val) -> Val:
+    def fmax(self, a: V, b: V) -> V:
         """IEEE 754-2019 maximumNumber."""
         return self._float("fmax", a.bits, (a, a._same(b)))
 
-    def fminimum(self, a: Val, b: Val) -> Val:
+    def fminimum(self, a: V, b: V) -> V:
         """IEEE 754-2019 minimum."""
         return self._float("fminimum", a.bits, (a, a._same(b)))
 
-    def fmaximum(self, a: Val, b: Val) -> Val:
+    def fmaximum(self, a: V, b: V) -> V:
         """IEEE 754-2019 maximum."""
         return self._float("fmaximum", a.bits, (a, a._same(b)))
 
-    def feq(self, a: Val, b: Val) -> Val:
+    def feq(self, a: V, b: V) -> V:
         """Quiet comparison; one bit."""
         return self._float("feq", 1, (a, a._same(b)))
 
-    def flt(self, a: Val, b: Val) -> Val:
+    def flt(self, a: V, b: V) -> V:
         """Signaling comparison; one bit."""
         return self._float("flt", 1, (a, a._same(b)))
 
-    def fle(self, a: Val, b: Val) -> Val:
+    def fle(self, a: V, b: V) -> V:
         """Signaling comparison; one bit."""
         return self._float("fle", 1, (a, a._same(b)))
 
-    def fcmp(self, a: Val, b: Val, *, signaling: bool) -> Val:
+    def fcmp(self, a: V, b: V, *, signaling: bool) -> V:
         """Four bits from the lowest up: less, equal, greater, unordered."""
         return self._float("fcmp", 4, (a, a._same(b)), signaling)
 
-    def frint(self, a: Val, *, exact: bool, rounding: int = ROUND_DYNAMIC) -> Val:
+    def frint(self, a: V, *, exact: bool, rounding: int = ROUND_DYNAMIC) -> V:
         """To an integral number."""
         return self._float("frint", a.bits, (a,), (exact, rounding))
 
-    def fcvt(self, a: Val, bits: int, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fcvt(self, a: V, bits: int, rounding: int = ROUND_DYNAMIC) -> V:
         """To the format of `bits` bits."""
         return self._float("fcvt", bits, (a,), rounding)
 
-    def ftoi(self, a: Val, bits: int, *, signed: bool, rounding: int = ROUND_DYNAMIC) -> Val:
+    def ftoi(self, a: V, bits: int, *, signed: bool, rounding: int = ROUND_DYNAMIC) -> V:
         """To an integer of `bits` bits."""
         return self._float("ftoi", bits, (a,), (signed, rounding))
 
-    def itof(self, a: Val, bits: int, *, signed: bool, rounding: int = ROUND_DYNAMIC) -> Val:
+    def itof(self, a: V, bits: int, *, signed: bool, rounding: int = ROUND_DYNAMIC) -> V:
         """From an integer to the format of `bits` bits."""
-        return self.emit("itof", bits, (a,), (signed, rounding))
+        return self._float("itof", bits, (a,), (signed, rounding))
 
 
 def record(

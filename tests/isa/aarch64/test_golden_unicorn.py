@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -63,8 +64,25 @@ def target(machine: Machine, word: int) -> int | None:
     return None
 
 
+def touches_vectors(insn: Insn) -> bool:
+    return any(ISA.fields[name].file == "q" for name in insn.encoding.fields)
+
+
 def ops(insn: Insn) -> set[str]:
     return {op.op for op in ISA.trace(insn, next(insn.shapes())).walk()}
+
+
+def random_lanes(rng: random.Random, bits: int) -> int:
+    """Lanes of corners, small numbers and anything."""
+    vector = 0
+    for place in range(0, 128, bits):
+        top, kind = 1 << bits, rng.randrange(3)
+        if kind == 0:
+            lane = rng.choice((0, 1, top - 1, top // 2, top // 2 - 1, top // 2 + 1))
+        else:
+            lane = rng.randrange(-bits - 2, bits + 3) if kind == 1 else rng.getrandbits(bits)
+        vector |= lane % top << place
+    return vector
 
 
 def random_vector(rng: random.Random) -> int:
@@ -109,11 +127,18 @@ def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
     few = [random_value(rng) for _ in range(2)]
     for number in REGISTERS:
         machine[number] = rng.choice(few) if rng.random() < 0.3 else random_value(rng)
-    for number in {insn.fields(word)[name] for name in registers if ISA.fields[name].file == "q"}:
-        machine.set_vector(number, random_vector(rng))
     machine.fpcr = rng.choice((0, 0, rng.getrandbits(2) << 22, rng.getrandbits(5) << 22))
     machine.fpsr = rng.choice((0, 0, rng.getrandbits(32)))
     machine.nzcv, machine.tpidr = rng.getrandbits(4), rng.getrandbits(64)
+    if touches_vectors(insn):
+        bits = rng.choice((8, 16, 32, 64))
+        numbers = ops(insn) & golden.FLOAT_OPS or rng.random() < 0.5
+        draw = partial(random_vector, rng) if numbers else partial(random_lanes, rng, bits)
+        few = [draw() for _ in range(2)]
+        named = [value for name, value in insn.fields(word).items() if ISA.fields[name].file == "q"]
+        for number in {value + step & 31 for value in named for step in range(4)}:  # a list has up to four
+            vector = rng.choice(few) if rng.random() < 0.3 else draw()
+            machine.set_vector(number, vector)
     if not any(OPS[op].leaves for op in ops(insn)):
         return word
     wanted = DATA + rng.randrange(64, DATA_SIZE - 128)

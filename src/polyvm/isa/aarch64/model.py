@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from polyvm.isa.aarch64 import aliases, syntax
+from polyvm.isa.aarch64 import aliases, simd_text, syntax
 from polyvm.isa.aarch64.registers import CAUSES, FILES, NAME, SP, SPECIALS
 from polyvm.isa.spec import Field, Isa, RegisterFile
 
@@ -86,11 +86,13 @@ aarch64: Final = Isa(
         "barrier": Field("barrier", 4, shape=tuple(range(16))),
         "sysreg": Field("system", 15, shape=tuple(SYSTEM)),
         "wsysreg": Field("system", 15, shape=WRITABLE),
+        **simd_text.FIELDS,
     },
     sizes=(4,),
+    misaligned="misaligned",  # D1, "PC alignment checking"
     links=(("x", 30),),
-    syntax=syntax.table(SYSTEM),
-    operands=syntax.OPERANDS,
+    syntax=syntax.table(SYSTEM) | simd_text.SYNTAX,
+    operands=syntax.OPERANDS | simd_text.OPERANDS,
     aliases=aliases.ALIASES,
     spellings=aliases.SPELLINGS,
     computed=aliases.COMPUTED,
