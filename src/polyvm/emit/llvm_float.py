@@ -138,10 +138,12 @@ def _arithmetic(e: Emitter, op: Val, args: list[str]) -> str:
         return e.result(result, op.bits)
 
     def again() -> None:
-        arm.repeat(e, op.op[1:], values, op.bits)
+        arm.repeat(e, values, op.bits)
 
-    tiny = op.op in ("fmul", "fdiv")  # sums that are tiny are exact, and roots never are
-    return arm.settled(e, op, result, lambda: arm.choose(e, args, op.bits), again if tiny else None)
+    # Sums that are tiny are exact, and roots never are. A quotient below a power of two is further from it than half a
+    # unit in the last place: it is tiny after rounding too.
+    tiny = again if op.op == "fmul" else None
+    return arm.settled(e, op, result, lambda: arm.choose(e, args, op.bits), tiny)
 
 
 def _fma(e: Emitter, op: Val, args: list[str]) -> str:
@@ -161,7 +163,7 @@ def _fma(e: Emitter, op: Val, args: list[str]) -> str:
     if e.floats == "canonical":
         return canonical(e, result, bits, invalid)
     return arm.settled(
-        e, op, result, lambda: arm.choose_fused(e, args, bits), lambda: arm.repeat(e, "fma", [a, b, c], bits)
+        e, op, result, lambda: arm.choose_fused(e, args, bits), lambda: arm.repeat(e, [a, b, c], bits)
     )
 
 

@@ -119,11 +119,11 @@ def underflow(e: Emitter, op: Val, pattern: str, again: Callable[[], object]) ->
     cold_effect(e, smallest, lambda: _towards_zero(e, op, again))
 
 
-def repeat(e: Emitter, name: str, values: list[str], bits: int) -> None:
-    """An operation of the host whose result nobody wants: multiply or divide, or multiply and add."""
+def repeat(e: Emitter, values: list[str], bits: int) -> None:
+    """An operation of the host whose result nobody wants: multiply, or multiply and add."""
     t = TYPE[bits]
     operands = [f"{t} {value}" for value in values]
     if len(values) == 3:
         assembly(e, t, f"vfmadd213{SUFFIX[bits]} $3, $2, $0", "=x,0,x,x", *operands)
     else:
-        assembly(e, t, f"v{name}{SUFFIX[bits]} $2, $1, $0", "=x,x,x", *operands)
+        assembly(e, t, f"vmul{SUFFIX[bits]} $2, $1, $0", "=x,x,x", *operands)
