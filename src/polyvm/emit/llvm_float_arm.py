@@ -23,6 +23,7 @@ from polyvm.emit.llvm_float_env import (
     magnitude,
     raise_invalid,
     set_round,
+    to_float,
     to_pattern,
 )
 
@@ -79,12 +80,12 @@ def settled(
     unordered.
     """
     bits, t = op.bits, TYPE[op.bits]
-    pattern, taken, join = to_pattern(e, value, bits), e.fresh_label("cold"), e.fresh_label("join")
+    taken, join = e.fresh_label("cold"), e.fresh_label("join")
     if again is None:
         odd = e.ins(f"fcmp uno {t} {value}, {value}")
     else:
         odd = e.ins(f"fcmp ueq {t} {absolute(e, value, bits)}, {LEAST[bits]}")
-    ends = [f"[ {pattern}, %{e.label} ]"]
+    ends = [f"[ {value}, %{e.label} ]"]
     e.do(f"br i1 {odd}, label %{taken}, label %{join}, {COLD}")
     e.start(taken)
     if again is not None:
@@ -92,13 +93,14 @@ def settled(
         e.do(f"br i1 {e.ins(f'fcmp uno {t} {value}, {value}')}, label %{unordered}, label %{tiny}")
         e.start(tiny)
         _towards_zero(e, op, again)
-        ends.append(f"[ {pattern}, %{e.label} ]")
+        ends.append(f"[ {value}, %{e.label} ]")
         e.do(f"br label %{join}")
         e.start(unordered)
-    ends.append(f"[ {nan()}, %{e.label} ]")
+    # A number again, so that the usual one never leaves the host's floating-point registers.
+    ends.append(f"[ {to_float(e, nan(), bits)}, %{e.label} ]")
     e.do(f"br label %{join}")
     e.start(join)
-    return e.ins(f"phi i{bits} {', '.join(ends)}")
+    return to_pattern(e, e.ins(f"phi {t} {', '.join(ends)}"), bits)
 
 
 def _towards_zero(e: Emitter, op: Val, again: Callable[[], object]) -> None:
