@@ -56,6 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # What takes long begins first: at the end one process would wait for the other.
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if not config.getoption("--full"):
         skip = pytest.mark.skip(reason="full size only: make test-full")
         for item in items:

@@ -24,6 +24,7 @@ class Aarch64(Guest):
     )
     values = {"x": integers, "q": st.integers(0, 2**32 - 1).map(values.vector)}
     modes = (0, 0, 1, 2, 3)
+    beside = (0, 0, 0, 0, 1, 2, 3)  # between instructions
 
     def resting(self) -> dict[Slot, int]:
         return super().resting() | {EXCLUSIVE_ADDRESS: 0x2_0000_0008, N: 1, C: 1}

@@ -35,7 +35,7 @@ class Guest:
     call: a system call, which stands behind every instruction. nothing: the shortest instruction that does nothing.
     none: words that never will be instructions; the first has the size of the longest and ends compiled code.
     values: what registers of a file hold, by its name. modes: rounding modes to begin with. beside: how many bytes
-    behind an instruction a register may point that leads to it.
+    behind an instruction a register may point that a jump goes to.
     """
 
     call: str

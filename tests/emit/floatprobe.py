@@ -55,8 +55,8 @@ class Op(NamedTuple):
 
     def soft(self, operands: tuple[int, ...], mode: int) -> tuple[int, int]:
         """The golden evaluator's answer: the result and the exceptions, under this FP_MODE."""
-        (op,) = (op for op in self.trace.ops if op.op == self.name)
-        return golden.floating(op, list(operands), mode, self.floats)
+        width = self.operands[0]
+        return golden.floating(self.name, list(operands), self.bits, width, self.attr, mode, self.floats)
 
 
 class Body(Emitter):

@@ -108,7 +108,7 @@ def test_floating_point_is_done_lane_by_lane_and_exceptions_add_up(bits: int, da
     state = State()
     execute(trace, dict(zip(names, (join(a, bits) for a in args), strict=True)), 0, state, Memory())
     answers = [
-        golden._FLOAT[op]([a[i] for a in args], bits if op != "flt" else 1, bits, attr, 2)
+        golden._FLOAT[op]([a[i] for a in args], bits if op != "flt" else 1, bits, attr, 2, golden.Style())
         for i in range(count)
     ]
     assert state.read(("result", 0)) == join([int(value) for value, _ in answers], 1 if op == "flt" else bits)
@@ -248,14 +248,14 @@ def test_every_floating_point_method_takes_lanes(m: Tracer) -> None:
         "fadd": m.fadd(a, a), "fsub": m.fsub(a, a), "fmul": m.fmul(a, a), "fdiv": m.fdiv(a, a), "fsqrt": m.fsqrt(a),
         "fma": m.fma(a, a, a), "fmin": m.fmin(a, a), "fmax": m.fmax(a, a), "feq": m.feq(a, a), "flt": m.flt(a, a),
         "fle": m.fle(a, a), "fcvt": m.fcvt(a, 64), "ftoi": m.ftoi(a, 64, signed=True),
-        "itof": m.itof(a, 64, signed=False),
+        "itof": m.itof(a, 64, signed=False), "fminimum": m.fminimum(a, a), "fmaximum": m.fmaximum(a, a),
+        "frint": m.frint(a, exact=True), "fcmp": m.fcmp(a, a, signaling=False),
     }  # fmt: skip
     assert set(made) == FLOATING
     for name, lanes in made.items():
         assert (lanes.whole.op, lanes.whole.attr[0], lanes.count) == ("flanes", name, 2)  # type: ignore[index]
-        assert lanes.bits == (
-            1 if name in ("feq", "flt", "fle") else 64 if name in ("fcvt", "ftoi", "itof") else 32
-        )
+        short = {"feq": 1, "flt": 1, "fle": 1, "fcmp": 4}
+        assert lanes.bits == (64 if name in ("fcvt", "ftoi", "itof") else short.get(name, 32))
     assert m.fcvt(whole, 32).whole.bits == 64
 
 

@@ -14,6 +14,8 @@ from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
 
 UNLIKELY, LIKELY = "!prof !0", "!prof !1"
+PAGE = 4096
+"""Bytes of a page, of the host and the guest, at least."""
 METADATA = '!0 = !{!"branch_weights", i32 1, i32 100000}\n!1 = !{!"branch_weights", i32 100000, i32 1}\n'
 
 
@@ -174,10 +176,10 @@ class Emitter:
         if halves is None:
             self.stored("<2 x i64>", self.ins(f"bitcast i128 {args[1]} to <2 x i64>"), pointer)
             return
-        # The higher one first, so that nothing is stored when the pair runs into a page that is not there.
+        # Together all the same: it faults at its first byte that may not be written, and then nothing is stored.
         low, high = (self.values[half] for half in halves)
-        self.stored("i64", high, self.ins(f"getelementptr i8, ptr {pointer}, i64 8"))
-        self.stored("i64", low, pointer)
+        first = self.ins(f"insertelement <2 x i64> poison, i64 {low}, i64 0")
+        self.stored("<2 x i64>", self.ins(f"insertelement <2 x i64> {first}, i64 {high}, i64 1"), pointer)
 
     def loaded(self, t: str, pointer: str) -> str:
         """One access of the host for a guest's load."""
@@ -201,7 +203,7 @@ class Emitter:
         kind = kinds.get(op.attr, op.attr)
         if kind not in ("xchg", "add"):
             # The host has a loop for it, which begins with a load.
-            self.ins(f"atomicrmw volatile or ptr {pointer}, i8 0 monotonic")
+            self.touched(pointer)
         # LLVM makes a load of what adds a known zero, and that asks for no right to write.
         value = self.ins(f'call {t} asm "", "=r,0"({t} {args[1]})')
         return self.ins(f"atomicrmw volatile {kind} ptr {pointer}, {t} {value} seq_cst, align {op.bits // 8}")
@@ -216,16 +218,25 @@ class Emitter:
         return self.ins(f"extractvalue {{{t}, i1}} {pair}, 0")
 
     def op_probe(self, op: Val, args: list[str]) -> None:
-        """Touch the first and the last byte; a write probe adds zero atomically, which needs the right to write."""
+        """Touch the first byte, and the first of another page that the access would reach; to write is to add zero
+        atomically, which needs the right to."""
         assert isinstance(op.attr, tuple)
         size, write = op.attr
-        for offset in {0, size - 1}:
-            at = self.ins(f"add i64 {args[0]}, {offset}") if offset else args[0]
-            pointer = self.address_for(op, at, 1, write=write)
+        assert size <= PAGE
+        pointers = [self.address_for(op, args[0], size, write=write)]
+        if size > 1:
+            page = self.ins(f"and i64 {self.ins(f'add i64 {args[0]}, {size - 1}')}, {-PAGE}")
+            further = self.call("i64", "llvm.usub.sat.i64", f"i64 {page}", f"i64 {args[0]}")
+            pointers.append(self.ins(f"getelementptr i8, ptr {pointers[0]}, i64 {further}"))
+        for pointer in pointers:
             if write:
-                self.ins(f"atomicrmw volatile or ptr {pointer}, i8 0 monotonic")
+                self.touched(pointer)
             else:
-                self.ins(f"load volatile i8, ptr {pointer}, align 1")
+                self.loaded("i8", pointer)
+
+    def touched(self, pointer: str) -> None:
+        """One access of the host that needs the right to write a byte and leaves it as it is."""
+        self.ins(f"atomicrmw volatile or ptr {pointer}, i8 0 monotonic")
 
     def op_fence(self, op: Val, args: list[str]) -> None:
         """A full fence; x86 needs an instruction only where a store is ordered before a load."""

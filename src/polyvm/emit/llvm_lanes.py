@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from polyvm.emit import llvm_float
-from polyvm.emit.llvm_float_env import TYPE, cold_value, constrained
+from polyvm.emit.llvm_float_env import FRACTION, TYPE, cold_value, constrained
 from polyvm.ir.ops import lanes_of, shuffled
 from polyvm.ir.values import Val
 
@@ -186,11 +186,18 @@ def _flanes(e: Emitter, op: Val, args: list[str]) -> str:
         operands = [f"{t} {e.ins(f'bitcast i{op.bits} {arg} to {t}')}" for arg in args]
         result = constrained(e, f"{_ARITHMETIC[name]}.v{count}f{bits}", t, *operands)
         # As for one number, this comparison may be LLVM's own: no result is a signaling NaN.
-        unordered = e.ins(f"fcmp uno {t} {result}, {result}")
-        odd = e.ins(f"icmp ne i{count} {_whole(e, unordered, count, 1)}, 0")
+        unusual = e.ins(f"fcmp uno {t} {result}, {result}")
+        if e.floats == "arm" and name in ("fmul", "fma"):
+            # And what may have been tiny before it was rounded to the smallest normal number.
+            pattern = e.ins(f"bitcast {t} {result} to <{count} x i{bits}>")
+            magnitude = e.ins(f"shl <{count} x i{bits}> {pattern}, splat (i{bits} 1)")
+            smallest = f"splat (i{bits} {2 << FRACTION[bits]})"
+            least = e.ins(f"icmp eq <{count} x i{bits}> {magnitude}, {smallest}")
+            unusual = e.ins(f"or <{count} x i1> {unusual}, {least}")
+        odd = e.ins(f"icmp ne i{count} {_whole(e, unusual, count, 1)}, 0")
 
         def apart() -> str:
-            # Once more, for the NaNs: exceptions that are raised already change nothing.
+            # Once more, one by one: exceptions that are raised already change nothing.
             with e.aside():
                 return e.ins(f"bitcast i{op.bits} {_each(e, op, args)} to {t}")
 

@@ -159,6 +159,8 @@ class Stepper:
         """Do one instruction; 0 when it completed, else the reason, the state being as native code leaves it."""
         cpu = self.cpu
         pc = cpu.pc
+        if pc % self.isa.step:
+            return self._leave(layout.TRAP, self.isa.causes.index(self.isa.misaligned), pc)
         try:
             word = self.fetch(pc)
             decoded = self.isa.decode(word)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY, Emitter
-from polyvm.engine import layout
+from polyvm.engine import landing, layout
 from polyvm.engine.layout import COUNTERS, CR, CS, ST
 from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.ir.trace import walk
@@ -298,21 +298,28 @@ class Handler(Emitter):
 
     def dynamic(self, target: str) -> str:
         """The slot of an address that a jump goes to, which is noted."""
-        inside = self.address(target)
-
-        def outside() -> None:
-            # The jump itself succeeds; it is the fetch at its target that faults.
-            self.do(f"store i64 {target}, ptr {self.st('pc')}")
-            self.do(f"store i64 {target}, ptr {self.st('value')}")
-            self.do(f"store i32 {layout.FETCH}, ptr {self.st('access')}")
-            self.leave("FETCH", "%ip", self.next_budget)
-
-        self.unlikely(self.ins(f"xor i1 {inside}, true"), outside)
+        goes_well = landing.lands(self, self.isa, target, self._constant("limit"))
+        # The jump itself succeeds; it is the fetch at its target that faults.
+        self.unlikely(self.ins(f"xor i1 {goes_well}, true"), lambda: self.astray(target, self.next_budget))
         base = self.ins(f"load ptr, ptr {self.st('slot_base')}")
         log_target(self, self.guest_pc("%ip"), target)
         return self.ins(
             f"getelementptr i8, ptr {base}, i64 {self.ins(f'shl i64 {target}, {layout.SLOT_SHIFT}')}"
         )
+
+    def astray(self, pc: str, budget: str, address: str = "") -> None:
+        """Leave with the fault, or the exception, of fetching an instruction that is not there."""
+        self.do(f"store i64 {pc}, ptr {self.st('pc')}")
+        self.do(f"store i64 {address or pc}, ptr {self.st('value')}")
+        if self.isa.misaligned:
+
+            def misaligned() -> None:
+                self.do(f"store i64 {landing.cause(self.isa)}, ptr {self.st('cause')}")
+                self.leave("MISALIGNED", "%ip", budget)
+
+            self.unlikely(landing.between(self, self.isa, pc), misaligned)
+        self.do(f"store i32 {layout.FETCH}, ptr {self.st('access')}")
+        self.leave("FETCH", "%ip", budget)
 
     def op_if(self, op: Val, args: list[str]) -> None:
         """A structured branch; a body that jumps or traps does not come back."""
@@ -434,7 +441,7 @@ def module(isa: Isa, declarations: set[str], stencils: str) -> str:
     functions.append(decoder.function())
     others = ("LOST", "SYSCALL", "INTERRUPTED")
     functions.extend(_leave(reason) for reason in layout.REASONS if reason not in others)
-    functions.append(_leave("FETCH", keep_pc=True))
+    functions += [_leave(reason, keep_pc=True) for reason in ("FETCH", "MISALIGNED")]
     functions += [_leave_syscall(), _warm(), _enter_unit()]
     functions += [_pause(), _watched()]
     own = {"pv_read_flags", "pv_write_flags", "pv_write_mode", "pv_set_round"}
@@ -458,7 +465,7 @@ class Piece(Handler):
 
 
 def _leave(reason: str, *, keep_pc: bool = False) -> str:
-    number = layout.REASONS.index("FAULT" if reason == "FETCH" else reason)
+    number = layout.REASONS.index({"FETCH": "FAULT", "MISALIGNED": "TRAP"}.get(reason, reason))
     e = Piece()
     if not keep_pc:
         e.do(f"store i64 {e.guest_pc('%ip')}, ptr {e.st('pc')}")
@@ -678,6 +685,9 @@ class Decoder(Handler):
         self.pc = pc = self.guest_pc("%ip")
         self.do(f"store volatile ptr %ip, ptr {self.st('ip')}")
         self.do(f"store volatile i64 %budget, ptr {self.st('budget')}")
+        if self.isa.misaligned:
+            # A thread may be told to go on anywhere.
+            self.unlikely(landing.between(self, self.isa, pc), lambda: self.astray(pc, "%budget"))
         self._check_fetch(pc, pc)
         word = self._fetch(pc)
         bits = 8 * max(self.isa.sizes)
@@ -697,17 +707,11 @@ class Decoder(Handler):
         limit = self.ins(f"load i64, ptr {self.st('limit')}")
         outside = self.ins(f"icmp uge i64 {address}, {limit}")
 
-        self.unlikely(outside, lambda: self._fault(address, pc))
+        self.unlikely(outside, lambda: self.astray(pc, "%budget", address))
         xmap = self.ins(f"load ptr, ptr {self.st('xmap')}")
         page = self.ins(f"getelementptr i8, ptr {xmap}, i64 {self.ins(f'lshr i64 {address}, 12')}")
         forbidden = self.ins(f"icmp eq i8 {self.ins(f'load volatile i8, ptr {page}')}, 0")
-        self.unlikely(forbidden, lambda: self._fault(address, pc))
-
-    def _fault(self, address: str, pc: str) -> None:
-        self.do(f"store i64 {pc}, ptr {self.st('pc')}")
-        self.do(f"store i64 {address}, ptr {self.st('value')}")
-        self.do(f"store i32 {layout.FETCH}, ptr {self.st('access')}")
-        self.leave("FETCH", "%ip", "%budget")
+        self.unlikely(forbidden, lambda: self.astray(pc, "%budget", address))
 
     def _fetch(self, pc: str) -> str:
         """The instruction at an address, and maybe what follows it, as wide as the longest one."""
@@ -724,7 +728,7 @@ class Decoder(Handler):
             short = self.ins(f"icmp ult i64 {size}, {bits // 8}")
             long = self._is_long(self.ins(f"trunc i{bits} {word} to i{small}"))
             missing = self.ins(f"and i1 {long}, {short}")
-            self.unlikely(missing, lambda: self._fault(self.ins(f"add i64 {pc}, {size}"), pc))
+            self.unlikely(missing, lambda: self.astray(pc, "%budget", self.ins(f"add i64 {pc}, {size}")))
         ways.append((word, self.label))
         self.do("br label %fetched")
         self.start("plain")

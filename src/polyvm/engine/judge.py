@@ -213,6 +213,8 @@ class Judge:
 
     def _decode(self, pc: int) -> Decoded | Event:
         isa = self.isa
+        if pc % isa.step:
+            return Event(TRAP, isa.causes.index(isa.misaligned), pc)
         code = self.memory.fetch(pc, max(isa.sizes))
         if len(code) < min(isa.sizes):
             return Event(FAULT, layout.FETCH, pc)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from polyvm.emit.deferred import Loose
 from polyvm.emit.llvm import LIKELY, UNLIKELY
 from polyvm.emit.llvm_float_env import to_float
-from polyvm.engine import layout
+from polyvm.engine import landing, layout
 from polyvm.engine.discover import Block, Region, Slot
 from polyvm.engine.homes import in_state
 from polyvm.engine.layout import COUNTERS, ST
@@ -250,7 +250,7 @@ class LeavingEmitter(PlacedEmitter):
             else self.ins(f"shl i64 {target}, {layout.SLOT_SHIFT}")
         )
         # The jump itself succeeds; it is the fetch at its target that faults.
-        inside = self.ins(f"icmp ult i64 {target}, %limit")
+        inside = landing.lands(self, self.isa, target, "%limit")
         go = self.fresh_label("in")
         self.gone.append((self.label, target))
         self.do(f"br i1 {inside}, label %{go}, label %gone, {LIKELY}")
@@ -357,7 +357,15 @@ class LeavingEmitter(PlacedEmitter):
         self.start("gone")
         values = ", ".join(f"[ {target}, %{label} ]" for label, target in self.gone)
         self.do(f"%gone.pc = phi i64 {values}")
+        if self.isa.misaligned:
+            self.unlikely(landing.between(self, self.isa, "%gone.pc"), lambda: self._misaligned("%gone.pc"))
         self._fault("%gone.pc", "%gone.pc", str(layout.FETCH))
+
+    def _misaligned(self, pc: str) -> None:
+        for field, value in (("pc", pc), ("value", pc), ("cause", landing.cause(self.isa))):
+            self.do(f"store i64 {value}, ptr {self.st(field)}")
+        self.do(f"store i32 {layout.TRAP}, ptr {self.st('reason')}")
+        self.do("ret void")
 
     def _fault(self, pc: str, address: str, access: str) -> None:
         self.do(f"store i64 {pc}, ptr {self.st('pc')}")

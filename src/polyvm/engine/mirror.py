@@ -193,7 +193,11 @@ class Mirror:
 
     def environment(self) -> dict[str, Any]:
         """The functions of memory that ir.golden_source's blocks call: aligned accesses take a short way."""
-        space: dict[str, Any] = {"probe": self.probe}
+        space: dict[str, Any] = {
+            "probe": self.probe,
+            "load16": lambda address: self.load(address, 16),
+            "store16": lambda address, value: self.store(address, 16, value),
+        }
         for size, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q")):
             names = {
                 "view": self.view.cast(code),  # type: ignore[call-overload]  # one of four literals

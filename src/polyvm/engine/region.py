@@ -337,6 +337,11 @@ class RegionEmitter(LeavingEmitter):
         super().stored(t, value, pointer)
         self._noted()
 
+    def touched(self, pointer: str) -> None:
+        """One access, its place noted, and a wall behind it."""
+        super().touched(pointer)
+        self._noted()
+
     def _noted(self) -> None:
         self.lines[-1] += self._mark()
         self._wall()
@@ -426,12 +431,8 @@ class RegionEmitter(LeavingEmitter):
 
     def op_amo(self, op: Val, args: list[str]) -> str:
         """An atomic operation, the places of its accesses noted."""
-        first = len(self.lines)
         value = super().op_amo(op, args)
-        for number in range(first, len(self.lines)):
-            if "= atomicrmw volatile" in self.lines[number]:
-                self.lines[number] += self._mark()
-        self._wall()
+        self._noted()
         self._keep(value, f"i{op.bits}")
         return value
 

@@ -70,7 +70,9 @@ class Stencil(Handler):
         inner = op.args[0]
         if inner.op == "field" and self.lanes[str(inner.attr)].signed == (how == "sext"):
             wide = self.lane(str(inner.attr))
-            return wide if op.bits == 64 else self.ins(f"trunc i64 {wide} to i{op.bits}")
+            if op.bits == 64:
+                return wide
+            return self.ins(f"{'trunc' if op.bits < 64 else how} i64 {wide} to i{op.bits}")
         return self.ins(f"{how} i{inner.bits} {args[0]} to i{op.bits}")
 
     def guest_pc(self, slot: str) -> str:
@@ -261,7 +263,7 @@ class _Shared(Piece):
         self.enter("%ip", "%budget")
 
 
-def shared() -> str:
+def shared(isa: Isa) -> str:
     """The text of what stencils end in."""
     texts = []
     for name, access in (("pv_read", layout.READ), ("pv_write", layout.WRITE)):
@@ -275,6 +277,7 @@ def shared() -> str:
         texts.append(piece.finish(name))
     pieces = {name: _Shared() for name in ("pv_dynamic", "pv_cold", "pv_warm")}
     piece = pieces["pv_dynamic"]
+    piece.isa = isa
     piece.account()
     piece.go(piece.dynamic(piece.ins(f"load i64, ptr {piece.st('value')}")), loop=True)
     pieces["pv_cold"].cold()
@@ -300,7 +303,7 @@ def module(isa: Isa) -> tuple[set[str], str]:
         holes |= stencil.holes
         declarations |= stencil.declarations
     return declarations, "\n".join(
-        [f"declare preserve_nonecc void @{NEXT}{SIGNATURE}", *holes.values(), *texts, shared(),
+        [f"declare preserve_nonecc void @{NEXT}{SIGNATURE}", *holes.values(), *texts, shared(isa),
          patcher.text(layout.names()),
          'attributes #1 = { nounwind strictfp "no-builtins" "no-jump-tables"="true" }']
     )  # fmt: skip

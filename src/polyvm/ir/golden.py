@@ -243,36 +243,30 @@ _FLOAT: dict[str, Callable[[list[int], int, int, object, int, Style], tuple[int,
 FLOAT_OPS: Final = frozenset((*_FLOAT, "flanes"))
 
 
-def floating(op: Val, args: list[int], mode: int, floats: str) -> tuple[int, int]:
-    """The bits of a floating-point op's result, and the exceptions that it raises, IDC among them.
-
-    mode: FP_MODE. floats: the guest's style.
-    """
-    return _floating(op.op, op.attr, op.bits, op.args[0].bits, args, mode, STYLES[floats][mode >> 3])
-
-
-def _floating(
-    name: str, attr: object, bits: int, width: int, args: list[int], mode: int, style: Style
+def floating(
+    op: str, args: list[int], bits: int, width: int, attr: object, mode: int, floats: str
 ) -> tuple[int, int]:
-    flags = 0
-    if name == "flanes":
-        name, count, widths, attr = lanes_of(attr)
-        result, w = 0, bits // count
+    """The bits of a floating-point op's result, and the exceptions that it raises, a sixth for IDC among them.
+
+    bits, width: of the result and of the first argument. mode: FP_MODE. floats: the guest's style.
+    """
+    if op == "flanes":
+        op, count, widths, attr = lanes_of(attr)
+        value, every, w = 0, 0, bits // count
         for i in range(count):
             lane = [arg >> i * n & (1 << n) - 1 for arg, n in zip(args, widths, strict=True)]
-            value, raised = _floating(name, attr, w, widths[0], lane, mode, style)
-            result |= (int(value) & (1 << w) - 1) << i * w
-            flags |= raised
-        return result, flags
-    own = rounding(name, attr)
-    if style.flush and name != "itof" and width != 16:  # halves are left as they are (FPUnpackCV)
+            result, raised = floating(op, lane, w, widths[0], attr, mode, floats)
+            value |= (int(result) & (1 << w) - 1) << i * w
+            every |= raised
+        return value, every
+    style, own, flags = STYLES[floats][mode >> 3], rounding(op, attr), 0
+    if style.flush and op != "itof" and width != 16:  # halves are left as they are (FPUnpackCV)
         args, flags = softfloat.flush(width, *args)
-    if style.flush and bits == 16 and name == "fcvt":  # and so is what becomes one (FPRoundCV)
+    if style.flush and bits == 16 and op == "fcvt":  # and so is what becomes one (FPRoundCV)
         style = style._replace(tininess="before")
-    value, raised = _FLOAT[name](
-        args, bits, width, attr, mode & 7 if own == ROUND_DYNAMIC else own or 0, style
-    )
-    return value, flags | raised
+    rm = mode & 7 if own == ROUND_DYNAMIC else own or 0
+    result, raised = _FLOAT[op](args, bits, width, attr, rm, style)
+    return result, flags | raised
 
 
 def fold(op: str, bits: int, args: tuple[Val, ...], attr: object) -> int:
@@ -321,7 +315,7 @@ class _Frame:
             pure = _PURE.get(op.op)
             if pure is not None:
                 result = int(pure(args, op.bits, op.args[0].bits, op.attr))
-            elif op.op in _FLOAT:
+            elif op.op in FLOAT_OPS:
                 result = self._float(op, args)
             else:
                 result = getattr(self, "_" + op.op)(op, args)
@@ -330,7 +324,8 @@ class _Frame:
 
     def _float(self, op: Val, args: list[int]) -> int:
         state = self.state
-        result, flags = floating(op, args, state.read(FP_MODE), self.floats)
+        mode = state.read(FP_MODE)
+        result, flags = floating(op.op, args, op.bits, op.args[0].bits, op.attr, mode, self.floats)
         accrued = flags & (1 << FP_FLAGS_BITS) - 1
         if accrued:
             state.write(FP_FLAGS, state.read(FP_FLAGS) | accrued)

@@ -232,10 +232,8 @@ class Writer:
         """A floating-point op and the exceptions that it leaves."""
         self.names += 1
         value, flags = f"v{self.names}", f"e{self.names}"
-        self.globals[node := f"op{id(op)}"] = op  # of a trace, which lives as long as its guest
-        self.do(
-            f"{value}, {flags} = floating({node}, [{', '.join(args)}], {self.read(FP_MODE)}, {self.floats!r})"
-        )
+        what = f"{op.op!r}, [{', '.join(args)}], {op.bits}, {op.args[0].bits}, {op.attr!r}"
+        self.do(f"{value}, {flags} = floating({what}, {self.read(FP_MODE)}, {self.floats!r})")
         for slot, bits in ((FP_FLAGS, f"{flags} & {(1 << FP_FLAGS_BITS) - 1}"),
                            (IDC, f"{flags} >> {FP_FLAGS_BITS}")):  # fmt: skip
             place = self.index.get(slot)

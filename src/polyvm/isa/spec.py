@@ -199,8 +199,9 @@ class Isa:
 
     specials: registers outside files, name to width. causes: names of its exceptions, numbered by position; native
     code passes the number. fields: the meaning of each field name. sizes: bytes an instruction may have.
-    links: registers that calls put the return address in. syntax: how kinds of fields are written. operands: names
-    that stand in texts for what is no field of its own.
+    misaligned: the exception at an address that is no multiple of the smallest size; none where jumps see to it that
+    they lead to none. links: registers that calls put the return address in. syntax: how kinds of fields are written.
+    operands: names that stand in texts for what is no field of its own.
     aliases: pairs (pseudo-instruction, instruction), for the disassembler's and the assembler's texts only;
     spellings: likewise, but never printed. computed: those that are more than other texts of the same fields, and
     printed where no alias fits.
@@ -215,6 +216,7 @@ class Isa:
     fields: dict[str, Field]
     sizes: tuple[int, ...]
     links: tuple[tuple[str, int], ...]
+    misaligned: str = ""
     syntax: dict[str, Syntax] = field(default_factory=dict, repr=False)
     operands: dict[str, Operand] = field(default_factory=dict, repr=False)
     aliases: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -248,6 +250,11 @@ class Isa:
             return add
 
         return insn
+
+    @property
+    def step(self) -> int:
+        """What the target of a jump must be a multiple of, and need not be by itself."""
+        return min(self.sizes) if self.misaligned else 1
 
     def field_bits(self, encoding: Encoding, name: str) -> int:
         """The width of a field's value, bias included."""
