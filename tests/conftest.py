@@ -5,12 +5,14 @@ A suite that was not handed in is skipped with its reason, and the run ends with
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import random
 import shutil
 import tarfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -54,6 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # What takes long begins first: at the end one process would wait for the other.
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if not config.getoption("--full"):
         skip = pytest.mark.skip(reason="full size only: make test-full")
         for item in items:
@@ -101,6 +105,31 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """report(line): printed under "what was counted" when the run ends."""
     return _reporter(request.config)
+
+
+# ---------------------------------------------------------------------------- guests
+GUESTS = ("riscv64", "aarch64")
+VECTORS = {"aarch64": (0x3DC00000, 0x4F000400, 0x1E622820)}  # ldr q0, [x0]; movi v0.4s, #0; fadd d0, d1, d2
+
+
+@functools.cache
+def runs_c(guest: str) -> bool:
+    """Whether a guest has what C libraries are made of: vectors and floating point."""
+    isa = import_module(f"polyvm.isa.{guest}").load()
+    return all(isa.decode(word) is not None for word in VECTORS.get(guest, ()))
+
+
+def require_c(guest: str) -> None:
+    """Skip where a guest cannot run C programs yet."""
+    if not runs_c(guest):
+        pytest.skip(f"{guest} has not all the instructions that C libraries are made of yet")
+
+
+@pytest.fixture(params=GUESTS)
+def guest(request: pytest.FixtureRequest) -> str:
+    """Each guest that C programs run on."""
+    require_c(request.param)
+    return str(request.param)
 
 
 # ---------------------------------------------------------------------------- where things are

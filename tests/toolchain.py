@@ -29,6 +29,8 @@ FREESTANDING = ("-ffreestanding", "-nostdlib", "-fno-stack-protector", "-fno-bui
 
 # What distributions build for: rv64gc, armv8-a, x86-64.
 CPUS = {"riscv64": "baseline_rv64", "aarch64": "baseline", "x86_64": "baseline"}
+# For freestanding programs, which have nothing that needs vectors: they run before a guest has any.
+BARE_CPUS = {"aarch64": "generic-neon-fp_armv8"}
 
 
 class BuildError(Exception):
@@ -89,7 +91,8 @@ def build(
 
     source: a file name in tests/guests, a path, or several; text with a newline in it is C source itself.
     libc: "musl", "glibc", or None for a freestanding program with its own _start (see guests/bare.h).
-    cpu: zig's name of a processor with features, such as "baseline_rv64+zba+zbb"; default: what distributions use.
+    cpu: zig's name of a processor with features, such as "baseline_rv64+zba+zbb"; default: what distributions use, and
+    for a freestanding program no vectors.
     """
     if guest not in CPUS:
         raise ValueError(f"no cross compiler for guest {guest!r}; there is one for {', '.join(CPUS)}")
@@ -99,6 +102,8 @@ def build(
         raise ValueError("zig links glibc dynamically only: pass static=False")
     sources = [source] if isinstance(source, str | Path) else list(source)
     texts = [_text(item) for item in sources]
+    if cpu is None and libc is None:
+        cpu = BARE_CPUS.get(guest)
     options = _options(guest, static, libc, cpu, flags)
     parts = [
         version().encode(),

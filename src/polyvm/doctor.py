@@ -22,7 +22,7 @@ PYTHON = (3, 11)
 LLVMLITE = (0, 50)
 # What tier 0's code is chosen by; without one, its instructions go through slower code or the golden evaluator.
 FEATURES = {"avx2": "AVX2", "fma": "FMA", "f16c": "F16C", "pclmulqdq": "PCLMUL", "bmi2": "BMI2"}
-SYSROOTS = {"riscv64": ("/usr/riscv64-linux-gnu", "gcc-riscv64-linux-gnu")}
+SYSROOTS = {name: (f"/usr/{name}-linux-gnu", f"gcc-{name}-linux-gnu") for name in GUESTS}
 DISK_WANTED = 256 << 20
 MEMORY_WANTED = 512 << 20
 
@@ -242,24 +242,19 @@ def _bytes_in(folder: str) -> int:
 
 
 def _interpreter() -> Iterator[Check]:
-    """Whether the interpreter is compiled already, for this version on this CPU."""
+    """Whether the guests' interpreters are compiled already, for this version on this CPU."""
     from polyvm.engine import cachedir, interpreter_image
 
+    folder: str | None = cachedir.path()
     try:
-        folder = cachedir.path()
-        cachedir.check(folder)
-        name = f"tier0/riscv64-{interpreter_image.key('riscv64')}.pvi"
+        cachedir.check(cachedir.path())
     except (OSError, PolyvmError):
-        name = ""
-    if name and os.path.exists(os.path.join(folder, name)):
-        yield Check("interpreter", "ok", "The riscv64 interpreter is compiled for this machine", None, True)
-    else:
-        yield Check(
-            "interpreter",
-            "ok",
-            "The riscv64 interpreter will be compiled by the first run (some seconds)",
-            None,
-        )
+        folder = None
+    for guest in GUESTS:
+        name = f"tier0/{guest}-{interpreter_image.key(guest)}.pvi"
+        there = folder is not None and os.path.exists(os.path.join(folder, name))
+        how = "is compiled for this machine" if there else "will be compiled by the first run (some seconds)"
+        yield Check(f"interpreter-{guest}", "ok", f"The {guest} interpreter {how}", None, there)
 
 
 def _extras() -> Iterator[Check]:
@@ -279,12 +274,14 @@ def _extras() -> Iterator[Check]:
 def _peers() -> Iterator[Check]:
     import shutil
 
-    found = shutil.which("qemu-riscv64")
-    if found:
-        yield Check("peer-qemu", "ok", f"{found}: a peer of polyvm bench", None)
-    else:
-        hint = "On Debian and Ubuntu: apt install qemu-user"
-        yield Check("peer-qemu", "skip", "qemu-riscv64 is not installed: a peer of polyvm bench", hint)
+    for guest in GUESTS:
+        name = f"qemu-{guest}"
+        found = shutil.which(name)
+        if found:
+            yield Check(f"peer-{name}", "ok", f"{found}: a peer of polyvm bench", None)
+        else:
+            hint = "On Debian and Ubuntu: apt install qemu-user"
+            yield Check(f"peer-{name}", "skip", f"{name} is not installed: a peer of polyvm bench", hint)
 
 
 def _sysroots() -> Iterator[Check]:
@@ -304,14 +301,16 @@ def _sysroots() -> Iterator[Check]:
     for guest, (folder, package) in SYSROOTS.items():
         if os.path.isdir(folder):
             yield Check(
-                "sysroot",
+                f"sysroot-{guest}",
                 "ok",
                 f"{folder} has the libraries of dynamic {guest} programs: --sysroot {folder}",
                 None,
             )
         else:
             hint = f"On Debian and Ubuntu: apt install {package}"
-            yield Check("sysroot", "skip", f"No libraries for dynamic {guest} programs in {folder}", hint)
+            yield Check(
+                f"sysroot-{guest}", "skip", f"No libraries for dynamic {guest} programs in {folder}", hint
+            )
 
 
 # ------------------------------------------------------------------------------------------------- accelerators

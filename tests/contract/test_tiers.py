@@ -22,7 +22,7 @@ from polyvm.engine.discover import Placed
 from polyvm.engine.layout import FAULT, FETCH, ILLEGAL, SYSCALL, TRAP
 from polyvm.engine.liveness import ACCESSES, affine, effects
 from polyvm.ir import golden
-from polyvm.ir.ops import FP_ROUND, ROUND_DYNAMIC, rounding
+from polyvm.ir.ops import FP_MODE, ROUND_DYNAMIC, rounding
 from polyvm.ir.values import Val
 from polyvm.isa.disasm import disassemble
 from polyvm.isa.encoding import EncodingError
@@ -118,7 +118,7 @@ def study(guest: Guest, pc: int, decoded: Decoded) -> Item:
             jump = known(affine(target.args[0] if target.op == "and" else target, fields, pc))
         elif op.op == "counter":
             counter = str(op.attr)
-        dynamic |= (op.op == "get" and op.attr == FP_ROUND) or rounding(op.op, op.attr) == ROUND_DYNAMIC
+        dynamic |= (op.op == "get" and op.attr == FP_MODE) or rounding(op.op, op.attr) == ROUND_DYNAMIC
     found = effects(guest.isa, Placed(pc, decoded, trace))
     reads, writes = tuple(sorted(found.reads)), tuple(sorted(found.writes))
     return Item(pc, decoded, reads, writes, base, jump, counter, dynamic)

@@ -57,7 +57,7 @@ class RegionEngine(Engine):
         """A unit was entered with another rounding mode than its own: the engine's own way, then all units anew."""
         units = self.units
         assert units is not None
-        assert cpu.fp_round
+        assert cpu.fp_mode
         assert ROUNDED not in units.kind
         self._renew(cpu.space, units, ROUNDED)
         self.renewed += 1
@@ -231,7 +231,7 @@ class Tier:
         cpu = self.cpu
         first, end = self.guest.first, self.guest.end
         cpu._bytes[first:end] = registers
-        cpu.fp_flags, cpu.fp_round = flags, rounding
+        cpu.fp_flags, cpu.fp_mode = flags, rounding
         if self.name == BASELINE:
             self._translate(pc)
         cpu.pc, cpu.budget = pc, budget
@@ -246,7 +246,7 @@ class Tier:
             cpu.pc,
             bytes(cpu._bytes[first:end]),
             cpu.fp_flags,
-            cpu.fp_round,
+            cpu.fp_mode,
             budget - cpu.budget,
         )
 

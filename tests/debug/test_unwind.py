@@ -134,6 +134,14 @@ def test_a_walk_over_frames() -> None:
         list(unwind.walk(registers, 0x1004, 2, lambda address: (known, 0), load))
 
 
+def test_vectors_that_are_saved_and_marks_of_signing_are_no_obstacle() -> None:
+    known = tables(b"\x0e\x20\x81\x01\x05\x48\x02\x2d")  # register 72 is v8 of aarch64
+    registers = [0x8000] * 32
+    memory = {0x8018: 0x1010}
+    walk = unwind.walk(registers, 0x1004, 2, lambda address: (known, 0), memory.__getitem__)
+    assert next(walk) == (0x1010, 0x8020)
+
+
 def test_a_walk_in_circles_ends() -> None:
     known = tables(b"")  # a frame of nothing, the return address in its register
     registers = [0x1010] * 32

@@ -16,7 +16,8 @@ from llvmlite import binding as llvm
 from polyvm.emit import llvm_float
 from polyvm.emit.deferred import Deferred
 from polyvm.emit.llvm import METADATA, Emitter
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir import golden
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.ir.trace import Trace, Tracer, record
 from polyvm.ir.values import Val
 
@@ -33,6 +34,7 @@ class Op(NamedTuple):
     operands: tuple[int, ...]
     bits: int
     attr: object = None
+    floats: str = "canonical"
 
     @property
     def symbol(self) -> str:
@@ -49,7 +51,12 @@ class Op(NamedTuple):
         def body(m: Tracer, **operands: Val) -> None:
             m.set(("result", 0), m.emit(self.name, self.bits, tuple(operands[n] for n in names), self.attr))
 
-        return record(body, {}, 4, {}, dict(zip(names, self.operands, strict=True)))
+        return record(body, {}, 4, {}, dict(zip(names, self.operands, strict=True)), self.floats)
+
+    def soft(self, operands: tuple[int, ...], mode: int) -> tuple[int, int]:
+        """The golden evaluator's answer: the result and the exceptions, under this FP_MODE."""
+        width = self.operands[0]
+        return golden.floating(self.name, list(operands), self.bits, width, self.attr, mode, self.floats)
 
 
 class Body(Emitter):
@@ -57,6 +64,7 @@ class Body(Emitter):
 
     def __init__(self, name: str, trace: Trace, features: frozenset[str] = llvm_float.FEATURES) -> None:
         super().__init__()
+        self.floats = trace.floats
         self.symbol = name
         self.features = features
         self.start("entry")
@@ -77,16 +85,16 @@ class Body(Emitter):
         """The environment."""
         if op.attr == FP_FLAGS:
             return self.call("i5", "pv_read_flags")
-        assert op.attr == FP_ROUND
-        return self.ins(f"trunc i32 {self.ins('load i32, ptr %round')} to i3")
+        assert op.attr == FP_MODE
+        return self.ins(f"trunc i32 {self.ins('load i32, ptr %round')} to i{op.bits}")
 
     def op_set(self, op: Val, args: list[str]) -> None:
         """A result, or the environment."""
         bits = op.args[0].bits
         if op.attr == FP_FLAGS:
             self.call("void", "pv_write_flags", f"i5 {args[0]}")
-        elif op.attr == FP_ROUND:
-            self.call("void", "pv_write_round", "ptr %round", f"i3 {args[0]}")
+        elif op.attr == FP_MODE:
+            self.call("void", "pv_write_mode", "ptr %round", f"i6 {args[0]}")
         else:
             assert isinstance(op.attr, tuple)
             value = args[0] if bits == 64 else self.ins(f"zext i{bits} {args[0]} to i64")
@@ -239,13 +247,14 @@ class Native:
         features: frozenset[str] = llvm_float.FEATURES,
         body: type[Body] = Function,
     ) -> None:
+        self.floats = next(iter(traces.values())).floats
         functions = [body(name, trace, features) for name, trace in traces.items()]
         declarations = {
             line for function in functions for line in function.declarations if "@pv_" not in line
         }
         text = "\n".join(
             [*sorted(declarations), *(function.text() for function in functions),
-             llvm_float.RUNTIME.replace("FP_ROUND", "0"), DRIVE,
+             llvm_float.RUNTIME.replace("FP_MODE", "0"), DRIVE,
              'attributes #0 = { nounwind strictfp "no-builtins" }', METADATA]
         )  # fmt: skip
         self._keep, self._address = link(text, ["drive", "guarded", *traces], cpu)
@@ -264,7 +273,7 @@ class Native:
         """Run rows of five under a dynamic rounding mode, flags already up; the first of those that differ."""
         wrong = (ctypes.c_uint64 * (3 * 64))()
         round_ = ctypes.c_uint32(mode)
-        control = 0x1F80 | HOST_ROUND[mode] << 13 | host_exceptions(accrued)
+        control = 0x1F80 | HOST_ROUND[mode & 7] << 13 | host_exceptions(accrued)
         bad = self._drive(
             self._address[op.symbol], rows.buffer_info()[0], len(rows) // 5,
             ctypes.addressof(round_), control, ctypes.addressof(wrong),
@@ -288,7 +297,7 @@ class Native:
         round_ = ctypes.c_uint32(mode)
         word = self._guarded(
             self._address[name], row.buffer_info()[0], out.buffer_info()[0],
-            ctypes.addressof(round_), 0x1F80 | HOST_ROUND[mode] << 13 | host_exceptions(accrued),
+            ctypes.addressof(round_), 0x1F80 | HOST_ROUND[mode & 7] << 13 | host_exceptions(accrued),
         )  # fmt: skip
-        assert word >> 13 & 3 == HOST_ROUND[round_.value]
+        assert word >> 13 & 3 == HOST_ROUND[round_.value & 7]
         return list(out[:RESULTS]), exceptions(word) | (GOLDEN if out[RESULTS] else 0), round_.value

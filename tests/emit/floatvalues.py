@@ -13,7 +13,7 @@ WIDTHS = (16, 32, 64)
 HOST_MODES = (softfloat.RNE, softfloat.RTZ, softfloat.RDN, softfloat.RUP)
 ROUNDINGS = (*HOST_MODES, softfloat.RMM, ROUND_DYNAMIC)
 ARITHMETIC = {"fadd": 2, "fsub": 2, "fmul": 2, "fdiv": 2, "fsqrt": 1, "fma": 3}
-UNROUNDED = ("fmin", "fmax", "feq", "flt", "fle")
+UNROUNDED = ("fmin", "fmax", "fminimum", "fmaximum", "feq", "flt", "fle")
 INTEGERS = ((32, True), (32, False), (64, True), (64, False))
 
 
@@ -25,6 +25,8 @@ def rounding_ops(rounding: int) -> Iterator[Op]:
         for to in WIDTHS:
             if to != w:
                 yield Op("fcvt", (w,), to, rounding)
+        for exact in (False, True):
+            yield Op("frint", (w,), w, (exact, rounding))
         for bits, signed in INTEGERS:
             yield Op("ftoi", (w,), bits, (signed, rounding))
             yield Op("itof", (bits,), w, (signed, rounding))
@@ -33,19 +35,27 @@ def rounding_ops(rounding: int) -> Iterator[Op]:
 def unrounded_ops() -> Iterator[Op]:
     for w in WIDTHS:
         for name in UNROUNDED:
-            yield Op(name, (w, w), w if name in ("fmin", "fmax") else 1)
+            yield Op(name, (w, w), w if name.startswith(("fmin", "fmax")) else 1)
+        for signaling in (False, True):
+            yield Op("fcmp", (w, w), 4, signaling)
 
 
 ALL = [*unrounded_ops(), *(op for rounding in ROUNDINGS for op in rounding_ops(rounding))]
 
 
+def rounds(op: Op) -> bool:
+    return op.attr is not None and op.name != "fcmp"
+
+
 def with_rounding(op: Op, rounding: int) -> Op:
-    if op.attr is None:
+    if not rounds(op):
         return op
     return op._replace(attr=(op.attr[0], rounding) if isinstance(op.attr, tuple) else rounding)
 
 
 def rounding_of(op: Op) -> object:
+    if not rounds(op):
+        return None
     return op.attr[1] if isinstance(op.attr, tuple) else op.attr
 
 

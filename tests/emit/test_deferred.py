@@ -9,7 +9,7 @@ import random
 import pytest
 
 from polyvm.ir import golden, softfloat
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FLOAT_STYLES, FP_FLAGS, FP_MODE
 from polyvm.ir.trace import Trace, Tracer, record
 from polyvm.ir.values import Val
 from tests.emit.floatprobe import OPERANDS, RESULTS, Body, DeferredFunction, Function, Native
@@ -22,7 +22,7 @@ class Environment:
     """The state of a trace that knows nothing but the environment and results."""
 
     def __init__(self, mode: int, flags: int) -> None:
-        self.slots: dict[tuple[str, int], int] = {FP_FLAGS: flags, FP_ROUND: mode}
+        self.slots: dict[tuple[str, int], int] = {FP_FLAGS: flags, FP_MODE: mode}
 
     def read(self, slot: tuple[str, int]) -> int:
         return self.slots[slot]
@@ -45,7 +45,7 @@ def narrowed(m: Tracer, value: Val, bits: int, rng: random.Random) -> Val:
     return m.select(boxed, value.trunc(bits), 0x7FC0_0000, likely=True)
 
 
-def random_program(rng: random.Random) -> Trace:
+def random_program(rng: random.Random, floats: str) -> Trace:
     """Ops on each other's results, flags read and written between them, and the rounding mode changed."""
     kinds = [op for op in ALL if op.operands[0] != 16 and op.bits != 16 and rounding_of(op) != softfloat.RMM]
 
@@ -59,7 +59,7 @@ def random_program(rng: random.Random) -> Trace:
             elif choice < 0.18:
                 m.fp_flags = m.const(rng.getrandbits(5), 5) if rng.random() < 0.5 else m.fp_flags & 9
             elif choice < 0.24:
-                m.fp_round = m.const(rng.choice(HOST_MODES), 3)
+                m.fp_mode = m.const(rng.choice(HOST_MODES), 6)
             else:
                 op = rng.choice(kinds)
                 args = []
@@ -77,14 +77,17 @@ def random_program(rng: random.Random) -> Trace:
                 values.append(value if value.bits >= 32 else value.zext(64))
         m.set(("result", RESULTS - 1), values[-1].zext(64))
 
-    return record(body, {}, 4, {}, dict.fromkeys(OPERANDS, 64))
+    return record(body, {}, 4, {}, dict.fromkeys(OPERANDS, 64), floats)
 
 
+@pytest.mark.parametrize("floats", FLOAT_STYLES)
 @pytest.mark.parametrize("body", [Function, DeferredFunction])
-def test_programs_agree_with_the_golden_evaluator(body: type[Body], rng: random.Random, full: bool) -> None:
+def test_programs_agree_with_the_golden_evaluator(
+    body: type[Body], floats: str, rng: random.Random, full: bool
+) -> None:
     """Nothing is moved, merged or dropped by the compiler, and bits are canonical wherever something looks at them."""
     count = 400 if full else 40
-    programs = {f"p{i}": random_program(rng) for i in range(count)}
+    programs = {f"p{i}": random_program(rng, floats) for i in range(count)}
     for cpu in ("x86-64-v3", "host"):
         compiled = Native(programs, cpu, body=body)
         for name, trace in programs.items():
@@ -97,7 +100,7 @@ def test_programs_agree_with_the_golden_evaluator(body: type[Body], rng: random.
                 golden.execute(trace, dict(zip(OPERANDS, values, strict=True)), 0, state, None)  # type: ignore[arg-type]
                 expected = [state.slots.get(("result", i), 0) for i in range(RESULTS)]
                 got = compiled.call(name, values, mode, flags)
-                assert got == (expected, state.read(FP_FLAGS), state.read(FP_ROUND)), name
+                assert got == (expected, state.read(FP_FLAGS), state.read(FP_MODE)), name
 
 
 def packed(rng: random.Random) -> int:

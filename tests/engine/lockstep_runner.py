@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from polyvm.engine import layout
+from tests.processes import unmeasured
 
 ROOT = Path(__file__).parents[2]
 NAMES = {"": "fast", layout.WHOLE: "whole", layout.PRECISE: "precise"}
@@ -63,9 +64,10 @@ def lockstep(
     mode: Mode | None = None,
     sysroot: str | Path = "",
     timeout: float = 600,
+    measured: bool = False,
     **variables: str,
 ) -> Outcome:
-    """Run a program. variables: of its environment."""
+    """Run a program. variables: of its environment. measured: it tells what of the sources it ran, and takes longer."""
     mode = mode or Mode()
     options = {"tier": mode.tier, "kind": mode.kind, "turns": mode.turns, "threshold": mode.threshold}
     words = [json.dumps([options, variables]), str(sysroot), str(program), *arguments]
@@ -73,7 +75,7 @@ def lockstep(
         done = subprocess.run(
             [sys.executable, "-m", __name__, result.name, *words],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="surrogateescape", check=False,
-            timeout=timeout, cwd=ROOT,
+            timeout=timeout, cwd=ROOT, env=None if measured else unmeasured(),
         )  # fmt: skip
         text = result.read()
     assert text, f"{program}: lock-step ended with {done.returncode}: {done.stderr}"
@@ -99,7 +101,12 @@ def main(words: Sequence[str]) -> None:
     try:
         # report: a signal that kills the guest does not kill us before we have told of it.
         end = process.run(
-            argv[0], argv, environment, engine=engine, report=True, sysroot=os.fsencode(sysroot) or None
+            argv[0],
+            argv,
+            environment,
+            engines=lambda _: engine,
+            report=True,
+            sysroot=os.fsencode(sysroot) or None,
         )
     except PolyvmError as error:
         told["error"] = f"{error.code}: {error.message}"

@@ -709,5 +709,5 @@ def start(program: Program, space: AddressSpace, cpu: Cpu) -> None:
     space.map(STACK, STACK_SIZE, READ | WRITE)
     for number in range(32):
         cpu.x[number], cpu.f[number] = program.x[number], program.f[number]
-    cpu.fp_round, cpu.fp_flags = program.fcsr
+    cpu.fp_mode, cpu.fp_flags = program.fcsr
     cpu.pc = CODE

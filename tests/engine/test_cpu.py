@@ -54,11 +54,11 @@ def test_an_unknown_register_is_refused_by_name(cpu: Cpu) -> None:
 def test_registers_made_of_parts(cpu: Cpu) -> None:
     cpu.write("fcsr", 0b011_10101)
     assert cpu.fp_flags == 0b10101
-    assert cpu.fp_round == 0b011
+    assert cpu.fp_mode == 0b011
     assert cpu.read("fcsr") == 0b011_10101
     assert cpu.read("fp.flags") == 0b10101
     cpu.write("fp.flags", 0)
-    cpu.write("fp.round", 1)
+    cpu.write("fp.mode", 1)
     assert cpu.read("fcsr") == 0b001_00000
     cpu.write("pair", 7 << 64 | 9)
     assert (cpu.x[2], cpu.x[3]) == (9, 7)
@@ -83,16 +83,16 @@ def test_the_guests_rounding_and_flags_are_its_own(cpu: Cpu, space: toy.Space) -
     cpu.x[31], cpu.x[0], cpu.pc = toy.DIVIDE, 0x1000, 0x100
     for mode, expected in ((0, nearest), (1, nearest), (2, nearest), (3, nearest + 1)):
         cpu.x[2], cpu.x[3] = one, three
-        cpu.fp_flags, cpu.fp_round = 0, mode
+        cpu.fp_flags, cpu.fp_mode = 0, mode
         assert cpu.run() == layout.GOLDEN
         assert cpu.x[2] == expected
         assert cpu.fp_flags == fpcontrol.NX
         assert struct.unpack("<d", nearest.to_bytes(8, "little"))[0] == 1.0 / 3.0
     # The same where the run ends by a fault instead of a return.
     cpu.x[2], cpu.x[3], cpu.x[0] = one, three, 0x5000
-    cpu.fp_flags, cpu.fp_round = 0, 3
+    cpu.fp_flags, cpu.fp_mode = 0, 3
     assert cpu.run() == layout.FAULT
-    assert (cpu.x[2], cpu.fp_flags, cpu.fp_round) == (nearest + 1, fpcontrol.NX, 3)
+    assert (cpu.x[2], cpu.fp_flags, cpu.fp_mode) == (nearest + 1, fpcontrol.NX, 3)
     assert float("0.3") == 0.3
 
 

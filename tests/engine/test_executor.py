@@ -277,7 +277,7 @@ def test_another_rounding_mode_makes_new_units(guests: Callable[..., Guest]) -> 
     guest.queue.finish()
     units = guest.engine.units
     assert units is not None
-    guest.cpu.fp_round = 1
+    guest.cpu.fp_mode = 1
     turn(guest, COMPILED + HOT_FIRST + 20 * HOT_AFTER)
     assert units.kind == ROUNDED
     guest.queue.finish()
@@ -285,10 +285,10 @@ def test_another_rounding_mode_makes_new_units(guests: Callable[..., Guest]) -> 
     guest.cpu.f[10], guest.cpu.f[11] = 0x3FF0 << 48, 1  # 1.0 and the smallest number
     turn(guest, 1)
     assert guest.cpu.f[10] == 0x3FF0 << 48
-    guest.cpu.fp_round = 3  # up
+    guest.cpu.fp_mode = 3  # up
     turn(guest, 1)
     assert guest.cpu.f[10] == (0x3FF0 << 48) + 1
-    guest.cpu.fp_round = 0
+    guest.cpu.fp_mode = 0
     turn(guest, 50000)
     assert units.kind == ROUNDED
 

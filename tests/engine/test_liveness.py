@@ -23,7 +23,7 @@ from polyvm.engine.liveness import (
     may_trap,
 )
 from polyvm.ir import golden
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.ir.values import Val
 from tests.engine.assembly import ISA, START, SUM, Program, odd_guest, placed
 from tests.engine.walks import MASK, Hart, Memory, random_code, random_region, walk
@@ -76,13 +76,13 @@ def test_every_instruction_reads_and_writes_what_its_effects_say(
                 except (golden.Trap, golden.Syscall):
                     done = False
                 found = effects(ISA, item)
-                hidden = {FP_FLAGS, FP_ROUND} | {s for s in found.reads if is_zero(ISA, s)}
+                hidden = {FP_FLAGS, FP_MODE} | {s for s in found.reads if is_zero(ISA, s)}
                 assert state.reads - hidden <= found.reads, decoded
                 assert state.writes - hidden <= found.writes, decoded
                 assert found.surely <= found.writes
                 if done:
                     assert found.surely <= state.writes, decoded
-                assert not {FP_FLAGS, FP_ROUND, ("x", 0)} & (found.reads | found.writes)
+                assert not {FP_FLAGS, FP_MODE, ("x", 0)} & (found.reads | found.writes)
                 count += 1
     report(f"effects: {count} instruction words")
 

@@ -160,11 +160,12 @@ def test_ends(arguments: tuple[str, ...], total: Tally) -> None:
     """Traps, faults and signals that end the guest: the place, the cause and the address are the evaluator's."""
     name, *rest = arguments
     for mode in (*MODES, STENCILS):
-        done = lockstep(build(f"{name}.c"), *rest, mode=mode)
+        done = lockstep(build(f"{name}.c"), *rest, mode=mode, measured=True)
         agreed(done, total)
         assert done.end == ENDS[arguments]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", ["ops", "wild", "jumps", "flow", "floats", "rounding", "handlers", "calls"])
 def test_faults(group: str, full: bool, total: Tally) -> None:
     """The corpus of faults (tests/faults): at each of them every register is the evaluator's."""
@@ -179,6 +180,7 @@ def test_faults(group: str, full: bool, total: Tally) -> None:
         assert done.exits.get("FAULT", 0) + done.exits.get("TRAP", 0) > 1
 
 
+@pytest.mark.long
 def test_ten_million_instructions_of_workloads(
     full: bool, total: Tally, report: Callable[[str], None]
 ) -> None:
@@ -260,6 +262,8 @@ def test_real_programs(mode: Mode, tmp_path: Path, total: Tally, report: Callabl
 
 
 # ---------------------------------------------------------------------------- in this process
+@pytest.mark.long
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", NAMES, ids=NAMES.values())
 def test_riscv_tests(kind: str, riscv_tests_dir: Path, report: Callable[[str], None]) -> None:
     """The region of each program's start, with all that it may reach, and what gets hot besides."""
@@ -282,6 +286,7 @@ def test_riscv_tests(kind: str, riscv_tests_dir: Path, report: Callable[[str], N
     )
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("stopped", [False, True], ids=["undisturbed", "stopped"])
 def test_programs_made_at_random(
     stopped: bool, full: bool, rng: random.Random, report: Callable[[str], None]

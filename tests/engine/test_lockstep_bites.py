@@ -11,7 +11,7 @@ import pytest
 from polyvm.engine.layout import PRECISE, WHOLE
 from polyvm.engine.region import RegionEmitter
 from polyvm.errors import PolyvmError
-from polyvm.ir.ops import FP_ROUND
+from polyvm.ir.ops import FP_MODE
 from polyvm.ir.values import Val
 from tests.engine.judged import Judged, judged
 from tests.engine.lockstep_runner import NAMES
@@ -176,7 +176,7 @@ def a_rounding_mode(base: type[Base]) -> type[Base]:
     class Emitter(base):  # type: ignore[misc,valid-type]
         def op_get(self, op: Val, args: list[str]) -> str:
             value = str(super().op_get(op, args))
-            return "0" if op.attr == FP_ROUND else value
+            return "0" if op.attr == FP_MODE else value
 
     return Emitter
 
@@ -255,7 +255,7 @@ def prepare(made: Judged, mode: int) -> None:
     for number, value in ((11, 1.25), (12, 0.1), (14, 0.0), (16, float("inf"))):
         made.cpu.f[number] = struct.unpack("<Q", struct.pack("<d", value))[0]
     made.cpu.x[12] = 0x1234_5678_9ABC_DEF0
-    made.cpu.fp_round = mode
+    made.cpu.fp_mode = mode
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=str)

@@ -95,7 +95,7 @@ def test_a_region_made_for_rounding_to_nearest_refuses_to_begin_in_another(
     guest = guests(code)
     guest.install(guest.compile())
     guest.set(a0=3)
-    guest.cpu.fp_round = 2
+    guest.cpu.fp_mode = 2
     assert guest.once("start") == "HOT"
     assert (guest.cpu.pc, guest.hot_pc, guest.cpu.x[10]) == (START, START, 3)
 

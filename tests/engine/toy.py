@@ -176,7 +176,7 @@ def toy() -> native.Native:
 def make_cpu(space: Space) -> Cpu:
     """A toy Cpu."""
     names = {f"x{i}": (512 + 8 * i, 8) for i in range(32)} | {"a0": (512 + 80, 8), "b": (768, 1)}
-    composed = {"fcsr": (("fp.flags", 5), ("fp.round", 3)), "pair": (("x2", 64), ("x3", 64))}
+    composed = {"fcsr": (("fp.flags", 5), ("fp.mode", 3)), "pair": (("x2", 64), ("x3", 64))}
     return Cpu(toy(), space, Places(names, {"x": (512, 8, 32)}, composed))
 
 

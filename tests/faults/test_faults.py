@@ -31,6 +31,7 @@ import pytest
 from polyvm.engine.layout import PRECISE, WHOLE
 from tests.faults import records
 from tests.faults.records import ARENA, PAGE, Fault, Output, Scenario, Writer
+from tests.processes import unmeasured
 from tests.toolchain import build, locked
 
 HERE = Path(__file__).parent
@@ -64,7 +65,7 @@ def run(
         capture_output=True,
         check=False,
         timeout=300,
-        env={**os.environ, **variables},
+        env=unmeasured(**variables),
     )
     assert done.returncode == 0, done.stderr
     assert not quiet or done.stderr == b""
@@ -102,6 +103,7 @@ def test_interpreter(group: str, program: Path, golden: Callable[[str, str], Non
     golden(f"{group}.txt", text(run(command("interpreter"), program, str(COLD), group)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", GROUPS)
 def test_golden(group: str, program: Path, full: bool, seed: int) -> None:
     """The golden evaluator; without --full, on a sample that the seed chooses."""
@@ -110,6 +112,7 @@ def test_golden(group: str, program: Path, full: bool, seed: int) -> None:
     assert split(got) == paragraphs(group)[pick::every]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("tier", ["region", "auto"])
 def test_compiled(
@@ -190,6 +193,7 @@ class Compiled:
             process = subprocess.Popen(
                 [*words, *(["fast", *FAST] if kind == WHOLE else [])],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                env=unmeasured(),
             )  # fmt: skip
             try:
                 self._follow(process, kind)

@@ -22,7 +22,7 @@ OPTIONS = ["--quiet", "--tier", "interpreter", "--timeout", "1", "--memory", "12
 # What a run imports when it comes to need it.
 NEEDED = (
     "polyvm.user.process", "polyvm.user.execute", "polyvm.user.syscalls.numbers_generic", "polyvm.cli.failure",
-    "polyvm.debug.crash", "polyvm.cli.rundocument", "polyvm.isa.riscv64.vdso_image", "polyvm.user.syscalls.files",
+    "polyvm.debug.crash", "polyvm.cli.rundocument", "polyvm.isa.vdso", "polyvm.user.syscalls.files",
     "polyvm.user.syscalls.memory", "polyvm.user.syscalls.process", "polyvm.user.syscalls.descriptors", "resource",
     "fcntl", "polyvm.user.syscalls.signals", "polyvm.user.syscalls.ioctl", "polyvm.debug.elf",
 )  # fmt: skip

@@ -23,6 +23,7 @@ import pytest
 from polyvm.errors import PolyvmError
 from polyvm.memory.space import AddressSpace
 from polyvm.user.loader import load, prepare
+from tests.processes import unmeasured
 from tests.toolchain import build
 from tests.user.elfs import SmallAbi, descriptor, pie, static, with_symbols, write
 
@@ -210,8 +211,9 @@ class Server:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+            [sys.executable, SERVER],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=unmeasured(),
+        )  # fmt: skip
 
     def run(self, *words: str) -> dict[str, object]:
         assert self.process.stdin is not None
@@ -257,6 +259,7 @@ def judge(answer: dict[str, object]) -> str:
     return f"exit {status}"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(3000)
 def test_damaged_files_are_run_or_refused(
     server: Server, full: bool, rng: random.Random, report: Callable[[str], None], tmp_path: Path

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from polyvm.ir import golden
 from polyvm.ir.golden import Flush, Syscall, Trap, execute, signed
-from polyvm.ir.ops import AMO_KINDS, FP_FLAGS, FP_ROUND, OPS
+from polyvm.ir.ops import AMO_KINDS, FP_FLAGS, FP_MODE, OPS
 from polyvm.ir.trace import Tracer
 from polyvm.ir.values import Val
 from tests.ir.test_trace import FILES
@@ -107,6 +107,16 @@ CORNERS = {
     ("add", -1, 1): 0,
     ("sub", 0, 1): 2**64 - 1,
     ("mul", 2**63, 2): 0,
+    ("uadd_sat", -1, 1): 2**64 - 1,
+    ("uadd_sat", 2, 3): 5,
+    ("usub_sat", 2, 3): 0,
+    ("usub_sat", 3, 2): 1,
+    ("sadd_sat", 2**63 - 1, 1): 2**63 - 1,
+    ("sadd_sat", -(2**63), -1): 2**63,
+    ("sadd_sat", -2, 1): 2**64 - 1,
+    ("ssub_sat", -(2**63), 1): 2**63,
+    ("ssub_sat", 0, -(2**63)): 2**63 - 1,
+    ("ssub_sat", 2, 3): 2**64 - 1,
 }
 
 
@@ -201,7 +211,7 @@ def test_widths(bits: int, data: st.DataObject) -> None:
 
 
 def test_every_pure_op_is_evaluated() -> None:
-    handled = set(golden._PURE) | set(golden._FLOAT) | {"const", "field", "pc"}
+    handled = set(golden._PURE) | golden.FLOAT_OPS | {"const", "field", "pc"}
     rest = {name for name in OPS if name not in handled}
     assert all(hasattr(golden._Frame, f"_{name}") for name in rest)
     assert {name for name, info in OPS.items() if info.pure} <= handled
@@ -324,7 +334,7 @@ def test_floating_point_takes_the_mode_and_leaves_its_flags(m: Tracer) -> None:
     m.set(("int", 0), m.ftoi(three, 32, signed=True))
     m.set(("back", 0), m.itof(m.const(-3, 32), 64, signed=True))
     state = State()
-    state.write(FP_ROUND, 3)
+    state.write(FP_MODE, 3)
     state.write(FP_FLAGS, 16)
     run(m, state)
     assert state.read(("up", 0)) == 0x3EAA_AAAB
@@ -343,9 +353,12 @@ def test_every_floating_point_op_is_evaluated(m: Tracer) -> None:
         "fadd": m.fadd(one, one), "fsub": m.fsub(one, one), "fmul": m.fmul(one, one), "fdiv": m.fdiv(one, one),
         "fsqrt": m.fsqrt(one), "fma": m.fma(one, one, one), "fmin": m.fmin(one, one), "fmax": m.fmax(one, one),
         "feq": m.feq(one, one), "flt": m.flt(one, one), "fle": m.fle(one, one), "fcvt": m.fcvt(one, 32),
+        "fminimum": m.fminimum(one, one), "fmaximum": m.fmaximum(one, one),
+        "fcmp": m.fcmp(one, one, signaling=True), "frint": m.frint(one, exact=True),
         "ftoi": m.ftoi(one, 32, signed=False), "itof": m.itof(m.const(1, 32), 64, signed=False),
+        "flanes": m.fadd(m.const(0x3C00_3C00_3C00_3C00, 64).lanes(16), m.const(0, 64).lanes(16)).whole,
     }  # fmt: skip
-    assert set(results) == set(golden._FLOAT)
+    assert set(results) == golden.FLOAT_OPS
     for name, value in results.items():
         m.set((name, 0), value)
     state = State()
@@ -358,8 +371,10 @@ def test_every_floating_point_op_is_evaluated(m: Tracer) -> None:
         "feq": 1,
         "flt": 0,
         "fle": 1,
+        "fcmp": 0b0010,
         "fcvt": 0x3F80_0000,
         "ftoi": 1,
+        "flanes": 0x3C00_3C00_3C00_3C00,
     }
     assert {name: state.read((name, 0)) for name in results} == {
         name: expected.get(name, ONE) for name in results

@@ -10,7 +10,7 @@ import pytest
 
 from polyvm.ir import golden
 from polyvm.ir.golden_source import Block, Writer
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.ir.trace import Trace, Tracer, record
 from polyvm.isa.spec import Decoded
 from tests.isa.riscv64.floats import register
@@ -43,7 +43,7 @@ class Two:
             if slot[0] == "x" and rng.random() < 0.7:
                 value = START + rng.randrange(SIZE // 2) & -8
             self.state.write(slot, value & ((1 << bits) - 1))
-        self.state.write(FP_ROUND, rng.randrange(5))
+        self.state.write(FP_MODE, rng.randrange(5))
         self.registers = [self.state.read(slot) for slot in SLOTS]
         data = rng.randbytes(SIZE)
         self.memory, self.other = Memory(START, data), Memory(START, data)
@@ -183,3 +183,26 @@ def test_flags_add_up() -> None:
     block.run(registers)
     assert registers[INDEX[FP_FLAGS]] == 1 | 8
     assert registers[INDEX["f", 1]] == 0x7FF0 << 48
+
+
+def test_lanes() -> None:
+    def body(m: Tracer) -> None:
+        a, b = m.x[m.const(1, 5)].lanes(16), m.x[m.const(2, 5)].lanes(16)
+        m.x[m.const(3, 5)] = a.slt(b).select(a + b, a.add_sat(b, signed=True)).whole
+        m.x[m.const(4, 5)] = a.pick((7, -1, 0, 1), b).whole
+        f, g = m.f[m.const(1, 5)].lanes(32), m.f[m.const(2, 5)].lanes(32)
+        m.f[m.const(3, 5)] = m.fadd(f, g).whole
+        m.x[m.const(5, 5)] = m.itof(f, 32, signed=True, rounding=2).whole
+
+    rng = random.Random(1)
+    state, memory = State(), Memory(START, bytes(SIZE))
+    block, registers, _ = written(body)
+    trace = record(lambda m: body(m), dict(ISA.files), 4, {}, {})
+    for _ in range(50):
+        for slot in [("x", 1), ("x", 2), ("f", 1), ("f", 2)]:
+            value = rng.getrandbits(64)
+            state.write(slot, value)
+            registers[INDEX[slot]] = value
+        assert block.run(registers) == PC + 4
+        golden.execute(trace, {}, PC, state, memory)
+        assert registers == [state.read(slot) for slot in SLOTS]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND, ROUND_DYNAMIC
+from polyvm.ir.ops import FP_FLAGS, FP_MODE, ROUND_DYNAMIC
 from polyvm.ir.trace import Tracer, parameter, record, walk
 from polyvm.ir.values import SpecError, Val
 
@@ -138,10 +138,10 @@ def test_register_mistakes_are_named(m: Tracer) -> None:
 
 def test_the_floating_point_environment_is_a_register(m: Tracer) -> None:
     m.fp_flags = m.fp_flags | 1
-    m.fp_round = m.fp_round & 1
+    m.fp_mode = m.fp_mode & 1
     slots = [(op.op, op.attr) for op in m.trace().ops if op.op in ("get", "set")]
-    assert slots == [("get", FP_FLAGS), ("set", FP_FLAGS), ("get", FP_ROUND), ("set", FP_ROUND)]
-    assert (m.fp_flags.bits, m.fp_round.bits) == (5, 3)
+    assert slots == [("get", FP_FLAGS), ("set", FP_FLAGS), ("get", FP_MODE), ("set", FP_MODE)]
+    assert (m.fp_flags.bits, m.fp_mode.bits) == (5, 6)
 
 
 def test_the_next_program_counter_depends_on_the_size() -> None:

@@ -133,6 +133,8 @@ def test_functions_on_bits(m: Tracer) -> None:
                      (x.bitrev(), "bitrev"), (x.permute(y, 8), "permute")):  # fmt: skip
         assert (made.op, made.bits) == (op, 64)
     assert x.clmul(y).bits == 128
+    assert [x.add_sat(y, signed=signed).op for signed in (True, False)] == ["sadd_sat", "uadd_sat"]
+    assert [x.sub_sat(y, signed=signed).op for signed in (True, False)] == ["ssub_sat", "usub_sat"]
 
 
 def test_a_value_shows_what_it_is(m: Tracer) -> None:

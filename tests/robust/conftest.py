@@ -72,11 +72,6 @@ int main(int argc, char **argv) {
 """
 
 
-def plain() -> dict[str, str]:
-    """The environment of a process that may be killed: it does not write what tests have covered, half of it maybe."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-
-
 class Lane:
     """A code cache, and the program run on it."""
 

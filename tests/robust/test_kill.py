@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from polyvm.engine import cachedir
-from tests.robust.conftest import Lane, plain
+from tests.processes import unmeasured
+from tests.robust.conftest import Lane
 from tests.robust.victim import POINTS
 
 VICTIM = Path(__file__).with_name("victim.py")
@@ -32,6 +33,7 @@ def forget(lane: Lane, rng: random.Random, share: float, *, interpreter: bool = 
             file.unlink()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(7200)
 def test_kills_at_random_times(
     lane: Lane, rng: random.Random, full: bool, report: Callable[[str], None]
@@ -54,7 +56,7 @@ def test_kills_at_random_times(
             words = [point, "1", *COMMAND, str(lane.program), "1000000"]
             done = subprocess.run(
                 [sys.executable, str(VICTIM), *words],
-                env=plain(),
+                env=unmeasured(),
                 capture_output=True,
                 text=True,
                 check=False,
@@ -65,7 +67,7 @@ def test_kills_at_random_times(
         else:
             command = [sys.executable, "-m", "polyvm", *COMMAND, str(lane.program)]
             process = subprocess.Popen(
-                command, env=plain(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                command, env=unmeasured(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
             time.sleep(rng.random() * (4.0 if cold else length))
             process.kill()
@@ -95,7 +97,7 @@ def test_the_compilers_die(lane: Lane, rng: random.Random, full: bool, report: C
         forget(lane, rng, 1.0)
         command = [sys.executable, "-m", "polyvm", *COMMAND, str(lane.program)]
         process = subprocess.Popen(
-            command, env=plain(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, env=unmeasured(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         time.sleep(0.05 + 0.2 * rng.random())
         for pid in lane.pools():

@@ -9,16 +9,20 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.conftest import require_c
 from tests.toolchain import build
 from tests.user.running import PROGRAMS, TIERS, polyvm
 
 HERE = "Linux on this machine"
-WHERE = (HERE, *TIERS)
+WHERE = (HERE, *TIERS, "aarch64 interpreter", "aarch64 auto")
 FLAGS = ("-Wno-unused-result", "-Wno-nonnull")
 
 
 def output(where: str, source: str, folder: Path, *arguments: str, options: Sequence[str] = ()) -> str:
-    """What a program of tests/user/programs prints, run in an empty folder: by Linux, or in a tier of polyvm."""
+    """What a program of tests/user/programs prints, run in an empty folder: by Linux, or in a tier of polyvm.
+
+    where: one of WHERE, a tier alone means riscv64's.
+    """
     if where == HERE:
         program = build(PROGRAMS / source, "x86_64", flags=FLAGS)
         done = subprocess.run(
@@ -32,7 +36,10 @@ def output(where: str, source: str, folder: Path, *arguments: str, options: Sequ
             timeout=60,
         )
     else:
-        program = build(PROGRAMS / source, flags=FLAGS)
-        done = polyvm("--tier", where, *options, program, *arguments, cwd=folder)
+        guest, _, tier = where.rpartition(" ")
+        guest = guest or "riscv64"
+        require_c(guest)
+        program = build(PROGRAMS / source, guest, flags=FLAGS)
+        done = polyvm("--tier", tier, *options, program, *arguments, cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import require_c
 from tests.toolchain import build
 from tests.user.elfs import PT_INTERP, R, W, X, elf, phdr, pie, static, write
 from tests.user.running import PROGRAMS, TIERS, polyvm
@@ -37,7 +38,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a script for this machine's programs": (b"#!/bin/sh\n", "PVM-ELF-MACHINE"),
     "32 bits": (static(ei_class=1), "PVM-ELF-CLASS"),
     "big-endian": (static(ei_data=2), "PVM-ELF-ENDIAN"),
-    "aarch64": (static(machine=183), "PVM-ELF-MACHINE"),
+    "loongarch64": (static(machine=258), "PVM-ELF-MACHINE"),
     "an object file": (static(type=1), "PVM-ELF-INVALID"),
     "no program headers": (static(phnum=0), "PVM-ELF-INVALID"),
     "65535 program headers": (static(phnum=0xFFFF), "PVM-ELF-INVALID"),
@@ -73,7 +74,7 @@ def test_files_that_are_no_programs(what: str, tmp_path: Path) -> None:
 
 
 def test_errors_for_programs_are_documents(tmp_path: Path) -> None:
-    done = polyvm("--json", write(tmp_path, static(machine=183)), timeout=SECONDS)
+    done = polyvm("--json", write(tmp_path, static(machine=258)), timeout=SECONDS)
     document = json.loads(done.stderr)
     assert (done.returncode, document["schema"], document["code"]) == (
         126,
@@ -247,18 +248,21 @@ BAD = {
 }
 
 
-def bad() -> Path:
-    return build(PROGRAMS / "bad.c", flags=("-Wno-infinite-recursion", "-Wno-unused-result"))
+def bad(guest: str = "riscv64") -> Path:
+    require_c(guest)
+    return build(PROGRAMS / "bad.c", guest, flags=("-Wno-infinite-recursion", "-Wno-unused-result"))
 
 
 def test_every_kind_is_here() -> None:
     assert polyvm(bad()).stdout.splitlines() == list(BAD)
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize(("machine", "tier"), [*(("riscv64", tier) for tier in TIERS), ("aarch64", "auto")])
 @pytest.mark.parametrize("kind", BAD)
-def test_programs_that_do_what_they_should_not(kind: str, tier: str) -> None:
-    done = polyvm("--tier", tier, "--memory", "64M", bad(), kind, timeout=SECONDS * 2)
+def test_programs_that_do_what_they_should_not(kind: str, machine: str, tier: str) -> None:
+    if machine == "aarch64" and kind.startswith("half an instruction"):
+        pytest.skip("no instruction of aarch64 begins there")
+    done = polyvm("--tier", tier, "--memory", "64M", bad(machine), kind, timeout=SECONDS * 2)
     assert done.returncode == BAD[kind]
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -273,8 +277,8 @@ def test_the_crash_report_of_a_fault() -> None:
 
 
 @pytest.mark.parametrize("tier", TIERS)
-def test_hostile_pointers_in_every_call(tier: str) -> None:
-    program = build(PROGRAMS / "hostile.c", flags=("-Wno-unused-result",))
+def test_hostile_pointers_in_every_call(tier: str, guest: str) -> None:
+    program = build(PROGRAMS / "hostile.c", guest, flags=("-Wno-unused-result",))
     done = polyvm("--tier", tier, program)
     assert (done.returncode, done.stderr) == (0, "")
     calls, _, rest = done.stdout.partition(" ")

@@ -13,16 +13,21 @@ from tests.user.running import PROGRAMS, polyvm
 NAME = "/lib/ld-polyvm-test.so.1"
 
 
+@pytest.fixture(scope="module", params=["riscv64", "aarch64"])
+def machine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def program() -> Path:
-    return build(PROGRAMS / "dynamic.c", libc=None, static=False, flags=("-fPIE", "-pie"))
+def program(machine: str) -> Path:
+    return build(PROGRAMS / "dynamic.c", machine, libc=None, static=False, flags=("-fPIE", "-pie"))
 
 
 @pytest.fixture
-def sysroot(tmp_path: Path) -> Path:
+def sysroot(machine: str, tmp_path: Path) -> Path:
     folder = tmp_path / "sysroot"
     (folder / "lib").mkdir(parents=True)
-    linker = build(PROGRAMS / "linker.c", libc=None, flags=("-fPIE", "-pie"))
+    linker = build(PROGRAMS / "linker.c", machine, libc=None, flags=("-fPIE", "-pie"))
     shutil.copy(linker, folder / NAME[1:])
     return folder
 

@@ -236,9 +236,9 @@ def test_scripts(head: bytes, expected: tuple[bytes, bytes | None] | None) -> No
 
 
 def test_machines_have_names() -> None:
-    assert parser.machine_name(243) == "riscv"
+    assert parser.machine_name(243) == "riscv64"
     assert parser.machine_name(9999) == "number 9999"
-    with pytest.raises(PolyvmError, match="for x86_64, and the guest is riscv"):
+    with pytest.raises(PolyvmError, match="for x86_64, and not for riscv64"):
         read(static(machine=62))
 
 

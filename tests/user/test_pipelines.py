@@ -14,9 +14,9 @@ from tests.user.running import PROGRAMS, TIERS, polyvm
 NUMBERS = [i * 7919 % 10007 for i in range(1, 3001)]
 
 
-@pytest.fixture(scope="module")
-def shell() -> Path:
-    return build(PROGRAMS / "pipeline.c")
+@pytest.fixture
+def shell(guest: str) -> Path:
+    return build(PROGRAMS / "pipeline.c", guest)
 
 
 def expected(lines: list[str]) -> str:

@@ -12,8 +12,8 @@ from tests.user.running import PROGRAMS, TIERS, polyvm
 
 
 @pytest.mark.parametrize("tier", TIERS)
-def test_what_a_program_sees(tier: str, golden: Callable[[str, str], None]) -> None:
-    program = build(PROGRAMS / "processes.c", flags=("-Wno-unused-result", "-Wno-nonnull"))
+def test_what_a_program_sees(tier: str, guest: str, golden: Callable[[str, str], None]) -> None:
+    program = build(PROGRAMS / "processes.c", guest, flags=("-Wno-unused-result", "-Wno-nonnull"))
     done = polyvm("--tier", tier, program)
     assert (done.returncode, done.stderr) == (0, "")
     golden("processes.txt", done.stdout)

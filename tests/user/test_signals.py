@@ -15,8 +15,8 @@ from tests.user.running import PROGRAMS, TIERS, polyvm
 
 
 @pytest.mark.parametrize("tier", TIERS)
-def test_what_a_program_sees(tier: str, golden: Callable[[str, str], None]) -> None:
-    done = polyvm("--tier", tier, build(PROGRAMS / "signals.c", flags=("-Wno-unused-result",)))
+def test_what_a_program_sees(tier: str, guest: str, golden: Callable[[str, str], None]) -> None:
+    done = polyvm("--tier", tier, build(PROGRAMS / "signals.c", guest, flags=("-Wno-unused-result",)))
     assert (done.returncode, done.stderr) == (0, "")
     golden("signals.txt", done.stdout)
 

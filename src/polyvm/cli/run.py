@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from polyvm.cli.options import Values
     from polyvm.debug.perf import Perf
+    from polyvm.engine.executor import Engine
     from polyvm.memory.space import AddressSpace
     from polyvm.user.process import Process
     from polyvm.user.result import Result
     from polyvm.user.thread import Thread
 
 TIMEOUT_STATUS = 124
-GUEST = "riscv64"  # the only one so far; the loader refuses programs of others by name
 
 
 def main(words: Sequence[str], *, leave: bool) -> int:
@@ -100,6 +100,7 @@ class Run:
         self.pid = os.getpid()
         self.errors_at = _identity(2)
         self.engine: Any = None
+        self.folder: str | None = None  # the code cache's, where it was named
         self.perf: Perf | None = None
         self.log: Logger | None = None
         self.space: AddressSpace | None = None  # of the process that was started
@@ -162,27 +163,17 @@ class Run:
         return status, signal
 
     def _run(self) -> Result:
-        from polyvm.engine.executor import Engine
         from polyvm.user import process
 
         values = self.values
-        engine: Engine
-        if values.lockstep:
-            from polyvm.engine.lockstep import LockstepEngine
-
-            engine = LockstepEngine(GUEST, tier=values.tier, progress=self._progress())
-        else:
-            engine = Engine(
-                GUEST, tier=values.tier, progress=self._progress(), counted=bool(values.stats),
-                code_limit=values.code_cache, policy=values.policy,
-            )  # fmt: skip
-        self.engine = engine
-        engine.log = self.log
+        # A relative one is below the folder that we were started in; --root and --cwd leave that.
+        named = os.environ.get("POLYVM_CACHE_DIR")
+        self.folder = os.path.abspath(named) if named else None
         return process.run(
             os.fsencode(self.program),
             [os.fsencode(word) for word in self.argv],
             self.environment,
-            engine=engine,
+            engines=self._engine,
             sysroot=_bytes(values.sysroot),
             root=_bytes(values.root),
             binds=[
@@ -194,6 +185,25 @@ class Run:
             report=self.result_fd >= 0 or values.stats or values.lockstep or values.perf is not None,
             prepare=self._prepare,
         )
+
+    def _engine(self, guest: str) -> Engine:
+        """The engine of a guest, when the first program for it is met."""
+        from polyvm.engine.executor import Engine
+
+        values, folder = self.values, self.folder
+        engine: Engine
+        if values.lockstep:
+            from polyvm.engine.lockstep import LockstepEngine
+
+            engine = LockstepEngine(guest, tier=values.tier, progress=self._progress(), folder=folder)
+        else:
+            engine = Engine(
+                guest, tier=values.tier, progress=self._progress(), counted=bool(values.stats), folder=folder,
+                code_limit=values.code_cache, policy=values.policy,
+            )  # fmt: skip
+        engine.log = self.log
+        self.engine = engine  # what is told of in the end is the last
+        return engine
 
     def _progress(self) -> Callable[[str], None] | None:
         """What is told when the user has to wait. It is not kept from logs: a pause of seconds wants its reason."""
@@ -242,17 +252,17 @@ class Run:
             from polyvm.cli.rundocument import tell
             from polyvm.debug import crash
 
-            tell(crash.report(thread, signo, info, GUEST))
+            tell(crash.report(thread, signo, info, self.engine.name))
 
     def _report(self, result: Result | None, error: BaseException | None) -> None:
         """The result file and --stats."""
         from polyvm.cli import rundocument
 
         document = rundocument.empty(self.program, self.argv)
-        document["guest"] = GUEST
         document["tier"] = self.values.tier
         document["backend"], document["accel"] = self.values.backend, self.values.accel
         if self.engine is not None:
+            document["guest"] = self.engine.name
             rundocument.merge_engine(document, self.engine.stats())
         if document["hot"] and self.space is not None:
             from polyvm.debug.names import Names

@@ -74,13 +74,14 @@ def _what(thread: Thread, signo: int, info: bytes) -> str:
 
 
 def _registers(thread: Thread, isa: Isa) -> list[str]:
-    """Every register of the files that has a value, four a line."""
+    """Every register of the files that has a value, 256 bits a line."""
     lines = []
     for file in isa.files.values():
         values = getattr(thread.cpu, file.name)
-        cells = [f"{name:>4} {values[n]:016x}" for n, name in enumerate(file.names) if n != file.zero]
+        digits, row = file.bits // 4, 256 // file.bits
+        cells = [f"{name:>4} {values[n]:0{digits}x}" for n, name in enumerate(file.names) if n != file.zero]
         if file.zero is not None or any(values):
-            lines += ["  " + "  ".join(cells[i : i + 4]) for i in range(0, len(cells), 4)]
+            lines += ["  " + "  ".join(cells[i : i + row]) for i in range(0, len(cells), row)]
     return lines
 
 
@@ -94,8 +95,7 @@ def _walk(thread: Thread, isa: Isa, names: Names) -> list[int]:
         except PolyvmError as error:
             raise unwind.Damaged(str(error)) from error
 
-    file, number = abi.LINK
-    registers, stack = list(getattr(cpu, file)), int(abi.STACK_POINTER.removeprefix(file))
+    registers, number = abi.dwarf_registers(cpu), abi.LINK[1]
     frames = [cpu.pc]
     start = cpu.pc
     if names.tables(start) is None and _follows_call(space, isa, registers[number], abi.LINK):
@@ -103,7 +103,7 @@ def _walk(thread: Thread, isa: Isa, names: Names) -> list[int]:
         frames.append(registers[number])
         start = registers[number] - 1
     try:
-        for address, _ in unwind.walk(registers, start, stack, names.tables, load):
+        for address, _ in unwind.walk(registers, start, abi.DWARF_STACK, names.tables, load):
             if len(frames) == MAX_FRAMES:
                 break
             frames.append(address)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     """The tables of the file that is mapped at an address, and how far it was moved."""
 
 MAX_ENTRIES, MAX_FRAMES, MAX_STEPS = 1 << 18, 64, 1 << 16
+REGISTERS = 128  # that have DWARF numbers, in every guest: floating point and vectors too
 WORD = (1 << 64) - 1
 
 # Pointer encodings (Linux Standard Base, "DWARF Extensions"): low bits the format, high bits what it is relative to.
@@ -236,6 +237,8 @@ class Tables:
                 rules.offset = reader.uleb() if code == 0x0E else reader.sleb() * common.data_align
             elif code == 0x2E:  # GNU_args_size
                 reader.uleb()
+            elif code == 0x2D:  # AARCH64_negate_ra_state: no guest signs return addresses
+                pass
             elif code != 0x00:
                 raise Damaged(f"instruction {code:#x}")
 
@@ -257,7 +260,9 @@ def walk(registers: Sequence[int], pc: int, stack: int, find: Find, load: Load) 
     for depth in range(MAX_FRAMES):
         found = find(inside)
         rules = None if found is None else found[0].rules(inside - found[1] & WORD)
-        if rules is None or max(rules.register, rules.return_column, *rules.saved, stack) >= len(values):
+        if rules is None or max(rules.register, rules.return_column, stack) >= len(values):
+            return
+        if max(rules.saved, default=0) >= REGISTERS:
             return
         base = values[rules.register]
         if base is None:
@@ -266,7 +271,8 @@ def walk(registers: Sequence[int], pc: int, stack: int, find: Find, load: Load) 
         before = values[stack]
         values[stack] = frame
         for register, place in rules.saved.items():
-            values[register] = None if place is None else load(frame + place & WORD)
+            if register < len(values):  # others, of floating point, help nobody find the way
+                values[register] = None if place is None else load(frame + place & WORD)
         address = values[rules.return_column]
         # Frames lie one above the other, and only the innermost may be empty: else this goes in circles.
         if not address or before is None or frame < before + (depth > 0):

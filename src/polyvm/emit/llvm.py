@@ -6,9 +6,10 @@ how control leaves; this module gives the corners of `ir.ops` their exact form, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
-from polyvm.emit import llvm_float
+from polyvm.emit import llvm_float, llvm_lanes
 from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
 
@@ -27,6 +28,9 @@ class Emitter:
 
     features: frozenset[str] = llvm_float.FEATURES
     """What the host's instruction set has of what lowerings ask for."""
+
+    floats: str = "canonical"
+    """The guest's style of floating point (`ir.ops.FLOAT_STYLES`)."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -135,6 +139,14 @@ class Emitter:
     def result(self, value: str, bits: int) -> str:
         """The pattern of a floating-point result, which is a NaN as the host makes them: here canonical at once."""
         return llvm_float.canonical(self, value, bits)
+
+    def settle(self, values: Sequence[str], *, leaving: bool = False) -> list[str]:
+        """Values whose bits are looked at: here they are as they must be already."""
+        return [*values]
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Emit a block that is not always run."""
+        return nullcontext()
 
     # -- memory
     def address(self, value: str) -> str:
@@ -311,6 +323,11 @@ def _rotate(e: Emitter, op: Val, args: list[str]) -> str:
     return e.call(t, f"{name}.{t}", f"{t} {args[0]}", f"{t} {args[0]}", f"{t} {args[1]}")
 
 
+def _saturating(e: Emitter, op: Val, args: list[str]) -> str:
+    t = f"i{op.bits}"
+    return e.call(t, f"llvm.{op.op.replace('_', '.')}.{t}", *(f"{t} {arg}" for arg in args))
+
+
 def _divide(e: Emitter, op: Val, args: list[str]) -> str:
     t, (a, b) = f"i{op.bits}", args
     zero = e.ins(f"icmp eq {t} {b}, 0")
@@ -345,6 +362,8 @@ def _clmul(e: Emitter, op: Val, args: list[str]) -> str:
 
 
 def _permute(e: Emitter, op: Val, args: list[str]) -> str:
+    if op.attr == 8 and "avx" in e.features:  # all that has it has SSSE3
+        return llvm_lanes.bytes_permuted(e, op, args)
     lane, t = op.attr, f"i{op.bits}"
     assert isinstance(lane, int)
     lanes, mask = op.bits // lane, (1 << lane) - 1
@@ -352,8 +371,8 @@ def _permute(e: Emitter, op: Val, args: list[str]) -> str:
     for i in range(lanes):
         index = e.ins(f"and {t} {e.ins(f'lshr {t} {args[1]}, {i * lane}')}, {mask}")
         inside = e.ins(f"icmp ult {t} {index}, {lanes}")
-        # The modulo keeps the shift defined; the select gives what lies past the end its meaning.
-        count = e.ins(f"and {t} {e.ins(f'mul {t} {index}, {lane}')}, {op.bits - 1}")
+        # The first select keeps the shift defined; the second gives what lies past the end its meaning.
+        count = e.ins(f"mul {t} {e.ins(f'select i1 {inside}, {t} {index}, {t} 0')}, {lane}")
         value = e.ins(f"and {t} {e.ins(f'lshr {t} {args[0]}, {count}')}, {mask}")
         chosen = e.ins(f"select i1 {inside}, {t} {value}, {t} 0")
         result = e.ins(f"or {t} {result}, {e.ins(f'shl {t} {chosen}, {i * lane}')}")
@@ -371,7 +390,9 @@ _SIMPLE: dict[str, Callable[[Emitter, Val, list[str]], str]] = {
     "popcount": _unary("ctpop"),
     "bswap": _unary("bswap"),
     "bitrev": _unary("bitreverse"),
+    **dict.fromkeys(("uadd_sat", "sadd_sat", "usub_sat", "ssub_sat"), _saturating),
     "clmul": _clmul,
     "permute": _permute,
     **llvm_float.LOWERINGS,
+    **llvm_lanes.LOWERINGS,
 }

@@ -1,14 +1,16 @@
 """Floating-point ops on an x86-64 host's instructions, exact in value and in accrued exceptions.
 
 LOWERINGS maps an op to a function of (emitter, op, argument names) that appends LLVM text and names the result. NaN
-results are made canonical behind a branch. What the host cannot do as asked (ties away from zero, hosts without the
-FEATURES) leaves for the golden evaluator. Judged by Berkeley TestFloat, values and flags.
+results become the guest's behind a branch. What the host cannot do as asked (ties away from zero, what Arm's FPCR can
+ask beside a rounding mode, hosts without the FEATURES) leaves for the golden evaluator. Judged by Berkeley TestFloat,
+values and flags.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from polyvm.emit import llvm_float_arm as arm
 from polyvm.emit import llvm_float_convert as convert
 from polyvm.emit import llvm_float_half as half
 from polyvm.emit.llvm_float_env import (
@@ -24,7 +26,9 @@ from polyvm.emit.llvm_float_env import (
     cold_value,
     compare,
     constrained,
-    dynamic_round,
+    dynamic_mode,
+    infinity,
+    magnitude,
     never,
     raise_invalid,
     set_round,
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
     Lowering = Callable[[Emitter, Val, list[str]], str]
     Core = Callable[[Emitter, Val, list[str]], str]
 
-__all__ = ["FEATURES", "LOWERINGS", "RUNTIME", "canonical"]
+__all__ = ["FEATURES", "LOWERINGS", "RUNTIME", "canonical", "lowering"]
 
 NEAREST_AWAY: Final = 4
 
@@ -51,15 +55,20 @@ NEAREST_AWAY: Final = 4
 def _float(e: Emitter, op: Val, args: list[str], core: Core) -> str:
     """An op under its rounding mode, the host's standing at the dynamic one."""
     mode = None if convert.exact(op) else rounding(op.op, op.attr)
-    if _needs(op) - e.features:
+    halves = e.floats == "arm" and op.op != "fcvt" and _half(op)
+    if halves or _needs(op, e.floats) - e.features:
         e.leave_golden()
         return never(e, "0")
-    if mode is None or op.op == "ftoi":  # which has means of its own
-        return core(e, op, args)
-    if mode == ROUND_DYNAMIC:
-        current = dynamic_round(e, op)
-        if not current.isdigit():  # else it is known, and a mode that the host has
-            e.unlikely(e.ins(f"icmp eq i3 {current}, {NEAREST_AWAY - 8}"), e.leave_golden)
+    current = "0"
+    if e.floats == "arm" and op.op != "itof":  # an integer is no NaN and no denormal number
+        current = dynamic_mode(e, op)
+        if not current.isdigit():  # else it is known, and what the host can do
+            e.unlikely(e.ins(f"icmp uge i6 {current}, {NEAREST_AWAY}"), e.leave_golden)
+    elif mode == ROUND_DYNAMIC:
+        current = dynamic_mode(e, op)
+        if not current.isdigit() and e.floats == "canonical":
+            e.unlikely(e.ins(f"icmp eq i6 {current}, {NEAREST_AWAY}"), e.leave_golden)
+    if mode in (None, ROUND_DYNAMIC) or op.op in ("ftoi", "frint"):  # which have means of their own
         return core(e, op, args)
     if op.op == "itof":
         # Compilers give these a mode where the integer comes from a conversion in that mode: floor, round. It is
@@ -76,21 +85,30 @@ def _static(e: Emitter, op: Val, args: list[str], core: Core, mode: int) -> str:
     if mode == NEAREST_AWAY:
         e.leave_golden()
         return never(e, "0")
-    current = dynamic_round(e, op)
+    current = dynamic_mode(e, op)
     if current == str(mode):
         return core(e, op, args)
-    differs = e.ins(f"icmp ne i3 {current}, {mode}")
+    differs = e.ins(f"icmp ne i6 {current}, {mode}")
     cold_effect(e, differs, lambda: set_round(e, str(mode)))
     result = core(e, op, args)
     cold_effect(e, differs, lambda: set_round(e, current))
     return result
 
 
-def _needs(op: Val) -> set[str]:
+def _half(op: Val) -> bool:
+    return 16 in (op.bits, *(arg.bits for arg in op.args))
+
+
+_AVX: Final = frozenset(("fmin", "fmax", "fminimum", "fmaximum", "fcmp", "frint", "ftoi"))
+
+
+def _needs(op: Val, floats: str) -> set[str]:
     """The features of the host that a lowering uses."""
-    if 16 in (op.bits, *(arg.bits for arg in op.args)):
+    if _half(op):
         return {"avx", "f16c"}
-    return {"fma": {"avx", "fma"}, "fmin": {"avx"}, "fmax": {"avx"}, "ftoi": {"avx"}}.get(op.op, set())
+    if op.op == "fma":
+        return {"avx", "fma"}
+    return {"avx"} if op.op in _AVX or floats == "arm" else set()
 
 
 def canonical(e: Emitter, value: str, bits: int, cold: Callable[[], None] | None = None) -> str:
@@ -113,9 +131,15 @@ def _arithmetic(e: Emitter, op: Val, args: list[str]) -> str:
     if op.bits == 16:
         return half.arithmetic(e, op, args)
     t = TYPE[op.bits]
-    operands = [f"{t} {to_float(e, arg, op.bits)}" for arg in args]
+    values = [to_float(e, arg, op.bits) for arg in args]
     name = "sqrt" if op.op == "fsqrt" else op.op
-    return e.result(constrained(e, f"{name}.f{op.bits}", t, *operands), op.bits)
+    result = constrained(e, f"{name}.f{op.bits}", t, *(f"{t} {value}" for value in values))
+    if e.floats == "canonical":
+        return e.result(result, op.bits)
+    pattern = arm.settled(e, result, op.bits, lambda: arm.choose(e, args, op.bits))
+    if op.op in ("fmul", "fdiv"):
+        arm.underflow(e, op, pattern, lambda: arm.repeat(e, op.op[1:], values, op.bits))
+    return pattern
 
 
 def _fma(e: Emitter, op: Val, args: list[str]) -> str:
@@ -131,11 +155,17 @@ def _fma(e: Emitter, op: Val, args: list[str]) -> str:
             zero = compare(e, "oeq", bits, y, "0.0")
             cold_effect(e, e.ins(f"and i1 {infinite}, {zero}"), lambda: raise_invalid(e))
 
-    return canonical(e, constrained(e, f"fma.f{bits}", t, f"{t} {a}", f"{t} {b}", f"{t} {c}"), bits, invalid)
+    result = constrained(e, f"fma.f{bits}", t, f"{t} {a}", f"{t} {b}", f"{t} {c}")
+    if e.floats == "canonical":
+        return canonical(e, result, bits, invalid)
+    pattern = arm.settled(e, result, bits, lambda: arm.choose_fused(e, args, bits))
+    arm.underflow(e, op, pattern, lambda: arm.repeat(e, "fma", [a, b, c], bits))
+    return pattern
 
 
 def _extreme(e: Emitter, op: Val, args: list[str]) -> str:
-    """minimumNumber and maximumNumber."""
+    """Minimum and maximum: minimumNumber, where a number beats a NaN, and minimum, where a NaN beats a number."""
+    smaller = op.op in ("fmin", "fminimum")
     wide = max(op.bits, 32)
     t = TYPE[wide]
     a, b = (half.widen(e, arg) if op.bits == 16 else to_float(e, arg, op.bits) for arg in args)
@@ -143,17 +173,34 @@ def _extreme(e: Emitter, op: Val, args: list[str]) -> str:
     unordered = compare(e, "uno", wide, a, b)
 
     def number() -> str:
+        if e.floats == "arm":
+            return to_float(e, arm_nan(), wide)
+        if op.op in ("fminimum", "fmaximum"):
+            return NAN[wide]
         second = e.ins(f"select i1 {compare(e, 'uno', wide, b, b)}, {t} {NAN[wide]}, {t} {b}")
         return e.ins(f"select i1 {compare(e, 'uno', wide, a, a)}, {t} {second}, {t} {a}")
 
+    def arm_nan() -> str:
+        bits, chosen = op.bits, arm.choose(e, args, op.bits)
+        if op.op in ("fminimum", "fmaximum"):
+            return chosen
+        # The number beside a quiet NaN.
+        first, second = (
+            e.ins(f"icmp ugt i{bits} {magnitude(e, arg, bits)}, {infinity(bits)}") for arg in args
+        )
+        loud = e.ins(f"or i1 {arm.signaling(e, args[0], bits)}, {arm.signaling(e, args[1], bits)}")
+        alone = e.ins(f"and i1 {e.ins(f'xor i1 {first}, {second}')}, {e.ins(f'xor i1 {loud}, true')}")
+        other = e.ins(f"select i1 {first}, i{bits} {args[1]}, i{bits} {args[0]}")
+        return e.ins(f"select i1 {alone}, i{bits} {other}, i{bits} {chosen}")
+
     def ordered() -> str:
         # The host's instruction gives its second operand when both are zeros; both orders together see either sign.
-        name = f"v{op.op[1:]}{SUFFIX[wide]}"
+        name = f"v{'min' if smaller else 'max'}{SUFFIX[wide]}"
         both = [
             to_pattern(e, assembly(e, t, f"{name} $2, $1, $0", "=x,x,x", f"{t} {x}", f"{t} {y}"), wide)
             for x, y in ((a, b), (b, a))
         ]
-        return to_float(e, e.ins(f"{'or' if op.op == 'fmin' else 'and'} i{wide} {both[0]}, {both[1]}"), wide)
+        return to_float(e, e.ins(f"{'or' if smaller else 'and'} i{wide} {both[0]}, {both[1]}"), wide)
 
     # The hot block must not run before the comparison: min of a quiet NaN is invalid on the host.
     result = split(e, unordered, t, number, ordered)
@@ -173,6 +220,31 @@ def _compare(e: Emitter, op: Val, args: list[str]) -> str:
     )
 
 
+def _order(e: Emitter, op: Val, args: list[str]) -> str:
+    """All four outcomes by one comparison of the host, whose flags are taken together.
+
+    LLVM may lose flags that are results of assembly: it puts branches between them and their use.
+    """
+    bits = op.args[0].bits
+    wide = max(bits, 32)
+    t = TYPE[wide]
+    a, b = (half.widen(e, arg) if bits == 16 else to_float(e, arg, bits) for arg in args)
+    name = f"v{'' if op.attr else 'u'}comi{SUFFIX[wide]}"
+    flags = assembly(e, "i16", f"{name} $2, $1\\0Alahf", "={ax},x,x,~{flags}", f"{t} {a}", f"{t} {b}")
+    below, unordered, equal = (
+        e.ins(f"trunc i16 {e.ins(f'lshr i16 {flags}, {n}')} to i1") for n in (8, 10, 14)
+    )
+    ordered = e.ins(f"xor i1 {unordered}, true")
+    less, same = (e.ins(f"and i1 {flag}, {ordered}") for flag in (below, equal))
+    # Unordered sets all three flags.
+    greater = e.ins(f"xor i1 {e.ins(f'or i1 {below}, {equal}')}, true")
+    result = e.ins(f"zext i1 {less} to i4")
+    for place, outcome in ((1, same), (2, greater), (3, unordered)):
+        wider = e.ins(f"zext i1 {outcome} to i4")
+        result = e.ins(f"or i4 {result}, {e.ins(f'shl i4 {wider}, {place}')}")
+    return result
+
+
 def _fcvt(e: Emitter, op: Val, args: list[str]) -> str:
     """From one format to another; the host makes NaNs quiet and raises what it must."""
     source, to, value = op.args[0].bits, op.bits, args[0]
@@ -182,27 +254,43 @@ def _fcvt(e: Emitter, op: Val, args: list[str]) -> str:
         wide = half.widen(e, value)
         if to == 64:
             wide = constrained(e, "fpext.f64.f32", "double", f"float {wide}", rounded=False)
-        return e.result(wide, to)
+        return e.result(wide, to) if e.floats == "canonical" else to_pattern(e, wide, to)
     number = to_float(e, half.odd(e, value) if (source, to) == (64, 16) else value, source)
     if source == 32 and to == 64:
         number = constrained(e, "fpext.f64.f32", "double", f"float {number}", rounded=False)
     elif source == 64:
         number = constrained(e, "fptrunc.f32.f64", "float", f"double {number}")
-    return half.canonical(e, number) if to == 16 else e.result(number, to)
+    if e.floats == "canonical":
+        return half.canonical(e, number) if to == 16 else e.result(number, to)
+    # The host hands NaNs on as Arm does.
+    if to == 16:
+        pattern = half.narrow(e, number)
+        arm.underflow(e, op, pattern, lambda: half.narrow(e, number))
+        return pattern
+    pattern = to_pattern(e, number, to)
+    if source == 64:
+        wide = to_float(e, value, 64)
+        arm.underflow(
+            e, op, pattern, lambda: assembly(e, "float", "vcvtsd2ss $1, $1, $0", "=x,x", f"double {wide}")
+        )
+    return pattern
 
 
-def _lowering(core: Core) -> Lowering:
+def lowering(core: Core) -> Lowering:
+    """A lowering that does `core` under the op's rounding mode, or leaves where the host cannot."""
     return lambda e, op, args: _float(e, op, args, core)
 
 
 LOWERINGS: Final[dict[str, Lowering]] = {
-    name: _lowering(core)
+    name: lowering(core)
     for names, core in (
         (("fadd", "fsub", "fmul", "fdiv", "fsqrt"), _arithmetic),
         (("fma",), _fma),
-        (("fmin", "fmax"), _extreme),
+        (("fmin", "fmax", "fminimum", "fmaximum"), _extreme),
         (("feq", "flt", "fle"), _compare),
+        (("fcmp",), _order),
         (("fcvt",), _fcvt),
+        (("frint",), convert.to_integral),
         (("ftoi",), convert.to_integer),
         (("itof",), convert.from_integer),
     )

@@ -19,7 +19,7 @@ from polyvm.emit.llvm_float_env import (
     cold_value,
     compare,
     constrained,
-    dynamic_round,
+    infinity,
     magnitude,
     power,
     raise_inexact,
@@ -103,14 +103,23 @@ class _Source:
 
 
 def to_integer(e: Emitter, op: Val, args: list[str]) -> str:
-    """Saturating; a NaN gives the largest."""
+    """Saturating; a NaN gives the largest, or zero in Arm's style."""
     signed, mode = _attr(op)
     source = _Source(e, op.args[0].bits, args[0])
-    if mode == ROUND_DYNAMIC:
-        current = dynamic_round(e, op)
-        if not current.isdigit():
-            e.unlikely(e.ins(f"icmp eq i3 {current}, {NEAREST_AWAY - 8}"), e.leave_golden)
     return (_signed if signed else _unsigned)(e, source, op.bits, mode)
+
+
+def to_integral(e: Emitter, op: Val, args: list[str]) -> str:
+    """To a number of the same format; the host makes NaNs quiet and keeps the sign of zeros."""
+    exact, mode = _attr(op)
+    source = _Source(e, op.bits, args[0])
+    value = _integral(e, source, mode, silent=not exact)
+    if exact and mode == NEAREST_AWAY:  # else the host says so
+        changed = compare(e, "one", source.bits, value, source.value)
+        cold_effect(e, changed, lambda: raise_inexact(e))
+    if op.bits == 16:
+        return half.canonical(e, value)
+    return e.result(value, op.bits) if e.floats == "canonical" else to_pattern(e, value, op.bits)
 
 
 def _convert(e: Emitter, source: int, value: str, bits: int, *, truncate: bool = True) -> str:
@@ -140,14 +149,21 @@ def _integral(e: Emitter, source: _Source, mode: int, *, silent: bool) -> str:
         step = to_float(e, e.ins(f"or i{bits} {one}, {sign}"), bits)
         return constrained(e, f"fadd.f{bits}", t, f"{t} {whole}", f"{t} {step}")
 
-    # Where there is no fraction, and for infinities and NaNs, there is nothing to do.
+    # Where there is no fraction, and for infinities, there is nothing to do; NaNs become quiet.
     size = magnitude(e, source.pattern, bits)
     whole = e.ins(f"icmp uge i{bits} {size}, {power(bits, FRACTION[bits])}")
-    return split(e, whole, t, lambda: source.value, away)
+    return split(e, whole, t, lambda: host(_IMMEDIATE[TO_ZERO] | _SILENT), away)
 
 
 def _limit(e: Emitter, source: _Source, bits: int, low: int, high: int) -> str:
     """What an operand out of range gives."""
+    if e.floats == "arm":
+        n = source.bits
+        nan = e.ins(f"icmp ugt i{n} {magnitude(e, source.pattern, n)}, {infinity(n)}")
+        high_or_zero = e.ins(f"select i1 {nan}, i{bits} 0, i{bits} {high}")
+        negative = e.ins(f"icmp slt i{n} {source.pattern}, 0")
+        below = e.ins(f"and i1 {negative}, {e.ins(f'xor i1 {nan}, true')}")
+        return e.ins(f"select i1 {below}, i{bits} {low}, i{bits} {high_or_zero}")
     below = compare(e, "olt", source.bits, source.value, "0.0")
     return e.ins(f"select i1 {below}, i{bits} {low}, i{bits} {high}")
 

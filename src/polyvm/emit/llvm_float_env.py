@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from polyvm.ir.ops import FP_ROUND
+from polyvm.ir.ops import FP_MODE, FP_MODE_BITS
 from polyvm.ir.values import Val
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ BIAS: Final = {16: 15, 32: 127, 64: 1023}
 NAN: Final = {32: "0x7FF8000000000000", 64: "0x7FF8000000000000"}
 """The canonical NaN as LLVM writes it: singles too as the double of the same value."""
 INFINITY: Final = "0x7FF0000000000000"
+QUIET: Final = {bits: 1 << (fraction - 1) for bits, fraction in FRACTION.items()}
+"""The bit that quiet NaNs have and signaling ones have not."""
 NAN_BITS: Final = {16: 0x7E00, 32: 0x7FC0_0000, 64: 0x7FF8_0000_0000_0000}
 
 
@@ -142,14 +144,14 @@ def split(e: Emitter, unlikely: str, result: str, cold: Callable[[], str], hot: 
 
 
 # -- Rounding
-def dynamic_round(e: Emitter, op: Val) -> str:
-    """The rounding mode in force, as the emitter reads any guest state: 3 bits, shared where it is read again."""
-    return e.op_get(Val(op.tracer, "get", 3, (), FP_ROUND), [])
+def dynamic_mode(e: Emitter, op: Val) -> str:
+    """FP_MODE, as the emitter reads any guest state: 6 bits, shared where it is read again."""
+    return e.op_get(Val(op.tracer, "get", FP_MODE_BITS, (), FP_MODE), [])
 
 
 def set_round(e: Emitter, mode: str) -> None:
-    """Set the host's rounding mode, and nothing that the guest could read."""
-    e.call("void", "pv_set_round", f"i3 {mode}", attributes="strictfp")
+    """Set the host's rounding mode as FP_MODE has it, and nothing that the guest could read."""
+    e.call("void", "pv_set_round", f"i6 {mode}", attributes="strictfp")
 
 
 def never(e: Emitter, result: str) -> str:
@@ -207,8 +209,9 @@ define internal void @pv_write_flags(i5 %f) alwaysinline strictfp {
   ret void
 }
 ; The host's rounding mode alone; accrued flags stay.
-define internal void @pv_set_round(i3 %m) alwaysinline strictfp {
-  %w = zext i3 %m to i32
+define internal void @pv_set_round(i6 %m) alwaysinline strictfp {
+  %n = and i6 %m, 7
+  %w = zext i6 %n to i32
   %t = shl i32 %w, 1
   %s = lshr i32 156, %t
   %rc = and i32 %s, 3
@@ -224,11 +227,11 @@ define internal void @pv_set_round(i3 %m) alwaysinline strictfp {
   call void asm sideeffect "ldmxcsr $0", "*m,~{memory}"(ptr elementtype(i32) %p)
   ret void
 }
-define internal void @pv_write_round(ptr %st, i3 %m) alwaysinline strictfp {
-  %w = zext i3 %m to i32
-  %q = getelementptr i8, ptr %st, i64 FP_ROUND
+define internal void @pv_write_mode(ptr %st, i6 %m) alwaysinline strictfp {
+  %w = zext i6 %m to i32
+  %q = getelementptr i8, ptr %st, i64 FP_MODE
   store i32 %w, ptr %q
-  call void @pv_set_round(i3 %m) strictfp
+  call void @pv_set_round(i6 %m) strictfp
   ret void
 }
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from polyvm.engine.discover import MASK, Block, Placed, Slot, slot_of, static_value
 from polyvm.engine.liveness import Effects, is_zero
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND, OPS, ROUND_DYNAMIC, rounding
+from polyvm.ir.ops import FP_FLAGS, FP_MODE, OPS, ROUND_DYNAMIC, rounding
 from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Isa
@@ -186,17 +186,18 @@ class _Finder:
             raise _No
 
     def _allowed(self, op: Val) -> bool:
-        if op.attr == FP_FLAGS or (op.op == "set" and op.attr == FP_ROUND):
+        if op.attr == FP_FLAGS or (op.op == "set" and op.attr == FP_MODE):
             return False
         if op.op in FLOATS:
-            return op.bits in (32, 64) and rounding(op.op, op.attr) in (0, ROUND_DYNAMIC)
+            known = op.bits in (32, 64) and rounding(op.op, op.attr) in (0, ROUND_DYNAMIC)
+            return known and self.isa.floats == "canonical"
         return OPS[op.op].pure or op.op in STATEFUL
 
     def _never(self, op: Val) -> bool:
         """Whether a condition is known to be false where the rounding mode is the usual one."""
         condition = op.args[0]
         reads = [value for value in _inputs(condition) if not OPS[value.op].pure]
-        if any(value.op != "get" or value.attr != FP_ROUND for value in reads):
+        if any(value.op != "get" or value.attr != FP_MODE for value in reads):
             return False
         body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
         return any(inner.op == "trap" for inner in walk(body)) and not any(

@@ -33,13 +33,13 @@ _CODES: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"
 _PC, _REASON, _STOP = ST["pc"] >> 3, ST["reason"] >> 2, ST["stop"] >> 2
 _CAUSE, _VALUE, _ACCESS = ST["cause"] >> 3, ST["value"] >> 3, ST["access"] >> 2
 _BUDGET, _HEAD, _TAIL = ST["budget"] >> 3, ST["sig_head"] >> 2, ST["sig_tail"] >> 2
-_MXCSR, _ROUND = ST["mxcsr_guest"] >> 2, ST["fp_round"] >> 2
+_MXCSR, _MODE = ST["mxcsr_guest"] >> 2, ST["fp_mode"] >> 2
 _LOST_MASK, _COUNTERS, _CALLS = ST["sig_lost"] >> 3, ST["counters"] >> 3, ST["calls"] >> 3
 # What a context is made of, as spans of the state.
 _CONTEXT = (
     (ST["pc"], ST["pc"] + 8),
     (ST["mxcsr_guest"], ST["mxcsr_guest"] + 4),
-    (ST["fp_round"], ST["fp_round"] + 4),
+    (ST["fp_mode"], ST["fp_mode"] + 4),
     (layout.REGISTERS, layout.QUEUE),
     (layout.BIG_STATE, layout.STATE_SIZE),
 )
@@ -51,7 +51,7 @@ class Places:
 
     names: every name and alias -> (offset, bytes). files: attribute name ("x", "f") -> (offset, bytes, count).
     composed: names such as fcsr -> their parts, lowest first, as (name, bits); a part is any other name, or
-    "fp.flags" or "fp.round", the floating-point environment that the engine keeps itself, or "", bits that are zero.
+    "fp.flags" or "fp.mode", the floating-point environment that the engine keeps itself, or "", bits that are zero.
     """
 
     __slots__ = ("composed", "files", "names")
@@ -237,13 +237,13 @@ class Cpu:
         self._halves[_MXCSR] = fpcontrol.with_flags(self._halves[_MXCSR], value)
 
     @property
-    def fp_round(self) -> int:
-        """The rounding mode, in the IR's numbering."""
-        return self._halves[_ROUND]
+    def fp_mode(self) -> int:
+        """The rounding mode and what else the IR's FP_MODE holds."""
+        return self._halves[_MODE]
 
-    @fp_round.setter
-    def fp_round(self, mode: int) -> None:
-        self._halves[_ROUND] = mode & 7
+    @fp_mode.setter
+    def fp_mode(self, mode: int) -> None:
+        self._halves[_MODE] = mode & 0x3F  # ops.FP_MODE_BITS
         self._halves[_MXCSR] = fpcontrol.with_round(self._halves[_MXCSR], mode & 7)
 
     @property
@@ -263,8 +263,8 @@ class Cpu:
             return 0
         if name == "fp.flags":
             return self.fp_flags
-        if name == "fp.round":
-            return self.fp_round
+        if name == "fp.mode":
+            return self.fp_mode
         if name in self.places.composed:
             value = position = 0
             for part, bits in self.places.composed[name]:
@@ -280,8 +280,8 @@ class Cpu:
             self.pc = value
         elif name == "fp.flags":
             self.fp_flags = value
-        elif name == "fp.round":
-            self.fp_round = value
+        elif name == "fp.mode":
+            self.fp_mode = value
         elif not name:
             pass
         elif name in self.places.composed:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from polyvm.ir.golden import fold_numbers
-from polyvm.ir.ops import FP_ROUND, OPS
+from polyvm.ir.ops import FP_MODE, OPS
 from polyvm.ir.trace import Trace, walk
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Decoded, Isa
@@ -212,7 +212,7 @@ def sets_round(op: Val) -> bool:
     """Whether an op may change the rounding mode, which compiled code takes for constant: a region ends there."""
     if op.op == "if":
         return any(sets_round(inner) for inner in walk(op.attr))  # type: ignore[arg-type]  # an if's attr is its body
-    return op.op == "set" and op.attr == FP_ROUND
+    return op.op == "set" and op.attr == FP_MODE
 
 
 def _jump(flow: Flow, op: Val, placed: Placed, isa: Isa, known: Constants) -> None:

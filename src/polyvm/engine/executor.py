@@ -310,7 +310,7 @@ class Engine:
                         )
                     self.native.arena.empty(cpu.space)
             later = HOT_FIRST
-        elif units is not None and cpu.fp_round and ROUNDED not in units.kind:
+        elif units is not None and cpu.fp_mode and ROUNDED not in units.kind:
             self._renew(cpu.space, units, ROUNDED)
         elif units is not None:
             if units.bytes > units.limit:

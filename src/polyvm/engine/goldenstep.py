@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from polyvm.engine import layout
 from polyvm.engine.layout import ST
 from polyvm.ir import golden
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.memory import host
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class CpuState:
         """A register."""
         if slot == FP_FLAGS:
             return self.cpu.fp_flags
-        if slot == FP_ROUND:
-            return self.cpu.fp_round
+        if slot == FP_MODE:
+            return self.cpu.fp_mode
         offset, size = self.layout[slot]
         return int.from_bytes(self.bytes[offset : offset + size], "little")
 
@@ -58,8 +58,8 @@ class CpuState:
         """Set a register."""
         if slot == FP_FLAGS:
             self.cpu.fp_flags = value
-        elif slot == FP_ROUND:
-            self.cpu.fp_round = value
+        elif slot == FP_MODE:
+            self.cpu.fp_mode = value
         else:
             offset, size = self.layout[slot]
             self.bytes[offset : offset + size] = value.to_bytes(size, "little")

@@ -45,7 +45,7 @@ class Guest:
     def abi(self) -> ModuleType:
         """The guest's Linux ABI."""
         if self._abi is None:
-            self._abi = _module(self.name, "abi")
+            self._abi = abi(self.name)
         return self._abi
 
     @property
@@ -54,6 +54,11 @@ class Guest:
         if self._isa is None:
             self._isa = _module(self.name).load()
         return self._isa
+
+
+def abi(name: str) -> ModuleType:
+    """The Linux ABI of a guest, by its name."""
+    return _module(name, "abi")
 
 
 def _module(*path: str) -> ModuleType:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY, Emitter
 from polyvm.engine import landing, layout
 from polyvm.engine.layout import COUNTERS, CR, CS, ST
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.ir.trace import walk
 from polyvm.ir.values import SpecError, Val
 from polyvm.isa.encoding import Encoding, Leaf, Switch
@@ -69,6 +69,7 @@ class Handler(Emitter):
         super().__init__()
         self.insn = insn
         self.isa = insn.isa
+        self.floats = self.isa.floats
         self.lanes = pack(insn)
         self.places = places
         self.trace = self.isa.trace(insn, shape)
@@ -146,9 +147,9 @@ class Handler(Emitter):
         slot: tuple[str, int] = op.attr  # type: ignore[assignment]  # a slot
         if slot == FP_FLAGS:
             return self.call("i5", "pv_read_flags")
-        if slot == FP_ROUND:
-            mode = self.ins(f"load i32, ptr {self.st('fp_round')}")
-            return self.ins(f"trunc i32 {mode} to i3")
+        if slot == FP_MODE:
+            mode = self.ins(f"load i32, ptr {self.st('fp_mode')}")
+            return self.ins(f"trunc i32 {mode} to i{op.bits}")
         offset, size = self.places[slot]
         value = self.ins(f"load i{8 * size}, ptr {self.ins(f'getelementptr i8, ptr %st, i64 {offset}')}")
         return value if op.bits == 8 * size else self.ins(f"trunc i{8 * size} {value} to i{op.bits}")
@@ -160,8 +161,8 @@ class Handler(Emitter):
         if slot == FP_FLAGS:
             self.call("void", "pv_write_flags", f"i5 {args[0]}")
             return
-        if slot == FP_ROUND:
-            self.call("void", "pv_write_round", "ptr %st", f"i3 {args[0]}")
+        if slot == FP_MODE:
+            self.call("void", "pv_write_mode", "ptr %st", f"i6 {args[0]}")
             return
         offset, size = self.places[slot]
         value = args[0] if bits == 8 * size else self.ins(f"zext i{bits} {args[0]} to i{8 * size}")
@@ -443,7 +444,7 @@ def module(isa: Isa, declarations: set[str], stencils: str) -> str:
     functions += [_leave(reason, keep_pc=True) for reason in ("FETCH", "MISALIGNED")]
     functions += [_leave_syscall(), _warm(), _enter_unit()]
     functions += [_pause(), _watched()]
-    own = {"pv_read_flags", "pv_write_flags", "pv_write_round", "pv_set_round"}
+    own = {"pv_read_flags", "pv_write_flags", "pv_write_mode", "pv_set_round"}
     return "\n".join(
         [*(d for d in sorted(declarations) if not any(f"@{n}(" in d for n in own)), *functions,
          "attributes #0 = { nounwind strictfp \"no-builtins\" }", METADATA, "!2 = !{}"]

@@ -14,7 +14,7 @@ from polyvm.engine.mirror import MASK, Mirror, MirrorFault
 from polyvm.errors import PolyvmError
 from polyvm.ir import golden
 from polyvm.ir.golden_source import Block, Writer
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.isa.spec import Decoded
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Judge:
         self.lost: set[int] = set()
         self.clock: list[int] = []  # what the other tier read of counters, to be read again
         places = isa.state_layout(layout.REGISTERS)
-        self.slots: list[Slot] = [*places, FP_FLAGS, FP_ROUND]
+        self.slots: list[Slot] = [*places, FP_FLAGS, FP_MODE]
         # Of each the first of its words in the state, and how many.
         self.words = [(offset - layout.REGISTERS >> 3, size >> 3) for offset, size in places.values()]
         self.count = sum(self.words[-1])
@@ -121,7 +121,7 @@ class Judge:
                 values[word] if count == 1 else values[word] | values[word + 1] << 64
                 for word, count in self.words
             ]
-        return [*values, cpu.fp_flags, cpu.fp_round]
+        return [*values, cpu.fp_flags, cpu.fp_mode]
 
     def lose(self, slots: Iterable[Slot]) -> None:
         """The other tier need not have these registers' values: whoever reads one before it is written is wrong."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Table: TypeAlias = tuple[tuple[str, int, int, str], ...]
 
 # Part of every cache key: raise it whenever an offset or a calling convention of this page changes.
-LAYOUT_VERSION = 7
+LAYOUT_VERSION = 8
 
 STATE_SIZE = 65536
 STATE: Table = (
@@ -35,7 +35,7 @@ STATE: Table = (
     ("hbase", 96, 8, "host address that the handler offsets in slots are relative to"),
     ("process", 104, 8, "host address of the process block"),
     ("units", 112, 8, "host address of the unit table"),
-    ("fp_round", 120, 4, "IR rounding mode"),
+    ("fp_mode", 120, 4, "IR's FP_MODE"),
     ("access", 124, 4, "FAULT: one of READ, WRITE, FETCH"),
     ("counters", 128, 8, "host address of this thread's hotness counters, 0 for none"),
     ("sig_head", 136, 4, "signal queue: next to read (free running)"),

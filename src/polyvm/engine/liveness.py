@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from polyvm.engine.discover import Block, Placed, Region, Slot, inputs, slot_of, static_value
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Isa
@@ -33,7 +33,7 @@ def effects(isa: Isa, placed: Placed) -> Effects:
     result = Effects(set(), set(), set())
     for op in walk(placed.trace.ops):
         slot = slot_of(op, fields) if op.op in ("get", "set", "getx", "setx") else None
-        if slot is None or slot in (FP_FLAGS, FP_ROUND) or is_zero(isa, slot):
+        if slot is None or slot in (FP_FLAGS, FP_MODE) or is_zero(isa, slot):
             continue
         (result.reads if op.op in ("get", "getx") else result.writes).add(slot)
     for op in placed.trace.ops:
@@ -155,7 +155,7 @@ def may_trap(placed: Placed, rounded: bool) -> bool:
     return any(
         op.op == "if"
         and any(inner.op == "trap" for inner in walk(op.attr))  # type: ignore[arg-type]  # an if's attr is its body
-        and (rounded or not any(value.attr == FP_ROUND for value in inputs(op.args[0])))
+        and (rounded or not any(value.attr == FP_MODE for value in inputs(op.args[0])))
         for op in placed.trace.ops
     )
 

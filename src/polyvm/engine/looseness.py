@@ -113,7 +113,12 @@ class Looseness:
 
 
 def loose_on_entry(isa: Isa, region: Region) -> Looseness:
-    """Follow the floating-point registers through a region."""
+    """Follow the floating-point registers through a region.
+
+    Of the arm style nothing is loose: which NaN a result is, its operands say, and these are at hand only there.
+    """
+    if isa.floats != "canonical":
+        return Looseness({start: {} for start in region.blocks}, {})
     placed = [item for block in region.blocks.values() for item in block.insns]
     files = {name for item in placed for name in _result_files(item)}
     every: dict[Slot, int] = {}

@@ -24,6 +24,7 @@ class PlacedEmitter(Deferred):
     def __init__(self, isa: Isa) -> None:
         super().__init__()
         self.isa = isa
+        self.floats = isa.floats
         self.placed: Placed | None = None
 
     def emit(self, ops: tuple[Val, ...]) -> None:

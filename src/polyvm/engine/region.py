@@ -19,7 +19,7 @@ from polyvm.engine.looseness import BOX
 from polyvm.engine.placed import literal
 from polyvm.engine.strip import PAGE, StripEmitter
 from polyvm.engine.words import Word
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Isa
 
@@ -75,7 +75,7 @@ class RegionEmitter(LeavingEmitter):
         points = [f"{name} = getelementptr i8, ptr %st, i64 {offset}" for offset, name in self.points.items()]
         body = "\n".join([self.lines[0], *points, *self.lines[1:entry], *rounding, *self.lines[entry:]])
         declarations = "\n".join(d for d in sorted(self.declarations) if "@pv_" not in d)
-        runtime = llvm_float.RUNTIME.replace("FP_ROUND", str(ST["fp_round"])) if any(
+        runtime = llvm_float.RUNTIME.replace("FP_MODE", str(ST["fp_mode"])) if any(
             "@pv_" in d for d in self.declarations) else ""  # fmt: skip
         return (
             f"{declarations}\n{runtime}\ndefine preserve_nonecc void @{name}{SIGNATURE} #0 {{\n{body}\n}}\n"
@@ -138,9 +138,9 @@ class RegionEmitter(LeavingEmitter):
         """What the entry does about the rounding mode: no instruction inside changes it, so it is looked at once."""
         if not self.round_used:
             return []
-        lines = [f"  %round.32 = load i32, ptr {self.st('fp_round')}"]
+        lines = [f"  %round.32 = load i32, ptr {self.st('fp_mode')}"]
         if self.rounded:
-            return [*lines, "  %round = trunc i32 %round.32 to i3"]
+            return [*lines, "  %round = trunc i32 %round.32 to i6"]
         here = self.st("slot_base")
         return [
             *lines,
@@ -214,7 +214,7 @@ class RegionEmitter(LeavingEmitter):
         slot = self._slot(op)
         if slot == FP_FLAGS:
             return self.call("i5", "pv_read_flags")
-        if slot == FP_ROUND:
+        if slot == FP_MODE:
             self.round_used = True
             return "%round" if self.rounded else "0"
         if is_zero(self.isa, slot):
@@ -234,8 +234,8 @@ class RegionEmitter(LeavingEmitter):
         if slot == FP_FLAGS:
             self.call("void", "pv_write_flags", f"i5 {value}")
             return
-        if slot == FP_ROUND:
-            self.call("void", "pv_write_round", "ptr %st", f"i3 {value}")
+        if slot == FP_MODE:
+            self.call("void", "pv_write_mode", "ptr %st", f"i6 {value}")
             return
         if is_zero(self.isa, slot):
             return

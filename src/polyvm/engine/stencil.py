@@ -70,7 +70,9 @@ class Stencil(Handler):
         inner = op.args[0]
         if inner.op == "field" and self.lanes[str(inner.attr)].signed == (how == "sext"):
             wide = self.lane(str(inner.attr))
-            return wide if op.bits == 64 else self.ins(f"trunc i64 {wide} to i{op.bits}")
+            if op.bits == 64:
+                return wide
+            return self.ins(f"{'trunc' if op.bits < 64 else how} i64 {wide} to i{op.bits}")
         return self.ins(f"{how} i{inner.bits} {args[0]} to i{op.bits}")
 
     def guest_pc(self, slot: str) -> str:

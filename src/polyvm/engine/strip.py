@@ -13,7 +13,7 @@ from polyvm.engine.affine import Linear, Stream, Strip
 from polyvm.engine.discover import Slot
 from polyvm.engine.liveness import is_zero
 from polyvm.engine.placed import PlacedEmitter, literal
-from polyvm.ir.ops import FP_ROUND
+from polyvm.ir.ops import FP_MODE
 from polyvm.ir.values import Val
 
 TYPE_CHECKING = False
@@ -222,7 +222,7 @@ class StripEmitter(PlacedEmitter):
     def op_get(self, op: Val, args: list[str]) -> str:
         """A register."""
         slot = self._slot(op)
-        if slot == FP_ROUND or is_zero(self.isa, slot):
+        if slot == FP_MODE or is_zero(self.isa, slot):
             return "0"
         value = self.current[slot]
         bits = self.region._bits(slot)

@@ -37,7 +37,7 @@ def interpreter(guest: str, key: str = "") -> bytes:
     from polyvm.engine.layout import ST
 
     isa = Guest(guest).isa
-    runtime = compiler.runtime_ir() + llvm_float.RUNTIME.replace("FP_ROUND", str(ST["fp_round"]))
+    runtime = compiler.runtime_ir() + llvm_float.RUNTIME.replace("FP_MODE", str(ST["fp_mode"]))
     flat = flatten.Flat(
         compiler.compile_object(runtime + tier0.module(isa, *stencil.module(isa))), apart=stencil.SECTION
     )

@@ -7,10 +7,22 @@ guest: state and memory are handed in.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from polyvm.ir import softfloat
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND, ROUND_DYNAMIC
+from polyvm.ir.ops import (
+    ALTERNATIVE_HALF,
+    DEFAULT_NAN,
+    FLUSH,
+    FP_FLAGS,
+    FP_FLAGS_BITS,
+    FP_MODE,
+    IDC,
+    ROUND_DYNAMIC,
+    lanes_of,
+    rounding,
+    shuffled,
+)
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Trace
@@ -108,6 +120,25 @@ def _permute(table: int, index: int, bits: int, lane: int) -> int:
     return result
 
 
+def _clamp(value: int, low: int, high: int) -> int:
+    return min(max(value, low), high)
+
+
+def _lanes(args: list[int], bits: int, attr: object) -> int:
+    name, count, widths, inner = lanes_of(attr)
+    op, w, result = _PURE[name], bits // count, 0
+    for i in range(count):
+        lane = [arg >> i * n & (1 << n) - 1 for arg, n in zip(args, widths, strict=True)]
+        result |= (int(op(lane, w, widths[0], inner)) & (1 << w) - 1) << i * w
+    return result
+
+
+def _shuffle(args: list[int], first: int, attr: object) -> int:
+    w, indexes = shuffled(attr)
+    both = args[0] | (args[1] << first if len(args) > 1 else 0)
+    return sum((both >> j * w & (1 << w) - 1) << i * w for i, j in enumerate(indexes) if j >= 0)
+
+
 def _rotl(a: int, count: int, bits: int) -> int:
     count %= bits
     return a << count | a >> (bits - count)
@@ -118,6 +149,10 @@ _PURE: dict[str, Callable[[list[int], int, int, object], int]] = {
     "add": lambda a, w, n, t: a[0] + a[1],
     "sub": lambda a, w, n, t: a[0] - a[1],
     "mul": lambda a, w, n, t: a[0] * a[1],
+    "uadd_sat": lambda a, w, n, t: _clamp(a[0] + a[1], 0, (1 << w) - 1),
+    "sadd_sat": lambda a, w, n, t: _clamp(signed(a[0], w) + signed(a[1], w), -1 << w - 1, (1 << w - 1) - 1),
+    "usub_sat": lambda a, w, n, t: _clamp(a[0] - a[1], 0, (1 << w) - 1),
+    "ssub_sat": lambda a, w, n, t: _clamp(signed(a[0], w) - signed(a[1], w), -1 << w - 1, (1 << w - 1) - 1),
     "udiv": lambda a, w, n, t: a[0] // a[1] if a[1] else -1,
     "urem": lambda a, w, n, t: a[0] % a[1] if a[1] else a[0],
     "sdiv": lambda a, w, n, t: _sdiv(a[0], a[1], w),
@@ -147,6 +182,8 @@ _PURE: dict[str, Callable[[list[int], int, int, object], int]] = {
     "sext": lambda a, w, n, t: signed(a[0], n),
     "trunc": lambda a, w, n, t: a[0],
     "select": lambda a, w, n, t: a[1] if a[0] else a[2],
+    "lanes": lambda a, w, n, t: _lanes(a, w, t),
+    "shuffle": lambda a, w, n, t: _shuffle(a, n, t),
 }
 
 AMO: dict[str, Callable[[int, int, int], int]] = {
@@ -161,23 +198,75 @@ AMO: dict[str, Callable[[int, int, int], int]] = {
     "maxu": lambda old, v, w: max(old, v),
 }
 
-# op -> function(arguments, result width, argument width, attr, rounding mode) -> (bits, flags)
-_FLOAT: dict[str, Callable[[list[int], int, int, object, int], tuple[int, int]]] = {
-    "fadd": lambda a, w, n, t, rm: softfloat.add(w, a[0], a[1], rm),
-    "fsub": lambda a, w, n, t, rm: softfloat.sub(w, a[0], a[1], rm),
-    "fmul": lambda a, w, n, t, rm: softfloat.mul(w, a[0], a[1], rm),
-    "fdiv": lambda a, w, n, t, rm: softfloat.div(w, a[0], a[1], rm),
-    "fsqrt": lambda a, w, n, t, rm: softfloat.sqrt(w, a[0], rm),
-    "fma": lambda a, w, n, t, rm: softfloat.fma(w, a[0], a[1], a[2], rm),
-    "fmin": lambda a, w, n, t, rm: softfloat.min(w, a[0], a[1]),
-    "fmax": lambda a, w, n, t, rm: softfloat.max(w, a[0], a[1]),
-    "feq": lambda a, w, n, t, rm: softfloat.eq(n, a[0], a[1]),
-    "flt": lambda a, w, n, t, rm: softfloat.lt(n, a[0], a[1]),
-    "fle": lambda a, w, n, t, rm: softfloat.le(n, a[0], a[1]),
-    "fcvt": lambda a, w, n, t, rm: softfloat.convert(n, w, a[0], rm),
-    "ftoi": lambda a, w, n, t, rm: softfloat.to_int(n, a[0], rm, w, t[0]),  # type: ignore[index]  # (signed, rounding)
-    "itof": lambda a, w, n, t, rm: softfloat.from_int(a[0], n, t[0], w, rm),  # type: ignore[index]  # (signed, rounding)
+
+class Style(NamedTuple):
+    """What IEEE 754 leaves open, in the terms of `ir.softfloat`; flush: denormal operands are zeros."""
+
+    nan: str = "canonical"
+    tininess: str = "after"
+    flush: bool = False
+    alternative: bool = False
+
+
+def _arm(mode: int) -> Style:
+    flush = mode & FLUSH != 0
+    return Style("arm-default" if mode & DEFAULT_NAN else "arm", "flush" if flush else "before", flush,
+                 mode & ALTERNATIVE_HALF != 0)  # fmt: skip
+
+
+STYLES: Final = {"canonical": (Style(),) * 8, "arm": tuple(_arm(mode << 3) for mode in range(8))}
+"""By the guest's style and by the bits of FP_MODE above the rounding mode."""
+
+# op -> function(arguments, result width, argument width, attr, rounding mode, style) -> (bits, flags)
+_FLOAT: dict[str, Callable[[list[int], int, int, object, int, Style], tuple[int, int]]] = {
+    "fadd": lambda a, w, n, t, rm, s: softfloat.add(w, a[0], a[1], rm, nan=s.nan, tininess=s.tininess),
+    "fsub": lambda a, w, n, t, rm, s: softfloat.sub(w, a[0], a[1], rm, nan=s.nan, tininess=s.tininess),
+    "fmul": lambda a, w, n, t, rm, s: softfloat.mul(w, a[0], a[1], rm, nan=s.nan, tininess=s.tininess),
+    "fdiv": lambda a, w, n, t, rm, s: softfloat.div(w, a[0], a[1], rm, nan=s.nan, tininess=s.tininess),
+    "fsqrt": lambda a, w, n, t, rm, s: softfloat.sqrt(w, a[0], rm, nan=s.nan, tininess=s.tininess),
+    "fma": lambda a, w, n, t, rm, s: softfloat.fma(w, a[0], a[1], a[2], rm, nan=s.nan, tininess=s.tininess),
+    "fmin": lambda a, w, n, t, rm, s: softfloat.min(w, a[0], a[1], nan=s.nan),
+    "fmax": lambda a, w, n, t, rm, s: softfloat.max(w, a[0], a[1], nan=s.nan),
+    "fminimum": lambda a, w, n, t, rm, s: softfloat.minimum(w, a[0], a[1], nan=s.nan),
+    "fmaximum": lambda a, w, n, t, rm, s: softfloat.maximum(w, a[0], a[1], nan=s.nan),
+    "feq": lambda a, w, n, t, rm, s: softfloat.eq(n, a[0], a[1]),
+    "flt": lambda a, w, n, t, rm, s: softfloat.lt(n, a[0], a[1]),
+    "fle": lambda a, w, n, t, rm, s: softfloat.le(n, a[0], a[1]),
+    "fcmp": lambda a, w, n, t, rm, s: softfloat.order(n, a[0], a[1], bool(t)),
+    "fcvt": lambda a, w, n, t, rm, s: softfloat.convert(
+        n, w, a[0], rm, nan=s.nan, tininess=s.tininess, alternative=s.alternative
+    ),
+    "frint": lambda a, w, n, t, rm, s: softfloat.round_to_int(w, a[0], rm, t[0], nan=s.nan),  # type: ignore[index]  # (exact, rounding)
+    "ftoi": lambda a, w, n, t, rm, s: softfloat.to_int(n, a[0], rm, w, t[0], nan=s.nan),  # type: ignore[index]  # (signed, rounding)
+    "itof": lambda a, w, n, t, rm, s: softfloat.from_int(a[0], n, t[0], w, rm),  # type: ignore[index]  # (signed, rounding)
 }
+FLOAT_OPS: Final = frozenset((*_FLOAT, "flanes"))
+
+
+def floating(
+    op: str, args: list[int], bits: int, width: int, attr: object, mode: int, floats: str
+) -> tuple[int, int]:
+    """The bits of a floating-point op's result, and the exceptions that it raises, a sixth for IDC among them.
+
+    bits, width: of the result and of the first argument. mode: FP_MODE. floats: the guest's style.
+    """
+    if op == "flanes":
+        op, count, widths, attr = lanes_of(attr)
+        value, every, w = 0, 0, bits // count
+        for i in range(count):
+            lane = [arg >> i * n & (1 << n) - 1 for arg, n in zip(args, widths, strict=True)]
+            result, raised = floating(op, lane, w, widths[0], attr, mode, floats)
+            value |= (int(result) & (1 << w) - 1) << i * w
+            every |= raised
+        return value, every
+    style, own, flags = STYLES[floats][mode >> 3], rounding(op, attr), 0
+    if style.flush and op != "itof" and width != 16:  # halves are left as they are (FPUnpackCV)
+        args, flags = softfloat.flush(width, *args)
+    if style.flush and bits == 16 and op == "fcvt":  # and so is what becomes one (FPRoundCV)
+        style = style._replace(tininess="before")
+    rm = mode & 7 if own == ROUND_DYNAMIC else own or 0
+    result, raised = _FLOAT[op](args, bits, width, attr, rm, style)
+    return result, flags | raised
 
 
 def fold(op: str, bits: int, args: tuple[Val, ...], attr: object) -> int:
@@ -197,6 +286,7 @@ def execute(trace: Trace, fields: dict[str, int], pc: int, state: State, memory:
     Raises Trap, Syscall, Flush (after completing; its argument is the next address) or whatever `memory` raises.
     """
     frame = _Frame(fields, pc, pc + trace.size, state, memory)
+    frame.floats = trace.floats
     frame.run(trace.ops)
     if frame.flush:
         raise Flush(frame.next_pc & 0xFFFF_FFFF_FFFF_FFFF)
@@ -206,7 +296,7 @@ def execute(trace: Trace, fields: dict[str, int], pc: int, state: State, memory:
 class _Frame:
     """One instruction in execution."""
 
-    __slots__ = ("fields", "flush", "memory", "next_pc", "pc", "state", "values")
+    __slots__ = ("fields", "floats", "flush", "memory", "next_pc", "pc", "state", "values")
 
     def __init__(self, fields: dict[str, int], pc: int, next_pc: int, state: State, memory: Memory) -> None:
         self.fields = fields
@@ -216,6 +306,7 @@ class _Frame:
         self.memory = memory
         self.values: dict[Val, int] = {}
         self.flush = False
+        self.floats = "canonical"
 
     def run(self, ops: tuple[Val, ...]) -> None:
         values = self.values
@@ -224,7 +315,7 @@ class _Frame:
             pure = _PURE.get(op.op)
             if pure is not None:
                 result = int(pure(args, op.bits, op.args[0].bits, op.attr))
-            elif op.op in _FLOAT:
+            elif op.op in FLOAT_OPS:
                 result = self._float(op, args)
             else:
                 result = getattr(self, "_" + op.op)(op, args)
@@ -232,13 +323,14 @@ class _Frame:
                 values[op] = result & ((1 << op.bits) - 1)
 
     def _float(self, op: Val, args: list[int]) -> int:
-        attr = op.attr
-        rounding = attr[1] if isinstance(attr, tuple) else attr if isinstance(attr, int) else 0
-        if rounding == ROUND_DYNAMIC:
-            rounding = self.state.read(FP_ROUND)
-        result, flags = _FLOAT[op.op](args, op.bits, op.args[0].bits, attr, rounding)
-        if flags:
-            self.state.write(FP_FLAGS, self.state.read(FP_FLAGS) | flags)
+        state = self.state
+        mode = state.read(FP_MODE)
+        result, flags = floating(op.op, args, op.bits, op.args[0].bits, op.attr, mode, self.floats)
+        accrued = flags & (1 << FP_FLAGS_BITS) - 1
+        if accrued:
+            state.write(FP_FLAGS, state.read(FP_FLAGS) | accrued)
+        if flags != accrued:
+            state.write(IDC, 1)
         return int(result)
 
     def _const(self, op: Val, args: list[int]) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from polyvm.ir import golden
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND, OPS, ROUND_DYNAMIC, rounding
+from polyvm.ir.ops import FP_FLAGS, FP_FLAGS_BITS, FP_MODE, IDC, OPS
 from polyvm.ir.trace import Trace
 from polyvm.ir.values import Val
 
@@ -52,7 +52,7 @@ def _one_liners(module: ast.Module) -> dict[str, tuple[list[str], ast.expr]]:
 
 
 _MODULE = ast.parse(inspect.getsource(golden))
-_PURE, _AMO, _FLOAT = (_table(_MODULE, name) for name in ("_PURE", "AMO", "_FLOAT"))
+_PURE, _AMO = (_table(_MODULE, name) for name in ("_PURE", "AMO"))
 _SHORT = _one_liners(_MODULE)
 _templates: dict[object, str] = {}
 
@@ -147,6 +147,7 @@ class Writer:
         self.values: dict[Val, str] = {}
         self.known: dict[int, str] = {}
         self.fields: dict[str, int] = {}
+        self.floats = "canonical"
         self.jumps = False
         self.flushes = False
 
@@ -159,6 +160,7 @@ class Writer:
             start = pc if start < 0 else start
             end = pc + trace.size & (1 << 64) - 1
             self.here, self.values, self.fields = (pc, count), {}, fields
+            self.floats = trace.floats
             if any(op.op == "jump" for op in trace.walk()):
                 self.jumps = True
                 self.do(f"go = {end}")
@@ -193,7 +195,7 @@ class Writer:
             args = [self.values[arg] for arg in op.args]
             if args and OPS[op.op].pure:
                 value = self.pure(op, args)
-            elif op.op in _FLOAT:
+            elif op.op in golden.FLOAT_OPS:
                 value = self.floating(op, args)
             else:
                 value = getattr(self, "op_" + op.op)(op, args)
@@ -209,33 +211,35 @@ class Writer:
         text = self.expression(_PURE[op.op], op, args)
         return self.let(text if op.op in _NARROW else f"({text}) & {(1 << op.bits) - 1:#x}")
 
-    def expression(self, line: ast.Lambda, op: Val, args: list[str], rm: str = "0") -> str:
+    def expression(self, line: ast.Lambda, op: Val, args: list[str]) -> str:
         """A line of the evaluator with these operands."""
         key = (op.op, op.bits, op.args[0].bits, op.attr)
         text = _templates.get(key)
         if text is None:
-            names = {
+            names: dict[str, ast.expr] = {
                 "w": ast.Constant(op.bits),
                 "n": ast.Constant(op.args[0].bits),
                 "t": ast.Constant(op.attr),  # type: ignore[arg-type]  # an attr of such an op is a number or numbers
-                "rm": ast.Name("rounding_"),
             }
-            operands = [ast.Name(f"operand{i}_") for i in range(len(args))]
+            operands: list[ast.expr] = [ast.Name(f"operand{i}_") for i in range(len(args))]
+            names["a"] = ast.List(operands, ast.Load())  # where all of them are handed on
             text = _templates[key] = ast.unparse(_inline(line.body, names, operands))
         for i, arg in enumerate(args):
             text = text.replace(f"operand{i}_", f"({arg})" if arg.isdigit() else arg)
-        return text.replace("rounding_", rm)
+        return text
 
     def floating(self, op: Val, args: list[str]) -> str:
         """A floating-point op and the exceptions that it leaves."""
-        mode = rounding(op.op, op.attr)
-        rm = self.read(FP_ROUND) if mode == ROUND_DYNAMIC else str(mode or 0)
         self.names += 1
         value, flags = f"v{self.names}", f"e{self.names}"
-        self.do(f"{value}, {flags} = {self.expression(_FLOAT[op.op], op, args, rm)}")
-        place = self.index[FP_FLAGS]
-        self.known.pop(place, None)
-        self.do(f"r[{place}] |= {flags}")
+        what = f"{op.op!r}, [{', '.join(args)}], {op.bits}, {op.args[0].bits}, {op.attr!r}"
+        self.do(f"{value}, {flags} = floating({what}, {self.read(FP_MODE)}, {self.floats!r})")
+        for slot, bits in ((FP_FLAGS, f"{flags} & {(1 << FP_FLAGS_BITS) - 1}"),
+                           (IDC, f"{flags} >> {FP_FLAGS_BITS}")):  # fmt: skip
+            place = self.index.get(slot)
+            if place is not None:
+                self.known.pop(place, None)
+                self.do(f"r[{place}] |= {bits}")
         return self.let(f"int({value}) & {(1 << op.bits) - 1:#x}")
 
     def op_const(self, op: Val, args: list[str]) -> str:

@@ -15,11 +15,31 @@ MAX_BITS: Final = 128
 # The floating-point environment is guest state that every guest shares; a spec reads and writes it as a register.
 FP_FLAGS: Final = ("fp.flags", 0)
 """Accrued exceptions, 5 bits: NX=1, UF=2, OF=4, DZ=8, NV=16."""
-FP_ROUND: Final = ("fp.round", 0)
-"""Rounding mode, 3 bits: 0 nearest-even, 1 to zero, 2 down, 3 up, 4 nearest-away; 5 to 7 are never rounded with."""
+FP_FLAGS_BITS: Final = 5
+FP_MODE: Final = ("fp.mode", 0)
+"""Bits 2:0 are the rounding mode: 0 nearest-even, 1 to zero, 2 down, 3 up, 4 nearest-away; 5 to 7 are never rounded
+with. The rest is of the arm style: bit 3 says that every NaN result is the default one, bit 4 that denormal numbers
+are zeros, bit 5 that halves have the alternative format. Native code leaves what depends on these to the evaluator."""
+FP_MODE_BITS: Final = 6
+DEFAULT_NAN: Final = 8
+FLUSH: Final = 16
+ALTERNATIVE_HALF: Final = 32
+IDC: Final = ("idc", 0)
+"""Where a guest of the arm style accrues that a denormal operand was taken for zero, one bit."""
+
+FLOAT_STYLES: Final = ("canonical", "arm")
+"""What IEEE 754 leaves open, which a guest decides once for all its ops (`Isa.floats`).
+
+canonical: a NaN result has sign 0 and only the quiet bit; a NaN becomes the largest integer; tininess is found after
+rounding; minimumNumber of a signaling NaN and a number is the number. As RISC-V.
+arm: a NaN result is the first signaling operand made quiet, else the first quiet one, where the addend of a fused
+multiply and add comes first; one that no operand gave is canonical. A NaN becomes the integer 0; tininess is found
+before rounding; minimumNumber of a signaling NaN and a number is that NaN. FP_MODE has bits 5:3, and a denormal
+operand that counts as zero sets IDC.
+"""
 
 ROUND_DYNAMIC: Final = 7
-"""The rounding attribute of an op that takes the mode from FP_ROUND."""
+"""The rounding attribute of an op that takes the mode from FP_MODE."""
 
 COUNTERS: Final = ("cycle", "time", "instret")
 AMO_KINDS: Final = ("swap", "add", "and", "or", "xor", "min", "max", "minu", "maxu")
@@ -29,14 +49,15 @@ AMO_KINDS: Final = ("swap", "add", "and", "or", "xor", "min", "max", "minu", "ma
 class OpInfo:
     """One row of the table.
 
-    arity: how many values it takes. pure: the same arguments give the same value and nothing else happens.
+    arity: how many values it takes, None for several.
+    pure: the same arguments give the same value and nothing else happens.
     leaves: it may leave the instruction (a fault, a trap, a system call), so state must be whole before it.
     writes: it changes guest state (registers, program counter, accrued floating-point flags).
     stores: it changes guest memory.
     """
 
     name: str
-    arity: int
+    arity: int | None
     meaning: str
     pure: bool = True
     leaves: bool = False
@@ -47,7 +68,7 @@ class OpInfo:
 def _table() -> dict[str, OpInfo]:
     rows: list[OpInfo] = []
 
-    def op(name: str, arity: int, meaning: str, **kinds: bool) -> None:
+    def op(name: str, arity: int | None, meaning: str, **kinds: bool) -> None:
         rows.append(OpInfo(name, arity, meaning, **kinds))
 
     # 1. Constants and what is known when an instruction is placed
@@ -69,6 +90,10 @@ def _table() -> dict[str, OpInfo]:
     op("add", 2, "arg0 + arg1.")
     op("sub", 2, "arg0 - arg1.")
     op("mul", 2, "The low half of arg0 * arg1.")
+    op("uadd_sat", 2, "arg0 + arg1, unsigned, or the maximum where it is more.")
+    op("sadd_sat", 2, "arg0 + arg1, signed, or the nearest number there is.")
+    op("usub_sat", 2, "arg0 - arg1, unsigned, or 0 where it is less.")
+    op("ssub_sat", 2, "arg0 - arg1, signed, or the nearest number there is.")
     op("udiv", 2, "Unsigned quotient, towards zero; all ones when arg1 is 0.")
     op("sdiv", 2, "Signed quotient, towards zero; -1 when arg1 is 0; the minimum / -1 is the minimum.")
     op("urem", 2, "Unsigned remainder; arg0 when arg1 is 0.")
@@ -105,6 +130,19 @@ def _table() -> dict[str, OpInfo]:
         "select",
         3,
         "arg1 when the bit arg0 is 1, else arg2. Both are always computed. attr 'likely': it mostly is 1.",
+    )
+
+    op(
+        "lanes",
+        None,
+        "The pure op of the table on each of count lanes, the lowest first, attr = (op, count, width of a lane of each "
+        "argument, attr of the op). A comparison gives count bits.",
+    )
+    op(
+        "shuffle",
+        None,
+        "Lanes of one argument, or of two put behind each other, the first lowest, attr = (width of a lane, indexes): "
+        "lane i of the result is that of number indexes[i]; -1 is a lane of zeros.",
     )
 
     # 4. Memory, little-endian, any alignment. A fault happens before any effect.
@@ -149,8 +187,8 @@ def _table() -> dict[str, OpInfo]:
     )
     op("hint", 0, "Nothing that a program can see; attr says what the processor may do.", pure=False)
 
-    # 6. Floating point, IEEE 754, on bit patterns of 16, 32 or 64 bits. NaN results are canonical (sign 0, only the
-    #    quiet bit). attr rounding is 0 to 4, or ROUND_DYNAMIC. Exceptions accrue in FP_FLAGS; tininess after rounding.
+    # 6. Floating point, IEEE 754, on bit patterns of 16, 32 or 64 bits, in the guest's style (FLOAT_STYLES).
+    #    attr rounding is 0 to 4, or ROUND_DYNAMIC. Exceptions accrue in FP_FLAGS.
     fp = {"pure": False, "writes": True}
     op("fadd", 2, "arg0 + arg1, attr = rounding.", **fp)
     op("fsub", 2, "arg0 - arg1, attr = rounding.", **fp)
@@ -165,17 +203,32 @@ def _table() -> dict[str, OpInfo]:
     )
     op("fmin", 2, "minimumNumber: the other when one is NaN; -0 < +0; a signaling NaN is invalid.", **fp)
     op("fmax", 2, "maximumNumber, likewise.", **fp)
+    op("fminimum", 2, "minimum: a NaN when one is NaN; -0 < +0; a signaling NaN is invalid.", **fp)
+    op("fmaximum", 2, "maximum, likewise.", **fp)
     op("feq", 2, "1 bit: equal; only a signaling NaN is invalid.", **fp)
     op("flt", 2, "1 bit: less; any NaN is invalid.", **fp)
     op("fle", 2, "1 bit: less or equal; any NaN is invalid.", **fp)
+    op(
+        "fcmp",
+        2,
+        "4 bits, one of them set: less, equal, greater, unordered. A signaling NaN is invalid, where attr any NaN.",
+        **fp,
+    )
     op("fcvt", 1, "To another format, attr = rounding.", **fp)
+    op(
+        "frint",
+        1,
+        "To an integral number, which may be -0, attr = (exact, rounding); inexact is raised where exact asks.",
+        **fp,
+    )
     op(
         "ftoi",
         1,
-        "To an integer, attr = (signed, rounding): saturates; NaN gives the maximum; invalid when out of range.",
+        "To an integer, attr = (signed, rounding): saturates; invalid when out of range; NaN as the style says.",
         **fp,
     )
     op("itof", 1, "From an integer, attr = (signed, rounding).", **fp)
+    op("flanes", None, "The floating-point op of the table on each lane, attr as that of lanes.", **fp)
     return {row.name: row for row in rows}
 
 
@@ -184,7 +237,21 @@ OPS: Final = _table()
 FLOAT_BITS: Final = (16, 32, 64)
 MEMORY_BITS: Final = (8, 16, 32, 64, 128)
 COMPARISONS: Final = frozenset({"eq", "ne", "ult", "ule", "slt", "sle", "feq", "flt", "fle"})
+FLOATING: Final = frozenset(name for name, info in OPS.items() if info.writes) - {
+    "set", "setx", "jump", "flush", "flanes",
+}  # fmt: skip
+"""Ops that change nothing but accrued floating-point exceptions: what flanes does on lanes."""
 ROUNDED: Final = frozenset({"fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fcvt"})
+
+
+def lanes_of(attr: object) -> tuple[str, int, tuple[int, ...], object]:
+    """The attr of lanes and flanes: the op, how many lanes, the width of a lane of each argument, the op's attr."""
+    return attr  # type: ignore[return-value]  # which `ir.verify` has looked at
+
+
+def shuffled(attr: object) -> tuple[int, tuple[int, ...]]:
+    """The attr of shuffle: the width of a lane, and indexes."""
+    return attr  # type: ignore[return-value]  # which `ir.verify` has looked at
 
 
 def rounding(op: str, attr: object) -> int | None:
@@ -192,7 +259,10 @@ def rounding(op: str, attr: object) -> int | None:
     if op in ROUNDED:
         assert isinstance(attr, int)
         return attr
-    if op in ("ftoi", "itof"):
+    if op == "flanes":
+        name, _, _, inner = lanes_of(attr)
+        return rounding(name, inner)
+    if op in ("ftoi", "itof", "frint"):
         assert isinstance(attr, tuple)
         mode = attr[1]
         assert isinstance(mode, int)

@@ -13,6 +13,7 @@ from math import isqrt
 from polyvm.ir.softfloat_core import (
     DZ,
     FORMATS,
+    IDC,
     NAN_POLICIES,
     NV,
     NX,
@@ -37,10 +38,10 @@ from polyvm.ir.softfloat_core import (
 )
 
 __all__ = [
-    "DZ", "FORMATS", "NAN_POLICIES", "NV", "NX", "ODD", "OF", "RDN", "RMM", "RNE", "ROUNDINGS", "RTZ", "RUP",
+    "DZ", "FORMATS", "IDC", "NAN_POLICIES", "NV", "NX", "ODD", "OF", "RDN", "RMM", "RNE", "ROUNDINGS", "RTZ", "RUP",
     "TININESS", "UF", "Format", "Result",
-    "add", "classify", "convert", "div", "eq", "eq_signaling", "fma", "from_int", "le", "le_quiet", "lt",
-    "lt_quiet", "max", "maximum", "min", "minimum", "mul", "round_to_int", "sqrt", "sub", "to_int",
+    "add", "classify", "convert", "div", "eq", "eq_signaling", "flush", "fma", "from_int", "le", "le_quiet", "lt",
+    "lt_quiet", "max", "maximum", "min", "minimum", "mul", "order", "round_to_int", "sqrt", "sub", "to_int",
 ]  # fmt: skip
 
 
@@ -203,6 +204,26 @@ def le_quiet(w: int, a: int, b: int) -> Result:
     return _compare(w, a, b, signaling=False, less=True, equal=True)
 
 
+def order(w: int, a: int, b: int, signaling: bool) -> Result:
+    """One bit of four: a < b, a == b, a > b, unordered; a signaling NaN raises NV, or any if `signaling`."""
+    equal, flags = _compare(w, a, b, signaling=signaling, less=False, equal=True)
+    if equal:
+        return 2, flags
+    fmt = format_of(w)
+    if fmt.is_nan(a) or fmt.is_nan(b):
+        return 8, flags
+    return (1 if _order(fmt, a) < _order(fmt, b) else 4), flags
+
+
+def flush(w: int, *operands: int) -> tuple[list[int], int]:
+    """Operands with zeros for denormal numbers, and IDC if there was one (Arm's FPUnpack with FPCR.FZ)."""
+    fmt = format_of(w, *operands)
+    denormal = any(map(fmt.is_denormal, operands))
+    return [
+        bits & fmt.sign_bit if fmt.is_denormal(bits) else bits for bits in operands
+    ], IDC if denormal else 0
+
+
 def classify(w: int, a: int) -> Result:
     """RISC-V's fclass, one bit of ten.
 
@@ -225,11 +246,26 @@ def classify(w: int, a: int) -> Result:
 
 
 def convert(
-    w_from: int, w_to: int, a: int, rm: int, *, nan: str = "canonical", tininess: str = "after"
+    w_from: int,
+    w_to: int,
+    a: int,
+    rm: int,
+    *,
+    nan: str = "canonical",
+    tininess: str = "after",
+    alternative: bool = False,
 ) -> Result:
-    """From one format to another; a NaN that is handed on keeps its sign and the top of its payload."""
+    """From one format to another; a NaN that is handed on keeps its sign and the top of its payload.
+
+    alternative: halves are Arm's, which have numbers instead of infinities and NaNs (FPCR.AHP).
+    """
     source = _start(w_from, rm, nan, tininess, a)
     target = format_of(w_to)
+    if alternative and w_from == 16 and a & source.infinity == source.infinity:
+        significand = a & source.quiet_bit * 2 - 1 | source.quiet_bit * 2
+        return round_pack(target, rm, tininess, source.sign(a), significand, 16 - source.fraction_bits)
+    if alternative and w_to == 16:
+        return _to_alternative(source, rm, tininess, a)
     if source.is_nan(a):
         quieted, flags = choose_nan(source, nan, a)
         payload = quieted & (source.quiet_bit - 1)
@@ -240,6 +276,26 @@ def convert(
     if source.is_zero(a):
         return target.signed(source.sign(a), 0), 0
     return round_pack(target, rm, tininess, source.sign(a), *source.unpack(a))
+
+
+def _to_alternative(source: Format, rm: int, tininess: str, a: int) -> Result:
+    """To a half of Arm's alternative format (FPConvert and FPRound with FPCR.AHP)."""
+    target, sign = FORMATS[16], source.sign(a)
+    if source.is_nan(a):
+        return target.signed(sign, 0), NV
+    if source.is_inf(a):
+        return target.signed(sign, target.magnitude), NV
+    if source.is_zero(a):
+        return target.signed(sign, 0), 0
+    significand, exponent = source.unpack(a)
+    top = exponent + significand.bit_length() - 1
+    if top < 15:  # where both formats are the same
+        return round_pack(target, rm, tininess, sign, significand, exponent)
+    kept, inexact = shift_round(rm, sign, significand, top - target.fraction_bits - exponent)
+    magnitude = ((top + 14) << target.fraction_bits) + kept  # with the hidden bit, and a carry
+    if magnitude > target.magnitude:
+        return target.signed(sign, target.magnitude), NV
+    return target.signed(sign, magnitude), NX if inexact else 0
 
 
 def to_int(
@@ -257,7 +313,7 @@ def to_int(
     negative = fmt.sign(a)
     invalid = low if negative else high
     if fmt.is_nan(a):
-        invalid = 0 if nan == "arm" else high
+        invalid = 0 if nan.startswith("arm") else high
     if nan == "x86":
         invalid = low if signed else high
     if fmt.is_nan(a) or fmt.is_inf(a):
@@ -348,7 +404,7 @@ def _extreme(w: int, a: int, b: int, nan: str, *, smallest: bool, number: bool) 
     if fmt.is_nan(a) or fmt.is_nan(b):
         result, flags = choose_nan(fmt, nan, a, b)
         # Arm's FMINNM lets only a quiet NaN lose; RISC-V, as IEEE 754-2019 9.6, a signaling one too.
-        if number and not (fmt.is_nan(a) and fmt.is_nan(b)) and not (nan == "arm" and flags):
+        if number and not (fmt.is_nan(a) and fmt.is_nan(b)) and not (nan.startswith("arm") and flags):
             return (b if fmt.is_nan(a) else a), flags
         return result, flags
     a_first = _order(fmt, a) < _order(fmt, b)

@@ -26,10 +26,15 @@ OF: Final = 4  # overflow
 DZ: Final = 8  # divide by zero
 NV: Final = 16  # invalid operation
 
-# What a NaN result is: RISC-V's canonical NaN; Arm's first signaling operand, else first quiet one; SSE's
-# first NaN operand. Both propagating rules quieten what they hand on.
-NAN_POLICIES: Final = ("canonical", "arm", "x86")
-TININESS: Final = ("after", "before")
+IDC: Final = (
+    32  # a denormal operand was taken for zero: Arm's cumulative bit of that name, and no flag of the IR's
+)
+
+# What a NaN result is: RISC-V's canonical NaN; Arm's first signaling operand, else first quiet one, or with FPCR.DN
+# the same NaN as RISC-V's where Arm has one; SSE's first NaN operand. What is handed on is made quiet.
+NAN_POLICIES: Final = ("canonical", "arm", "arm-default", "x86")
+# Found after rounding or before; or before, and what is tiny becomes zero (Arm's FPRound with FPCR.FZ).
+TININESS: Final = ("after", "before", "flush")
 
 Result = tuple[int, int]
 """Bits of the result, and the exception flags that the operation raises."""
@@ -70,6 +75,9 @@ class Format:
 
     def is_zero(self, bits: int) -> bool:
         return bits & self.magnitude == 0
+
+    def is_denormal(self, bits: int) -> bool:
+        return 0 < bits & self.magnitude < 1 << self.fraction_bits
 
     def sign(self, bits: int) -> int:
         return bits >> (self.width - 1)
@@ -124,7 +132,7 @@ def check_policy(nan: str, tininess: str = "after") -> None:
 def choose_nan(fmt: Format, nan: str, *operands: int) -> Result:
     """The result of an operation with a NaN among its operands; invalid if one of them is signaling."""
     flags = NV if any(map(fmt.is_signaling, operands)) else 0
-    if nan == "canonical":
+    if nan in ("canonical", "arm-default"):
         return fmt.default_nan(nan), flags
     nans = [bits for bits in operands if fmt.is_nan(bits)]
     if nan == "arm":
@@ -164,6 +172,8 @@ def round_pack(fmt: Format, rm: int, tininess: str, sign: int, significand: int,
     """
     top = exponent + significand.bit_length() - 1  # significand * 2**exponent is in [2**top, 2**(top + 1))
     normal = top - fmt.fraction_bits  # where the last bit of the result lies if exponents had no lower bound
+    if tininess == "flush" and normal < fmt.quantum:
+        return fmt.signed(sign, 0), UF
     last = max(normal, fmt.quantum)
     kept, inexact = shift_round(rm, sign, significand, last - exponent)
     flags = NX if inexact else 0

@@ -9,10 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from polyvm.ir.golden import fold
-from polyvm.ir.ops import AMO_KINDS, COUNTERS, FLOAT_BITS, FP_FLAGS, FP_ROUND, MAX_BITS, OPS, ROUND_DYNAMIC
+from polyvm.ir.lanes import Lanes
+from polyvm.ir.ops import (
+    AMO_KINDS,
+    COUNTERS,
+    FLOAT_BITS,
+    FP_FLAGS,
+    FP_MODE,
+    FP_MODE_BITS,
+    MAX_BITS,
+    OPS,
+    ROUND_DYNAMIC,
+)
 from polyvm.ir.values import SpecError, Val
 
 if TYPE_CHECKING:
@@ -31,6 +42,10 @@ if TYPE_CHECKING:
         def zero(self) -> int | None: ...
 
 
+V = TypeVar("V", Val, Lanes)
+"""What floating-point methods take: a value, or lanes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
     """The ops of one instruction in order; the body of an `if` hangs on its attr."""
@@ -38,6 +53,8 @@ class Trace:
     ops: tuple[Val, ...]
     size: int
     """Bytes of the encoding."""
+    floats: str = "canonical"
+    """The guest's style of floating point (`ops.FLOAT_STYLES`)."""
 
     def walk(self) -> Iterator[Val]:
         """Every op, bodies included, in program order."""
@@ -94,9 +111,10 @@ class Tracer:
     Register files are its attributes (`m.x`, `m.f`), other registers go through `get` and `set`.
     """
 
-    def __init__(self, files: dict[str, RegisterFileLike], size: int) -> None:
+    def __init__(self, files: dict[str, RegisterFileLike], size: int, floats: str = "canonical") -> None:
         self._files = files
         self._size = size
+        self._floats = floats
         self._blocks: list[list[Val]] = [[]]
         self._seen: list[dict[object, Val]] = [{}]
 
@@ -134,7 +152,7 @@ class Tracer:
     def trace(self) -> Trace:
         """What was recorded."""
         assert len(self._blocks) == 1
-        return Trace(tuple(self._blocks[0]), self._size)
+        return Trace(tuple(self._blocks[0]), self._size, self._floats)
 
     # -- constants and places
     def const(self, value: int, bits: int) -> Val:
@@ -180,13 +198,13 @@ class Tracer:
         self.set(FP_FLAGS, value)
 
     @property
-    def fp_round(self) -> Val:
-        """The dynamic rounding mode, 3 bits."""
-        return self.get(FP_ROUND, 3)
+    def fp_mode(self) -> Val:
+        """The dynamic rounding mode in bits 2:0, and what else a guest can ask of floating point, 6 bits."""
+        return self.get(FP_MODE, FP_MODE_BITS)
 
-    @fp_round.setter
-    def fp_round(self, value: Val) -> None:
-        self.set(FP_ROUND, value)
+    @fp_mode.setter
+    def fp_mode(self, value: Val) -> None:
+        self.set(FP_MODE, value)
 
     def counter(self, kind: str) -> Val:
         """Read a counter: "cycle", "time" or "instret"."""
@@ -195,8 +213,18 @@ class Tracer:
         return self.emit("counter", 64, (), kind)
 
     # -- choosing
-    def select(self, condition: Val, then: Val, otherwise: Val | int, *, likely: bool = False) -> Val:
-        """`then` where the condition bit is 1, which may be said to be likely, else `otherwise`; both are computed."""
+    def select(self, condition: Val | Lanes, then: V, otherwise: V | int, *, likely: bool = False) -> V:
+        """`then` where the condition bit is 1, which may be said to be likely, else `otherwise`; both are computed.
+
+        Lanes of one bit choose lanes, and one bit chooses all of them.
+        """
+        if isinstance(then, Lanes):
+            other = then._same(otherwise)
+            if isinstance(condition, Lanes):
+                return condition.select(then, other)
+            return Lanes(self.select(condition, then.whole, other.whole, likely=likely), then.bits)
+        if isinstance(condition, Lanes):
+            raise SpecError(f"{condition!r} chooses lanes, not {then!r}")
         hint = "likely" if likely else None
         return self.emit("select", then.bits, (condition, then, then._same(otherwise)), hint)
 
@@ -261,68 +289,87 @@ class Tracer:
         """Something no program can see."""
         self.emit("hint", 0, (), what)
 
-    # -- floating point
-    def _float(self, op: str, bits: int, args: tuple[Val, ...], attr: object = None) -> Val:
+    # -- floating point, on a value or on each of the lanes
+    def _float(self, op: str, bits: int, args: tuple[V, ...], attr: object = None) -> V:
         for arg in args:
-            if arg.bits not in FLOAT_BITS:
+            if arg.bits not in FLOAT_BITS and op != "itof":
                 raise SpecError(f"{op} of {arg.bits} bits; formats have {FLOAT_BITS}")
+        first = args[0]
+        if isinstance(first, Lanes):
+            return first.op(op, bits, args[1:], attr)
         return self.emit(op, bits, args, attr)
 
-    def fadd(self, a: Val, b: Val, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fadd(self, a: V, b: V, rounding: int = ROUND_DYNAMIC) -> V:
         """a + b."""
         return self._float("fadd", a.bits, (a, a._same(b)), rounding)
 
-    def fsub(self, a: Val, b: Val, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fsub(self, a: V, b: V, rounding: int = ROUND_DYNAMIC) -> V:
         """a - b."""
         return self._float("fsub", a.bits, (a, a._same(b)), rounding)
 
-    def fmul(self, a: Val, b: Val, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fmul(self, a: V, b: V, rounding: int = ROUND_DYNAMIC) -> V:
         """a * b."""
         return self._float("fmul", a.bits, (a, a._same(b)), rounding)
 
-    def fdiv(self, a: Val, b: Val, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fdiv(self, a: V, b: V, rounding: int = ROUND_DYNAMIC) -> V:
         """a / b."""
         return self._float("fdiv", a.bits, (a, a._same(b)), rounding)
 
-    def fsqrt(self, a: Val, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fsqrt(self, a: V, rounding: int = ROUND_DYNAMIC) -> V:
         """Square root."""
         return self._float("fsqrt", a.bits, (a,), rounding)
 
-    def fma(self, a: Val, b: Val, c: Val, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fma(self, a: V, b: V, c: V, rounding: int = ROUND_DYNAMIC) -> V:
         """a * b + c, rounded once."""
         return self._float("fma", a.bits, (a, a._same(b), a._same(c)), rounding)
 
-    def fmin(self, a: Val, b: Val) -> Val:
+    def fmin(self, a: V, b: V) -> V:
         """IEEE 754-2019 minimumNumber."""
         return self._float("fmin", a.bits, (a, a._same(b)))
 
-    def fmax(self, a: Val, b: Val) -> Val:
+    def fmax(self, a: V, b: V) -> V:
         """IEEE 754-2019 maximumNumber."""
         return self._float("fmax", a.bits, (a, a._same(b)))
 
-    def feq(self, a: Val, b: Val) -> Val:
+    def fminimum(self, a: V, b: V) -> V:
+        """IEEE 754-2019 minimum."""
+        return self._float("fminimum", a.bits, (a, a._same(b)))
+
+    def fmaximum(self, a: V, b: V) -> V:
+        """IEEE 754-2019 maximum."""
+        return self._float("fmaximum", a.bits, (a, a._same(b)))
+
+    def feq(self, a: V, b: V) -> V:
         """Quiet comparison; one bit."""
         return self._float("feq", 1, (a, a._same(b)))
 
-    def flt(self, a: Val, b: Val) -> Val:
+    def flt(self, a: V, b: V) -> V:
         """Signaling comparison; one bit."""
         return self._float("flt", 1, (a, a._same(b)))
 
-    def fle(self, a: Val, b: Val) -> Val:
+    def fle(self, a: V, b: V) -> V:
         """Signaling comparison; one bit."""
         return self._float("fle", 1, (a, a._same(b)))
 
-    def fcvt(self, a: Val, bits: int, rounding: int = ROUND_DYNAMIC) -> Val:
+    def fcmp(self, a: V, b: V, *, signaling: bool) -> V:
+        """Four bits from the lowest up: less, equal, greater, unordered."""
+        return self._float("fcmp", 4, (a, a._same(b)), signaling)
+
+    def frint(self, a: V, *, exact: bool, rounding: int = ROUND_DYNAMIC) -> V:
+        """To an integral number."""
+        return self._float("frint", a.bits, (a,), (exact, rounding))
+
+    def fcvt(self, a: V, bits: int, rounding: int = ROUND_DYNAMIC) -> V:
         """To the format of `bits` bits."""
         return self._float("fcvt", bits, (a,), rounding)
 
-    def ftoi(self, a: Val, bits: int, *, signed: bool, rounding: int = ROUND_DYNAMIC) -> Val:
+    def ftoi(self, a: V, bits: int, *, signed: bool, rounding: int = ROUND_DYNAMIC) -> V:
         """To an integer of `bits` bits."""
         return self._float("ftoi", bits, (a,), (signed, rounding))
 
-    def itof(self, a: Val, bits: int, *, signed: bool, rounding: int = ROUND_DYNAMIC) -> Val:
+    def itof(self, a: V, bits: int, *, signed: bool, rounding: int = ROUND_DYNAMIC) -> V:
         """From an integer to the format of `bits` bits."""
-        return self.emit("itof", bits, (a,), (signed, rounding))
+        return self._float("itof", bits, (a,), (signed, rounding))
 
 
 def record(
@@ -331,9 +378,10 @@ def record(
     size: int,
     shape: dict[str, int],
     data: dict[str, int],
+    floats: str = "canonical",
 ) -> Trace:
     """Trace `body` with its shape fields as numbers and its data fields (name: width) as `field` ops."""
-    tracer = Tracer(files, size)
+    tracer = Tracer(files, size, floats)
     operands: dict[str, object] = dict(shape)
     for name, bits in data.items():
         operands[parameter(name)] = tracer.emit("field", bits, (), name)

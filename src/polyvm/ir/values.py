@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from polyvm.ir.lanes import Lanes
     from polyvm.ir.trace import Tracer
 
 
@@ -116,6 +117,14 @@ class Val:
         """Rotate right, modulo the width."""
         return self._shift("rotr", amount)
 
+    def add_sat(self, other: Val | int, *, signed: bool) -> Val:
+        """The sum, or the nearest number there is."""
+        return self._binary("sadd_sat" if signed else "uadd_sat", other)
+
+    def sub_sat(self, other: Val | int, *, signed: bool) -> Val:
+        """The difference, or the nearest number there is."""
+        return self._binary("ssub_sat" if signed else "usub_sat", other)
+
     def udiv(self, other: Val | int) -> Val:
         """Unsigned quotient; all ones for a divisor of 0."""
         return self._binary("udiv", other)
@@ -219,6 +228,12 @@ class Val:
     def permute(self, index: Val, lane_bits: int) -> Val:
         """Look lanes of `lane_bits` up in self by the lanes of `index`; past the end gives 0."""
         return self.tracer.emit("permute", self.bits, (self, self._same(index)), lane_bits)
+
+    def lanes(self, bits: int) -> Lanes:
+        """The value as lanes of so many bits, on each of which operators work."""
+        from polyvm.ir.lanes import Lanes
+
+        return Lanes(self, bits)
 
     def __repr__(self) -> str:
         return f"<{self.op} i{self.bits}{'' if self.attr is None or self.op == 'if' else f' {self.attr!r}'}>"

@@ -6,12 +6,13 @@ op that may leave the instruction. It checks form, never meaning.
 
 from __future__ import annotations
 
-from polyvm.ir.ops import COMPARISONS, FLOAT_BITS, MEMORY_BITS, OPS
+from polyvm.ir.ops import COMPARISONS, FLOAT_BITS, FLOATING, MEMORY_BITS, OPS
 from polyvm.ir.trace import Trace
 from polyvm.ir.values import SpecError, Val
 
 _SAME_WIDTH = frozenset({"add", "sub", "mul", "udiv", "sdiv", "urem", "srem", "and", "or", "xor", "shl", "lshr", "ashr",
-                         "rotl", "rotr", "permute", "fadd", "fsub", "fmul", "fdiv", "fma", "fmin", "fmax"})  # fmt: skip
+                         "rotl", "rotr", "permute", "uadd_sat", "sadd_sat", "usub_sat", "ssub_sat", "fadd", "fsub",
+                         "fmul", "fdiv", "fma", "fmin", "fmax", "fminimum", "fmaximum"})  # fmt: skip
 _ENDS = frozenset({"trap", "syscall"})
 
 
@@ -40,7 +41,7 @@ class _Verifier:
             info = OPS.get(op.op)
             if info is None:
                 raise SpecError(f"unknown op {op.op!r}")
-            if len(op.args) != info.arity:
+            if info.arity is not None and len(op.args) != info.arity:
                 raise SpecError(f"{op.op} takes {info.arity} values, not {len(op.args)}")
             for arg in op.args:
                 if arg not in known:
@@ -82,8 +83,45 @@ class _Verifier:
         self.probed = before[2]  # a probe that may not happen covers nothing behind the `when`
 
 
+def _check_lanes(op: Val) -> None:
+    """That attr is as the table says, all of it numbers and names; then the rules of the op on one lane."""
+    what = f"{op.op} of {op.bits} bits with {op.attr!r}"
+    match op.attr:
+        case (str(name), int(count), tuple(widths), inner) if count > 0:
+            pass
+        case _:
+            raise SpecError(f"{what}: attr is (op, count, widths, attr)")
+    info = OPS.get(name)
+    allowed = name in FLOATING if op.op == "flanes" else info is not None and info.pure
+    if info is None or not info.arity or not allowed:
+        raise SpecError(f"{what}: {name!r} is no op that lanes can have")
+    if [arg.bits for arg in op.args] != [count * bits for bits in widths] or op.bits % count:
+        raise SpecError(f"{what} takes {[arg.bits for arg in op.args]}")
+    lanes = tuple(Val(op.tracer, "field", bits) for bits in widths)
+    if len(lanes) != info.arity:
+        raise SpecError(f"{what}: {name} takes {info.arity} values, not {len(lanes)}")
+    _check_widths(Val(op.tracer, name, op.bits // count, lanes, inner))
+
+
+def _check_shuffle(op: Val) -> None:
+    widths = [arg.bits for arg in op.args]
+    match op.attr:
+        case (int(bits), tuple(indexes)) if bits > 0 and all(isinstance(i, int) for i in indexes):
+            pass
+        case _:
+            raise SpecError(f"shuffle with {op.attr!r}: attr is (width of a lane, indexes)")
+    if len(widths) not in (1, 2) or any(width % bits for width in widths) or op.bits != bits * len(indexes):
+        raise SpecError(f"shuffle of {op.bits} bits in {len(indexes)} lanes of {bits} takes {widths}")
+    if not all(-1 <= index < sum(widths) // bits for index in indexes):
+        raise SpecError(f"shuffle of {sum(widths) // bits} lanes has indexes {indexes}")
+
+
 def _check_widths(op: Val) -> None:
     name, widths = op.op, [arg.bits for arg in op.args]
+    if name in ("lanes", "flanes"):
+        _check_lanes(op)
+    if name == "shuffle":
+        _check_shuffle(op)
     if name in _SAME_WIDTH and set(widths) != {op.bits}:
         raise SpecError(f"{name} of {op.bits} bits takes {widths}")
     if name in COMPARISONS and (op.bits != 1 or widths[0] != widths[1]):
@@ -101,17 +139,34 @@ def _check_widths(op: Val) -> None:
     if name in ("load", "amo", "cas") and op.bits not in MEMORY_BITS:
         raise SpecError(f"{name} of {op.bits} bits")
     if (
-        name in ("fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fmin", "fmax", "fcvt", "itof")
+        name
+        in (
+            "fadd",
+            "fsub",
+            "fmul",
+            "fdiv",
+            "fsqrt",
+            "fma",
+            "fmin",
+            "fmax",
+            "fminimum",
+            "fmaximum",
+            "fcvt",
+            "frint",
+            "itof",
+        )
         and op.bits not in FLOAT_BITS
     ):
         raise SpecError(f"{name} of {op.bits} bits")
-    if name in ("clz", "ctz", "popcount", "bswap", "bitrev", "fsqrt") and widths != [op.bits]:
+    if name in ("clz", "ctz", "popcount", "bswap", "bitrev", "fsqrt", "frint") and widths != [op.bits]:
         raise SpecError(f"{name} of {op.bits} bits takes {widths}")
     if name == "clmul" and (widths[0] != widths[1] or op.bits != 2 * widths[0] or widths[0] > 64):
         raise SpecError(f"clmul of {op.bits} bits takes {widths}")
     if name == "permute" and (not isinstance(op.attr, int) or op.attr < 1 or op.bits % op.attr):
         raise SpecError(f"permute of {op.bits} bits in lanes of {op.attr}")
-    if name in ("feq", "flt", "fle", "fcvt", "ftoi") and widths[0] not in FLOAT_BITS:
+    if name == "fcmp" and (op.bits != 4 or widths[0] != widths[1]):
+        raise SpecError(f"fcmp compares {widths} to {op.bits} bits")
+    if name in ("feq", "flt", "fle", "fcmp", "fcvt", "ftoi") and widths[0] not in FLOAT_BITS:
         raise SpecError(f"{name} takes {widths}")
     if name == "store" and widths[1] not in MEMORY_BITS:
         raise SpecError(f"store of {widths[1]} bits")

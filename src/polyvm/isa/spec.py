@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from polyvm.ir import trace as ir_trace
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE, FP_MODE_BITS
 from polyvm.ir.verify import verify
 from polyvm.isa.encoding import Encoding, Leaf, Switch, decision_tree, decode, parse
 from polyvm.isa.placing import place
@@ -206,6 +206,7 @@ class Isa:
     spellings: likewise, but never printed. computed: those that are more than other texts of the same fields, and
     printed where no alias fits.
     length: how many bytes an instruction has that starts like this word, known or not.
+    floats: the style of its floating point (`ir.ops.FLOAT_STYLES`).
     """
 
     name: str
@@ -222,6 +223,7 @@ class Isa:
     spellings: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     computed: tuple[Computed, ...] = field(default=(), repr=False)
     length: Callable[[int], int] = field(default=lambda word: 4, repr=False)
+    floats: str = "canonical"
     insns: list[Insn] = field(default_factory=list)
     extensions: list[Extension] = field(default_factory=list)
     _traces: dict[tuple[Insn, Shape], ir_trace.Trace] = field(default_factory=dict, repr=False)
@@ -284,7 +286,9 @@ class Isa:
         found = self._traces.get(key)
         if found is None:
             operands = {ir_trace.parameter(n): value for n, value in shape}
-            found = ir_trace.record(insn.body, dict(self.files), insn.size, operands, insn.data_fields)
+            found = ir_trace.record(
+                insn.body, dict(self.files), insn.size, operands, insn.data_fields, self.floats
+            )
             verify(found, f"{insn.name} {dict(shape) or ''}".strip())
             self._traces[key] = found
         return found
@@ -297,7 +301,7 @@ class Isa:
         for name, bits in self.specials.items():
             yield (name, 0), bits
         yield FP_FLAGS, 5
-        yield FP_ROUND, 3
+        yield FP_MODE, FP_MODE_BITS
 
     def state_layout(self, base: int) -> dict[tuple[str, int], tuple[int, int]]:
         """Where slots live in the state block, as (offset, bytes), files first, from `base` on.

@@ -11,25 +11,25 @@ from typing import TypeAlias
 
 from polyvm.isa.spec import Isa
 
-TOKEN = re.compile(r"[A-Za-z_][\w.]*'?|\d+|-\d+|[(),\[\]!#]")
+TOKEN = re.compile(r"[A-Za-z_][\w.]*'?|\d+|-\d+|[(),\[\]{}!#]")
 # An operand as written; a branch target may bring its symbol along.
-_OPERAND = r"#?[^,()\[\]!#\s<>]+(?:\s*<[^<>]*>)?"
+_OPERAND = r"#?[^,()\[\]{}!#\s<>]+(?:\s*<[^<>]*>)?"
 
 Parts: TypeAlias = "list[str | Parts]"
 """An operand text: what stands there always, and in lists what is optional."""
 
 
 def split(text: str) -> Parts:
-    """A text with its optional parts, which stand in braces, as lists of their own."""
+    """A text with its optional parts, which stand in braces, as lists of their own; \\{ is a brace that is written."""
     stack: list[Parts] = [[]]
-    for piece in re.split(r"([{}])", text):
+    for piece in re.split(r"(\\?[{}])", text):
         if piece == "{":
             stack.append([])
         elif piece == "}":
             inner = stack.pop()
             stack[-1].append(inner)
         elif piece:
-            stack[-1].append(piece)
+            stack[-1].append(piece.removeprefix("\\"))
     return stack[0]
 
 
@@ -67,7 +67,7 @@ def pattern(parts: Parts, fields: tuple[str, ...], isa: Isa) -> re.Pattern[str]:
                     text += r"(?:\s+#?|\s*#)" if word else r"\s*#?"
                     word = False
                     continue
-                before, word = word, token not in "(),[]!"
+                before, word = word, token not in "(),[]{}!"
                 text += r"\s+" if before and word else r"\s*"
                 if token not in fields:
                     text += f"(?:{'|'.join(map(re.escape, _spellings(token, isa)))})"

@@ -14,6 +14,7 @@ from polyvm.errors import PolyvmError, from_oserror
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import NoReturn
 
 ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
@@ -39,7 +40,7 @@ _MACHINES = {
     43: "sparc64",
     62: "x86_64",
     183: "aarch64",
-    243: "riscv",
+    243: "riscv64",
     247: "bpf",
     258: "loongarch64",
 }
@@ -178,14 +179,7 @@ def parse(fd: int, path: bytes, machine: int | None = None) -> Elf:
     _check_ident(head, path, size)
     kind, found, _, entry, phoff, _, flags, _, phentsize, phnum, _, _, _ = _HEADER.unpack_from(head, 16)
     if machine is not None and found != machine:
-        name, wanted = machine_name(found), machine_name(machine)
-        raise PolyvmError(
-            "PVM-ELF-MACHINE",
-            f"The program is for {name}, and the guest is {wanted}.",
-            hint=f"Build it for {wanted}, or ask for the guest {name} if `polyvm doctor` lists it.",
-            path=os.fsdecode(path),
-            machine=found,
-        )
+        _other_machine(path, found, [machine])
     if kind not in (ET_EXEC, ET_DYN):
         what = {ET_REL: "an object file, which must be linked first", ET_CORE: "a core dump"}
         _invalid(path, f"it is {what.get(kind, 'of an unknown type')}", field="e_type", value=kind)
@@ -204,6 +198,22 @@ def parse(fd: int, path: bytes, machine: int | None = None) -> Elf:
             elf.phdr = phoff - segment.offset + segment.address
             break
     return elf
+
+
+def refuse(fd: int, path: bytes, machines: Iterable[int]) -> NoReturn:
+    """Raise the PVM-ELF error of a file that is no program for one of these machines."""
+    _other_machine(path, parse(fd, path).machine, machines)
+
+
+def _other_machine(path: bytes, found: int, machines: Iterable[int]) -> NoReturn:
+    wanted = " or ".join(map(machine_name, machines))
+    raise PolyvmError(
+        "PVM-ELF-MACHINE",
+        f"The program is for {machine_name(found)}, and not for {wanted}.",
+        hint=f"Build it for {wanted}; `polyvm doctor` lists the guests.",
+        path=os.fsdecode(path),
+        machine=found,
+    )
 
 
 def _check_ident(head: bytes, path: bytes, size: int) -> None:

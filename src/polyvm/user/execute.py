@@ -1,18 +1,21 @@
 """execve: finding out what a file is, and becoming it.
 
-Programs of this guest are loaded into this very process, so the PID and all caches stay; programs of the host are
-started by the host's execve; scripts lead to their interpreter. Set-user-ID bits of foreign programs have no effect.
-Below --root no program of the host is run.
+Programs of guests are loaded into this very process, so the PID and all caches stay, also from one guest's to
+another's; programs of the host are started by the host's execve; scripts lead to their interpreter. Set-user-ID bits
+of foreign programs have no effect. Below --root no program of the host is run.
 """
 
 from __future__ import annotations
 
 import os
 
+from polyvm.engine.guest import abi as abi_of
 from polyvm.errors import PolyvmError, from_oserror
+from polyvm.isa import MACHINES
 from polyvm.memory import host
-from polyvm.user import limits, loader, signals
+from polyvm.user import elf, limits, loader, signals
 from polyvm.user.elf import check_program, parse_script
+from polyvm.user.machine import guest_of
 from polyvm.user.paths import AT_FDCWD, O_CLOEXEC
 from polyvm.user.thread import Refusal
 
@@ -34,14 +37,21 @@ F_GETFD, FD_CLOEXEC = 1, 1
 
 
 class Plan:
-    """What an execve will do. `program` is None for a program of the host, whose descriptor is then `fd`."""
+    """What an execve will do: a program of a guest, or without `program` one of the host, whose descriptor is `fd`."""
 
-    __slots__ = ("argv", "execfn", "exe_host", "fd", "program")
+    __slots__ = ("argv", "execfn", "exe_host", "fd", "guest", "program")
 
     def __init__(
-        self, program: loader.Program | None, fd: int, argv: list[bytes], execfn: bytes, exe_host: bytes
+        self,
+        program: loader.Program | None,
+        guest: str,
+        fd: int,
+        argv: list[bytes],
+        execfn: bytes,
+        exe_host: bytes,
     ) -> None:
         self.program = program
+        self.guest = guest
         self.fd = fd
         self.argv = argv
         self.execfn = execfn
@@ -99,9 +109,9 @@ def resolver(process: Process) -> loader.Resolve:
 def plan(
     process: Process, at: int, path: bytes, argv: list[bytes], flags: int = 0, *, strict: bool = False
 ) -> Plan:
-    """Find out what a file is, following scripts. Raises OSError, or PolyvmError for a bad program of the guest.
+    """Find out what a file is, following scripts. Raises OSError, or PolyvmError for a bad program of a guest.
 
-    strict: only programs of the guest will do, and what else it is makes a PolyvmError.
+    strict: only programs of guests will do, and what else it is makes a PolyvmError.
     """
     name = path
     if at != AT_FDCWD and not path.startswith(b"/"):
@@ -140,14 +150,17 @@ def _finish_plan(
     exe_host: bytes,
     strict: bool,
 ) -> Plan:
-    if strict or is_ours(process, head):
+    guest = guest_of(head)
+    if guest is None and strict:
+        elf.refuse(fd, exe_host, MACHINES)
+    if guest is not None:
         own = os.dup(fd)  # prepare() closes what it is given, whatever happens
         os.set_inheritable(own, False)
-        program = loader.prepare(exe_host, process.abi, fd=own, resolve=resolver(process))
+        program = loader.prepare(exe_host, abi_of(guest), fd=own, resolve=resolver(process))
         os.close(fd)
-        return Plan(program, -1, argv, execfn, exe_host)
+        return Plan(program, guest, -1, argv, execfn, exe_host)
     if head[:4] == b"\x7fELF" and process.paths.root is None:
-        return Plan(None, fd, argv, execfn, exe_host)
+        return Plan(None, "", fd, argv, execfn, exe_host)
     raise OSError(ENOEXEC, os.strerror(ENOEXEC), os.fsdecode(name))
 
 
@@ -156,12 +169,6 @@ def _close_quietly(fd: int) -> None:
         os.close(fd)
     except OSError:
         return
-
-
-def is_ours(process: Process, head: bytes) -> bool:
-    """Whether the first bytes are those of a program for this guest."""
-    machine = int.from_bytes(head[18:20], "little")
-    return head[:4] == b"\x7fELF" and head[4:5] == b"\2" and machine == process.abi.MACHINE
 
 
 def execve(
@@ -232,6 +239,8 @@ def become(thread: Thread, what: Plan, envp: list[bytes]) -> None:
     try:
         with process.world:
             process.space.reset()
+            if what.guest != process.engine.name:
+                _change(thread, what.guest)
             process.engine.new_program()
             load(thread, what, envp)
     except PolyvmError:
@@ -245,6 +254,19 @@ def become(thread: Thread, what: Plan, envp: list[bytes]) -> None:
     thread.altstack_flags = signals.SS_DISABLE
     thread.saved_mask = None
     close_on_exec(process)
+
+
+def _change(thread: Thread, guest: str) -> None:
+    """Become a program of another guest. Raises PolyvmError."""
+    process = thread.process
+    process.engine.new_program()  # for what it knew of the old one is void as well
+    mask = thread.host_mask()
+    process.block_all()  # what comes meanwhile waits in the kernel
+    signals.collect(thread)
+    process.use(guest)
+    thread.take(process.new_cpu())
+    thread.cpu.attach()
+    thread.set_host_mask(mask)
 
 
 def load(thread: Thread, what: Plan, envp: list[bytes]) -> None:
@@ -316,13 +338,16 @@ def _execve_host(thread: Thread, what: Plan, envp: list[bytes]) -> int:
     return result
 
 
-def first_program(thread: Thread, program: bytes, argv: list[bytes], env: list[bytes]) -> None:
-    """Load what the user asked for. Raises PolyvmError."""
-    process = thread.process
+def first_program(process: Process, program: bytes, argv: list[bytes]) -> Plan:
+    """What the user asked for, a program of a guest. Raises PolyvmError."""
     try:
-        what = plan(process, AT_FDCWD, program, argv, strict=True)
+        return plan(process, AT_FDCWD, program, argv, strict=True)
     except OSError as error:
         raise from_oserror(error, "Cannot run the program", path=os.fsdecode(program)) from error
+
+
+def begin(thread: Thread, what: Plan, env: list[bytes]) -> None:
+    """Load the first program. Raises PolyvmError."""
     try:
         load(thread, what, env)
     finally:

@@ -9,6 +9,7 @@ import os
 from _struct import Struct
 
 from polyvm.errors import PolyvmError
+from polyvm.user import openflags
 
 MACHINE = os.uname().machine
 _X86 = MACHINE == "x86_64"
@@ -51,24 +52,14 @@ def stat_to_generic(raw: bytes) -> bytes:
     )
 
 
-# Flags of open that differ between asm-generic and arm64 (include/uapi/asm-generic/fcntl.h, arch/arm64/.../fcntl.h).
-_OPEN_GENERIC = (0x10000, 0x20000, 0x4000, 0x8000)  # O_DIRECTORY, O_NOFOLLOW, O_DIRECT, O_LARGEFILE
-_OPEN_ARM64 = (0x4000, 0x8000, 0x10000, 0x20000)
+_OPEN = openflags.GENERIC if _X86 else (0x4000, 0x8000, 0x10000, 0x20000)  # arch/arm64/.../fcntl.h
 
 
 def open_flags_to_host(flags: int) -> int:
     """Flags of open in asm-generic's form, as the host wants them."""
-    return flags if _X86 else _swap(flags, _OPEN_GENERIC, _OPEN_ARM64)
+    return openflags.swap(flags, openflags.GENERIC, _OPEN)
 
 
 def open_flags_from_host(flags: int) -> int:
     """The host's flags of open in asm-generic's form."""
-    return flags if _X86 else _swap(flags, _OPEN_ARM64, _OPEN_GENERIC)
-
-
-def _swap(flags: int, source: tuple[int, ...], target: tuple[int, ...]) -> int:
-    result = flags & ~(source[0] | source[1] | source[2] | source[3])
-    for ours, theirs in zip(source, target, strict=True):
-        if flags & ours:
-            result |= theirs
-    return result
+    return openflags.swap(flags, _OPEN, openflags.GENERIC)

@@ -15,9 +15,9 @@ from polyvm.memory import host
 from polyvm.memory.access import GuestFault
 from polyvm.memory.space import AddressSpace
 from polyvm.user import limits, signals
-from polyvm.user.dispatch import Dispatch
 from polyvm.user.hostabi import numbers
 from polyvm.user.hostsignals import HostSignals
+from polyvm.user.machine import Machine
 from polyvm.user.paths import Paths
 from polyvm.user.policy import Policy
 from polyvm.user.result import Result, add_counts, collect
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from polyvm.user.dispatch import Call, Dispatch
     from polyvm.user.fork import Borrowed
     from polyvm.user.natively import Natively
     from polyvm.user.strace import Strace
@@ -48,37 +49,33 @@ class Process:
 
     def __init__(
         self,
-        engine: Any,
+        engines: Callable[[str], Any],
         *,
         sysroot: bytes | None = None,
         root: bytes | None = None,
         binds: Sequence[Bind] = (),
         strace: bool = False,
     ) -> None:
-        self.engine = engine  # engine.executor.Engine: the guest's abi and causes, and its threads
-        self.abi: Any = engine.abi
+        self.engines = engines
+        self.machines: dict[str, Machine] = {}
+        # What use() sets, of the machine that the program is for:
+        self.engine: Any = None
+        self.abi: Any = None
+        self.natively: Natively | None = None
+        self.dispatch: Dispatch
+        self.calls: dict[int, Call] = {}
         self.pid = os.getpid()
         self.hidden: set[int] = set()
-        self.natively: Natively | None = None
-        if engine.natively and not strace:
-            from polyvm.user.natively import Natively
-
-            self.natively = Natively(self.abi, engine.guest.places)
         self.numbers = numbers()
         self.space = space = AddressSpace()
         # As on Linux (vm.mmap_min_addr); and compiled code takes a pointer outside of these for wild (engine.leaving).
         space.min_address, space.max_address = 0x10000, space.limit - space.page_size
-        engine.hide, engine.apart = self.hide, self.set_apart
         self.world = World()
         self.space.pause = self.pause
         self.host_signals = HostSignals(self)
         self.actions = Actions(self)
         self.policy = Policy(confined=root is not None)
         self.paths = Paths(self, sysroot, self._make_root(root, binds))
-        from polyvm.user.syscalls.numbers_generic import NAMES
-
-        self.dispatch = Dispatch(self, {**NAMES, **self.abi.SYSCALLS})
-        self.calls = self.dispatch.calls
         self.strace: Strace | None = None
         if strace:
             from polyvm.user.strace import Strace
@@ -109,6 +106,14 @@ class Process:
         self.personality = 0
         self.limits: dict[int, tuple[int, int]] = {}
         self.dumpable = 1
+
+    def use(self, guest: str) -> None:
+        """From now on, run programs of this guest. Raises PolyvmError when there is no engine for it."""
+        machine = self.machines.get(guest)
+        if machine is None:
+            machine = self.machines[guest] = Machine(self, self.engines(guest))
+        self.engine, self.abi, self.natively = machine.engine, machine.abi, machine.natively
+        self.dispatch, self.calls = machine.dispatch, machine.dispatch.calls
 
     def _make_root(self, root: bytes | None, binds: Sequence[Bind]) -> Any:
         if root is None:
@@ -145,16 +150,19 @@ class Process:
         else:
             self.hidden.add(fd)
             moved = fd
-        if self.natively is not None:
-            self.natively.hidden(self.hidden)
+        self._hidden_changed()
         return moved
 
     def unhide(self, fd: int) -> None:
         """Close a descriptor of ours."""
         self.hidden.discard(fd)
-        if self.natively is not None:
-            self.natively.hidden(self.hidden)
+        self._hidden_changed()
         os.close(fd)
+
+    def _hidden_changed(self) -> None:
+        for machine in self.machines.values():
+            if machine.natively is not None:
+                machine.natively.hidden(self.hidden)
 
     def lowest(self, fd: int, cloexec: int) -> int:
         """A new descriptor with the number that it should have, the lowest, once what of ours was there is closed.
@@ -182,7 +190,14 @@ class Process:
 
     def new_thread(self) -> Thread:
         """A thread that has not started."""
-        return Thread(self, self.engine.thread(self.space))
+        return Thread(self, self.new_cpu())
+
+    def new_cpu(self) -> Any:
+        """A hardware thread of the machine in use."""
+        cpu = self.engine.thread(self.space)
+        if self.natively is not None:
+            cpu.calls = self.natively.table
+        return cpu
 
     def start_thread(self, thread: Thread, born: Callable[[], None]) -> bool:
         """Run a thread on a new host thread, with the same mask as ours. Returns once born() has run there.
@@ -444,7 +459,7 @@ def run(
     argv: Sequence[bytes],
     env: Sequence[bytes],
     *,
-    engine: Any,
+    engines: Callable[[str], Any],
     sysroot: bytes | None = None,
     root: bytes | None = None,
     binds: Sequence[Bind] = (),
@@ -456,33 +471,36 @@ def run(
 ) -> Result:
     """Run a program in this process until it ends.
 
-    binds: (host path, guest path, read-only). report: a Result is wanted even when a signal from outside ends the
-    guest, so such signals are caught. prepare: called with the Process before the program starts.
+    engines: makes the engine of a guest by its name, when a program for it is met. binds: (host path, guest path,
+    read-only). report: a Result is wanted even when a signal from outside ends the guest, so such signals are caught.
+    prepare: called with the Process before the program starts.
     Raises PolyvmError for a program that cannot be run.
     """
     from polyvm.user import execute
 
     started = monotonic()
-    process = Process(engine, sysroot=sysroot, root=root, binds=binds, strace=strace)
+    process = Process(engines, sysroot=sysroot, root=root, binds=binds, strace=strace)
     process.actions.catch_fatal = report
     limits.begin(process)
-    process.host_signals.begin()
     if process.paths.root is not None:
         process.paths.root.enter()
     if cwd is not None:
         execute.change_directory(process, cwd)
+    what = execute.first_program(process, program, list(argv))
+    process.use(what.guest)
+    process.host_signals.begin()
     if prepare is not None:
         prepare(process)
     thread = process.new_thread()
     process.world.threads.append(thread)
     process.adopt(thread)
     thread.mask = process.host_signals.first_mask
-    execute.first_program(thread, program, list(argv), list(env))
+    execute.begin(thread, what, list(env))
     if timeout is not None:
         fault.start_thread(_watch, process, timeout)
     signals.set_mask(thread, thread.mask)
     result = process.run_main(thread)
-    engine.hand_over()
+    process.engine.hand_over()
     import resource
 
     usage = resource.getrusage(resource.RUSAGE_SELF)

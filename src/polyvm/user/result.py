@@ -63,12 +63,14 @@ def collect(process: Process, result: Result) -> Result:
     for thread in process.world.threads:
         add_counts(totals, thread.counts)
         thread.counts = {}
-    for name, count, errors in () if process.natively is None else process.natively.counts():
-        total = totals.setdefault(name, [0, 0, 0])
-        totals[name] = [total[0] + count, total[1] + errors, total[2] + count]
+    for machine in process.machines.values():
+        for name, count, errors in () if machine.natively is None else machine.natively.counts():
+            total = totals.setdefault(name, [0, 0, 0])
+            totals[name] = [total[0] + count, total[1] + errors, total[2] + count]
+        for number, count in machine.dispatch.unknown.items():
+            result.unknown_syscalls[number] = result.unknown_syscalls.get(number, 0) + count
     for name, (count, errors, native) in sorted(totals.items()):
         result.syscalls[name] = {"count": count, "errors": errors, "native": native}
-    result.unknown_syscalls = dict(process.dispatch.unknown)
     from polyvm.user import signals
 
     result.faults = {signals.name(signo): count for signo, count in process.faults.items()}

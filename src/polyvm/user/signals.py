@@ -259,8 +259,10 @@ def _give_back(thread: Thread) -> None:
     thread.pending[:] = keep
 
 
-def enter(thread: Thread, signo: int, info: bytes, action: Action) -> None:
-    """Build the frame for one signal and let the guest's handler be next."""
+def enter(
+    thread: Thread, signo: int, info: bytes, action: Action, fault: tuple[str, int] | None = None
+) -> None:
+    """Build the frame for one signal and let the guest's handler be next. fault: as for force()."""
     process, cpu = thread.process, thread.cpu
     abi = process.abi
     sp, size, disposition = thread.altstack_sp, thread.altstack_size, thread.altstack_flags
@@ -277,7 +279,7 @@ def enter(thread: Thread, signo: int, info: bytes, action: Action) -> None:
     try:
         if overflow:
             raise GuestFault(top - abi.FRAME_BYTES & WORD, 1)
-        abi.setup_frame(cpu, process.space, top, action.handler, restorer, signo, info, saved, told)
+        abi.setup_frame(cpu, process.space, top, action.handler, restorer, signo, info, saved, told, fault)
     except GuestFault:
         thread.mask = saved
         if signo == SIGSEGV:
@@ -295,15 +297,18 @@ def enter(thread: Thread, signo: int, info: bytes, action: Action) -> None:
     set_mask(thread, mask)
 
 
-def force(thread: Thread, signo: int, info: bytes) -> None:
-    """A synchronous signal: delivered now, or death if it is blocked, ignored or has no handler (force_sig_info)."""
+def force(thread: Thread, signo: int, info: bytes, fault: tuple[str, int] | None = None) -> None:
+    """A synchronous signal: delivered now, or death if it is blocked, ignored or has no handler (force_sig_info).
+
+    fault: what was wrong, "read", "write", "fetch" or the cause of a trap, and the address.
+    """
     process = thread.process
     action = process.actions.table[signo]
     process.count_fault(signo)
     if action.handler in (SIG_DFL, SIG_IGN) or thread.mask >> signo - 1 & 1:
         process.killed(thread, signo, info)
         return
-    enter(thread, signo, info, action)
+    enter(thread, signo, info, action, fault)
 
 
 def on_altstack(thread: Thread, sp: int) -> bool:

@@ -9,7 +9,7 @@ import errno
 import os
 
 from polyvm.memory.access import GuestFault
-from polyvm.user import signals
+from polyvm.user import openflags, signals
 from polyvm.user.dispatch import Call
 from polyvm.user.paths import AT_FDCWD, signed
 
@@ -93,6 +93,7 @@ class Strace:
         if kind == "sig":
             return signals.name(signed(value))
         if kind == "open_flags":
+            value = openflags.from_guest(thread.process.abi, value)
             access = ("O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE")[value & 3]
             return "|".join([access, *_names(value & ~3, _OPEN_FLAGS)])
         if kind in ("at_flags", "at_follow"):

@@ -10,7 +10,7 @@ import _thread
 
 from polyvm.engine.layout import BUDGET, FAULT, ILLEGAL, INTERRUPTED, STOP, SYSCALL, TRAP
 from polyvm.memory import host
-from polyvm.memory.access import GuestFault
+from polyvm.memory.access import KINDS, GuestFault
 from polyvm.user import signals
 
 TYPE_CHECKING = False
@@ -42,8 +42,6 @@ class Thread:
     def __init__(self, process: Process, cpu: Any) -> None:
         self.process = process
         self.cpu = cpu
-        if process.natively is not None:
-            cpu.calls = process.natively.table
         self.host: Callable[..., int] = cpu.syscall
         self.space = process.space
         self.base = process.space.base
@@ -73,6 +71,12 @@ class Thread:
         self.view.release()
         host.munmap(self.scratch, SCRATCH_BYTES)
         self.cpu.close()
+
+    def take(self, cpu: Any) -> None:
+        """Go on on another hardware thread, one of another machine. This one ends."""
+        self.cpu.close()
+        self.cpu = cpu
+        self.host = cpu.syscall
 
     # Memory for calls ------------------------------------------------------------------------------------------
 
@@ -132,6 +136,8 @@ class Thread:
             self.native = False
             if reason == SYSCALL:
                 self.syscall()
+                if self.cpu is not cpu:  # execve changed the machine
+                    cpu, run = self.cpu, self.cpu.run
             elif reason == INTERRUPTED:
                 self.interrupted_natively()
             elif reason == STOP:
@@ -149,9 +155,8 @@ class Thread:
             abi = self.process.abi
             cause = "illegal" if reason == ILLEGAL else self.process.engine.causes[cpu.cause]
             signo, code = abi.TRAPS[cause]
-            signals.force(
-                self, signo, signals.info_fault(signo, code, abi.trap_address(cause, cpu.pc, cpu.value))
-            )
+            info = signals.info_fault(signo, code, abi.trap_address(cause, cpu.pc, cpu.value))
+            signals.force(self, signo, info, (cause, cpu.value))
         elif reason != BUDGET:
             self.process.unhandled_exit(self, reason)
 
@@ -165,7 +170,9 @@ class Thread:
                 return
             mapped = address < self.limit and self.space.lookup(address) is not None
             code = SEGV_ACCERR if mapped else SEGV_MAPERR
-        signals.force(self, signo, signals.info_fault(signo, code, address))
+        signals.force(
+            self, signo, signals.info_fault(signo, code, address), (KINDS[self.cpu.access], address)
+        )
 
     # System calls ----------------------------------------------------------------------------------------------
 

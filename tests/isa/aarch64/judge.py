@@ -6,6 +6,7 @@ import unicorn
 from unicorn import arm64_const as uc
 
 from polyvm.isa.aarch64.registers import SP
+from polyvm.isa.aarch64.simd import QC
 from polyvm.isa.disasm import assemble
 from tests.isa.aarch64.machine import ISA, Machine
 from tests.isa.dictionaries import MASK
@@ -16,6 +17,8 @@ THEIRS = {
     **{number: uc.UC_ARM64_REG_X0 + number for number in range(29)},
     29: uc.UC_ARM64_REG_X29, 30: uc.UC_ARM64_REG_X30, SP: uc.UC_ARM64_REG_SP,
 }  # fmt: skip
+VECTORS = {number: uc.UC_ARM64_REG_Q0 + number for number in range(32)}
+QC_BIT = 27  # of FPSR (C5.2.10)
 NOP = int.from_bytes(assemble(ISA, "nop"), "little")
 
 
@@ -62,6 +65,9 @@ class Judge:
         self.cpu.reg_write_batch([(theirs, machine[number]) for number, theirs in THEIRS.items()])
         self.cpu.reg_write(uc.UC_ARM64_REG_NZCV, machine.nzcv << 28)
         self.cpu.reg_write(uc.UC_ARM64_REG_TPIDR_EL0, machine.tpidr)
+        for number, theirs in VECTORS.items():
+            self.cpu.reg_write(theirs, machine.state.read(("q", number)))
+        self.cpu.reg_write(uc.UC_ARM64_REG_FPSR, machine.state.read(QC) << QC_BIT)
 
     def compare(self, machine: Machine, what: str) -> None:
         theirs = self.cpu.reg_read_batch(list(THEIRS.values()))
@@ -69,3 +75,8 @@ class Judge:
         assert self.cpu.reg_read(uc.UC_ARM64_REG_NZCV) >> 28 == machine.nzcv, what
         assert hex(self.cpu.reg_read(uc.UC_ARM64_REG_PC)) == hex(machine.pc), what
         assert self.cpu.reg_read(uc.UC_ARM64_REG_TPIDR_EL0) == machine.tpidr, what
+        for number, register in VECTORS.items():
+            assert hex(self.cpu.reg_read(register)) == hex(machine.state.read(("q", number))), (
+                f"q{number}: {what}"
+            )
+        assert self.cpu.reg_read(uc.UC_ARM64_REG_FPSR) >> QC_BIT & 1 == machine.state.read(QC), what

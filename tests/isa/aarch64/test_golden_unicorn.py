@@ -10,6 +10,7 @@ import pytest
 
 from polyvm.ir.ops import OPS
 from polyvm.isa.aarch64.registers import SP, XZR
+from polyvm.isa.aarch64.simd import QC
 from polyvm.isa.encoding import EncodingError
 from polyvm.isa.spec import Insn
 from tests.isa.aarch64.judge import DATA, DATA_SIZE, Judge
@@ -61,8 +62,25 @@ def target(machine: Machine, word: int) -> int | None:
     return None
 
 
+def touches_vectors(insn: Insn) -> bool:
+    return any(ISA.fields[name].file == "q" for name in insn.encoding.fields)
+
+
 def ops(insn: Insn) -> set[str]:
     return {op.op for op in ISA.trace(insn, next(insn.shapes())).walk()}
+
+
+def random_vector(rng: random.Random, bits: int) -> int:
+    """Lanes of corners, small numbers and anything."""
+    vector = 0
+    for place in range(0, 128, bits):
+        top, kind = 1 << bits, rng.randrange(3)
+        if kind == 0:
+            lane = rng.choice((0, 1, top - 1, top // 2, top // 2 - 1, top // 2 + 1))
+        else:
+            lane = rng.randrange(-bits - 2, bits + 3) if kind == 1 else rng.getrandbits(bits)
+        vector |= lane % top << place
+    return vector
 
 
 def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
@@ -84,6 +102,13 @@ def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
     for number in REGISTERS:
         machine[number] = rng.choice(few) if rng.random() < 0.3 else random_value(rng)
     machine.nzcv, machine.tpidr = rng.getrandbits(4), rng.getrandbits(64)
+    if touches_vectors(insn):
+        bits = rng.choice((8, 16, 32, 64))
+        few = [random_vector(rng, bits) for _ in range(2)]
+        for number in range(32):
+            vector = rng.choice(few) if rng.random() < 0.3 else random_vector(rng, bits)
+            machine.state.write(("q", number), vector)
+        machine.state.write(QC, rng.getrandbits(1))
     if not any(OPS[op].leaves for op in ops(insn)):
         return word
     wanted = DATA + rng.randrange(64, DATA_SIZE - 128)
@@ -93,7 +118,7 @@ def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
     if "offset" in fields:  # a literal
         fields["offset"] = (wanted - machine.pc & -4) & 0x1F_FFFF
         return insn.encode(fields)
-    base = fields.get("Rn_sp", fields["Rt"])
+    base = fields["Rn_sp" if "Rn_sp" in fields else "Rt"]
     machine[base] = 0
     asked = target(machine, word)
     assert asked is not None

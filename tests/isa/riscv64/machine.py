@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.isa.riscv64 import load
 from polyvm.isa.spec import Insn
 from tests.isa import dictionaries
@@ -37,11 +37,11 @@ class Machine(dictionaries.Machine):
 
     @property
     def fcsr(self) -> int:
-        return self.state.read(FP_ROUND) << 5 | self.state.read(FP_FLAGS)
+        return self.state.read(FP_MODE) << 5 | self.state.read(FP_FLAGS)
 
     @fcsr.setter
     def fcsr(self, value: int) -> None:
-        self.state.write(FP_ROUND, value >> 5 & 7)
+        self.state.write(FP_MODE, value >> 5 & 7)
         self.state.write(FP_FLAGS, value & 31)
 
 

@@ -12,7 +12,7 @@ import pytest
 from polyvm.emit import llvm_float
 from polyvm.emit.llvm import METADATA, Emitter
 from polyvm.ir import golden, softfloat
-from polyvm.ir.ops import FP_FLAGS, FP_ROUND
+from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.ir.trace import Trace
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Insn, Shape
@@ -58,9 +58,9 @@ class Function(Emitter):
         self.do("store i64 0, ptr %state")
 
     def op_get(self, op: Val, args: list[str]) -> str:
-        if op.attr == FP_ROUND:
+        if op.attr == FP_MODE:
             word = self.ins(f"load i32, ptr {self._at('%state', ROUND)}")
-            return self.ins(f"trunc i32 {word} to i3")
+            return self.ins(f"trunc i32 {word} to i{op.bits}")
         file, number = op.attr  # type: ignore[misc]  # a slot
         return self.ins(f"load i64, ptr {self._at('%state', {'x': X, 'f': F}[file] + 8 * number)}")
 
@@ -108,7 +108,7 @@ define i32 @enter(ptr %f, ptr %state, ptr %fields, ptr %memory, i32 %control) #0
 }"""
         text = "\n".join(
             [*sorted(declared), *(function.text() for function in functions), enter,
-             llvm_float.RUNTIME.replace("FP_ROUND", str(ROUND)),
+             llvm_float.RUNTIME.replace("FP_MODE", str(ROUND)),
              'attributes #0 = { nounwind strictfp "no-builtins" }', METADATA]
         )  # fmt: skip
         self.keep, self.addresses = link(text, ["enter", *self.names.values()], "x86-64-v3")

@@ -33,6 +33,34 @@ static int deeper(int n) {
 static void *faults(void *argument) { (void)argument; fault(); return 0; }
 static void *spins(void *argument) { for (;;) (*(volatile char *)argument)++; return 0; }
 
+#define ASM(...) __asm__ volatile(__VA_ARGS__)
+#if defined(__riscv)
+#define UNKNOWN_SHORT ASM(".2byte 0x8000")
+#define PRIVILEGED ASM(".4byte 0x30200073")
+#define CONTROL ASM("csrr t0, 0x300" ::: "t0")
+#define COUNTER ASM("csrw 0xc00, zero")
+#define VECTOR ASM(".4byte 0x0d007057")
+#define RESERVED ASM("fsrm %0\n.4byte 0x02007053" : : "r"(5))
+#define BREAKPOINT ASM("ebreak")
+#define SP_IS(value) ASM("li sp, " value)
+#define SP_IS_TEXT ASM("la sp, main")
+#define PUSH ASM("sd zero, 8(sp)")
+#define CALL(number, a, b) ASM("mv a0, %0\nli a1, " #b "\nli a7, " #number "\necall" : : "r"(a) : "a0", "a1", "a7")
+#elif defined(__aarch64__)
+#define UNKNOWN_SHORT ASM(".4byte 0x02000000") /* there are no short ones */
+#define PRIVILEGED ASM("msr daifset, #2")
+#define CONTROL ASM("mrs x0, sctlr_el1" ::: "x0")
+#define COUNTER ASM(".4byte 0xd51be040") /* msr cntvct_el0, x0 */
+#define VECTOR ASM(".4byte 0x2518e3e0") /* of SVE */
+#define RESERVED ASM("hvc #0") /* every rounding mode exists */
+#define BREAKPOINT ASM("brk #0")
+#define SP_IS(value) ASM("ldr x9, =" value "\nmov sp, x9" ::: "x9")
+#define SP_IS_TEXT ASM("adr x9, .\nand x9, x9, #-16\nmov sp, x9" ::: "x9")
+#define PUSH ASM("str xzr, [sp, #8]")
+#define CALL(number, a, b) \
+    ASM("mov x0, %0\nmov x1, #" #b "\nmov x8, #" #number "\nsvc #0" : : "r"(a) : "x0", "x1", "x8")
+#endif
+
 /* Each kind in one line: a name, and what it does. */
 #define KINDS \
     KIND("jump to zero", ((void (*)(void))(turns * 2L))()) \
@@ -46,14 +74,14 @@ static void *spins(void *argument) { for (;;) (*(volatile char *)argument)++; re
          char *p = fresh(PROT_READ | PROT_WRITE); p[4094] = 0x13; p[4095] = 5; mprotect(p, 4096, PROT_READ | PROT_EXEC); \
          munmap(p + 4096, 4096); ((void (*)(void))(p + 4094))()) \
     KIND("unknown instruction", __asm__ volatile(".4byte 0x0000000b")) \
-    KIND("unknown compressed instruction", __asm__ volatile(".2byte 0x8000")) \
+    KIND("unknown compressed instruction", UNKNOWN_SHORT) \
     KIND("all ones", __asm__ volatile(".4byte 0xffffffff")) \
-    KIND("privileged instruction", __asm__ volatile(".4byte 0x30200073")) \
-    KIND("unknown control register", __asm__ volatile("csrr t0, 0x300" ::: "t0")) \
-    KIND("write to a counter", __asm__ volatile("csrw 0xc00, zero")) \
-    KIND("vector instruction", __asm__ volatile(".4byte 0x0d007057")) \
-    KIND("reserved rounding mode", __asm__ volatile("fsrm %0\n.4byte 0x02007053" : : "r"(5))) \
-    KIND("breakpoint", __asm__ volatile("ebreak")) \
+    KIND("privileged instruction", PRIVILEGED) \
+    KIND("unknown control register", CONTROL) \
+    KIND("write to a counter", COUNTER) \
+    KIND("vector instruction", VECTOR) \
+    KIND("reserved rounding mode", RESERVED) \
+    KIND("breakpoint", BREAKPOINT) \
     KIND("overflow the stack", deeper(0)) \
     KIND("overflow the stack with a handler on it", on(SIGSEGV, leave, 0); deeper(0)) \
     KIND("overflow the stack with a handler elsewhere", \
@@ -68,14 +96,14 @@ static void *spins(void *argument) { for (;;) (*(volatile char *)argument)++; re
     KIND("a handler that is data", on(SIGSEGV, fresh(PROT_READ), 0); fault()) \
     KIND("an ignored fault", on(SIGSEGV, SIG_IGN, 0); fault()) \
     KIND("a blocked fault", sigset_t m; sigfillset(&m); sigprocmask(SIG_BLOCK, &m, 0); fault()) \
-    KIND("a stack pointer of zero", on(SIGSEGV, leave, 0); __asm__ volatile("li sp, 0\nsd zero, 8(sp)")) \
-    KIND("a stack pointer of 2^63", on(SIGSEGV, leave, 0); __asm__ volatile("li sp, 1\nslli sp, sp, 63\nsd zero, 8(sp)")) \
-    KIND("a stack in the text", on(SIGSEGV, leave, 0); __asm__ volatile("la sp, main\nsd zero, 8(sp)")) \
+    KIND("a stack pointer of zero", on(SIGSEGV, leave, 0); SP_IS("0"); PUSH) \
+    KIND("a stack pointer of 2^63", on(SIGSEGV, leave, 0); SP_IS("0x8000000000000000"); PUSH) \
+    KIND("a stack in the text", on(SIGSEGV, leave, 0); SP_IS_TEXT; PUSH) \
     KIND("a signal without a stack", on(SIGUSR1, leave, 0); \
-         __asm__ volatile("li sp, 0x4000\nmv a0, %0\nli a1, 10\nli a7, 129\necall" : : "r"((long)getpid()) : "a0", "a1", "a7")) \
-    KIND("return from no signal", __asm__ volatile("li a7, 139\necall")) \
-    KIND("return from a signal with a bad frame", memset(__builtin_alloca(4096), 0xff, 4096); __asm__ volatile("li a7, 139\necall")) \
-    KIND("return from a signal without a stack", __asm__ volatile("li sp, -64\nli a7, 139\necall")) \
+         long pid = getpid(); SP_IS("0x4000"); CALL(129, pid, 10)) \
+    KIND("return from no signal", CALL(139, 0L, 0)) \
+    KIND("return from a signal with a bad frame", memset(__builtin_alloca(4096), 0xff, 4096); CALL(139, 0L, 0)) \
+    KIND("return from a signal without a stack", SP_IS("-64"); CALL(139, 0L, 0)) \
     KIND("unmap everything", munmap((void *)0x10000, (1UL << 38) - 0x20000)) \
     KIND("unmap its own text", munmap(PAGE(here()), 4096)) \
     KIND("unmap its own stack", munmap(PAGE(__builtin_frame_address(0)) - 4096, 8192); fault()) \
@@ -97,7 +125,7 @@ static void *spins(void *argument) { for (;;) (*(volatile char *)argument)++; re
     KIND("too much processor time", struct rlimit l = {1, 2}; setrlimit(RLIMIT_CPU, &l); for (;;) turns++) \
     KIND("too long a file", struct rlimit l = {100, 100}; setrlimit(RLIMIT_FSIZE, &l); \
          int fd = memfd_create("x", 0); for (int i = 0; i < 9; i++) write(fd, "0123456789012345678901234567890123456789", 40)) \
-    KIND("an ignored breakpoint", on(SIGTRAP, SIG_IGN, 0); __asm__ volatile("ebreak")) \
+    KIND("an ignored breakpoint", on(SIGTRAP, SIG_IGN, 0); BREAKPOINT) \
     KIND("abort with a handler", on(SIGABRT, back, 0); abort()) \
     KIND("stop and be killed", raise(SIGKILL)) \
     KIND("a system call that nobody knows", exit(syscall(9999, 1, 2, 3) == -1 ? errno : 0)) \

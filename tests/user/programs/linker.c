@@ -15,6 +15,10 @@ int main(int argc, char **argv) {
     put(base == (long)__ehdr_start && entry != base && (entry ^ headers) >> 20 == 0 ? "linked " : "lost ");
     put(argv[argc - 1]);
     put("\n");
+#if defined(__riscv)
     __asm__ volatile("mv sp, %0\n jr %1" : : "r"(stack), "r"(entry) : "memory");
+#else
+    __asm__ volatile("mov sp, %0\n br %1" : : "r"(stack), "r"(entry) : "memory");
+#endif
     __builtin_unreachable();
 }

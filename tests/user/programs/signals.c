@@ -163,28 +163,46 @@ static void masks(void) {
     say("SA_RESETHAND resets", a.sa_handler == SIG_DFL);
 }
 
+#if defined(__riscv)
+#define PC(uc) (uc)->uc_mcontext.__gregs[0]
+#define RESULT(uc) (uc)->uc_mcontext.__gregs[10]
+#define REGISTER "a0"
+#define BREAKPOINT ".option push\n.option norvc\nebreak\n.option pop"
+#define UNKNOWN ".word 0x0000000b" /* custom-0: nobody knows it */
+#elif defined(__aarch64__)
+#define PC(uc) (uc)->uc_mcontext.pc
+#define RESULT(uc) (uc)->uc_mcontext.regs[0]
+#define REGISTER "x0"
+#define BREAKPOINT "brk #1"
+#define UNKNOWN ".word 0" /* udf */
+#endif
+
 static void skip(int s, siginfo_t *i, void *context) {
     ucontext_t *uc = context;
     (void)s;
     last = *i;
     hits++;
-    uc->uc_mcontext.__gregs[0] += 4;
-    uc->uc_mcontext.__gregs[10] = 4242;
+    PC(uc) += 4;
+    RESULT(uc) = 4242;
 }
 
 static void frames(void) {
     on_info(SIGTRAP, skip, 0);
     on_info(SIGILL, skip, 0);
     hits = 0;
-    register long a0 asm("a0") = 1;
-    asm volatile(".option push\n.option norvc\nebreak\n.option pop" : "+r"(a0));
+    register long a0 asm(REGISTER) = 1;
+    asm volatile(BREAKPOINT : "+r"(a0));
     say("handler changes registers", a0);
     say("SIGTRAP code", last.si_code);
     a0 = 1;
-    asm volatile(".word 0x0000000b" : "+r"(a0)); /* custom-0: nobody knows it */
+    asm volatile(UNKNOWN : "+r"(a0));
     say("SIGILL", last.si_signo == SIGILL && last.si_code == ILL_ILLOPC && a0 == 4242);
     double d = 1.5;
-    asm volatile("fmv.d fs3, %0\n.word 0x0000000b\nfmv.d %0, fs3" : "+f"(d) : : "fs3", "a0");
+#if defined(__aarch64__)
+    asm volatile("fmov d9, %d0\n" UNKNOWN "\nfmov %d0, d9" : "+w"(d) : : "d9", "x0");
+#else
+    asm volatile("fmv.d fs3, %0\n" UNKNOWN "\nfmv.d %0, fs3" : "+f"(d) : : "fs3", "a0");
+#endif
     say("floating point survives", d == 1.5);
     char *stack = malloc(65536);
     stack_t ss = {.ss_sp = stack, .ss_size = 65536}, told;

@@ -4,8 +4,33 @@ from __future__ import annotations
 
 # The manual's order is that of the reference pages.
 # isort: off
-from polyvm.isa.aarch64 import dp_immediate, branches, system, exclusives, loads, dp_register, crc32
+from polyvm.isa.aarch64 import (
+    dp_immediate,
+    branches,
+    system,
+    simd_structures,
+    exclusives,
+    loads,
+    dp_register,
+    crc32,
+    simd_scalar_same,
+    simd_permute,
+    simd_copy,
+    simd_misc,
+    simd_across,
+    simd_different,
+    simd_same,
+    simd_immediate,
+    simd_shift,
+    simd_element,
+    fp_convert,
+    fp,
+)
 from polyvm.isa.aarch64.model import aarch64
 # isort: on
 
-__all__ = ["aarch64", "branches", "crc32", "dp_immediate", "dp_register", "exclusives", "loads", "system"]
+__all__ = [
+    "aarch64", "branches", "crc32", "dp_immediate", "dp_register", "exclusives", "fp", "fp_convert", "loads",
+    "simd_across", "simd_copy", "simd_different", "simd_element", "simd_immediate", "simd_misc",
+    "simd_permute", "simd_same", "simd_scalar_same", "simd_shift", "simd_structures", "system",
+]  # fmt: skip

@@ -1,8 +1,8 @@
-"""Loads and stores of general registers: the tables of the manual's section "Loads and Stores" in C4.1.
+"""Loads and stores of one register or two: the tables of the manual's section "Loads and Stores" in C4.1.
 
 A table of C4.1 is an extension here; its rows are what is accessed, which `ACCESSES` lists once for all addressing
 modes. Unaligned accesses work; that the stack pointer must be aligned is not checked yet. Exclusive and ordered
-accesses are in `exclusives`. Those of SIMD and floating-point registers are not described yet.
+accesses are in `exclusives`.
 
 Where a load writes the address back to the register that it loads, or both registers of a pair are the same, which the
 manual leaves open, the last write of these stands, as in QEMU: second register, first register, address.
@@ -27,7 +27,8 @@ class Access:
     """What is loaded or stored: a row of the tables.
 
     suffix: what the mnemonic ends with after LD or ST and the letters of the addressing mode. size, opc: fields of the
-    encoding. register: W or X. bits: in memory. signed: to how many bits a load extends the sign, 0 for none.
+    encoding. register: W or X, or of SIMD and floating point B, H, S, D or Q. bits: in memory. signed: to how many
+    bits a load extends the sign, 0 for none.
     """
 
     store: bool
@@ -43,6 +44,21 @@ class Access:
         """Bytes of the access, as a power of two."""
         return (self.bits // 8).bit_length() - 1
 
+    @property
+    def vector(self) -> bool:
+        """Whether it is of a SIMD and floating-point register."""
+        return self.register not in GENERAL
+
+    @property
+    def group(self) -> str:
+        """The bits of the encoding that say so."""
+        return "111 1" if self.vector else "111 0"
+
+    @property
+    def field(self) -> str:
+        """The field that has the register's number."""
+        return "Vt" if self.vector else "Rt"
+
     def name(self, mode: str) -> str:
         """The mnemonic: STR and LDR, or STUR and LDTR and the like."""
         return f"{'st' if self.store else 'ld'}{mode}{self.suffix}"
@@ -53,15 +69,19 @@ class Access:
         extended = f", extended to {self.signed} bits with its sign" if self.signed else ""
         return f"{'Store' if self.store else 'Load'} a {UNITS[self.bits]}{extended}"
 
-    def do(self, m: Tracer, address: Val, Rt: Val) -> None:
+    def do(self, m: Tracer, address: Val, register: Val) -> None:
         """The access."""
         if self.store:
-            m.store(address, read(m, Rt, self.bits))
+            m.store(address, (m.q[register] if self.vector else m.x[register]).trunc(self.bits))
+            return
+        value = m.load(address, self.bits)
+        if self.vector:
+            m.q[register] = value.zext(128)
         else:
-            value = m.load(address, self.bits)
-            write(m, Rt, value.sext(self.signed) if self.signed else value)
+            write(m, register, value.sext(self.signed) if self.signed else value)
 
 
+GENERAL = "WX"
 STORE, LOAD = True, False
 LDR_W: Final = Access(LOAD, "r", "10", "01", "W", 32)
 LDR_X: Final = Access(LOAD, "r", "11", "01", "X", 64)
@@ -80,7 +100,24 @@ ACCESSES: Final = (
     LDRSW,
     Access(STORE, "r", "11", "00", "X", 64),
     LDR_X,
+    *(
+        Access(store, "r", size, f"{opc}{int(not store)}", letter, bits)
+        for letter, bits, size, opc in (
+            ("B", 8, "00", "0"),
+            ("H", 16, "01", "0"),
+            ("S", 32, "10", "0"),
+            ("D", 64, "11", "0"),
+            ("Q", 128, "00", "1"),
+        )
+        for store in (STORE, LOAD)
+    ),
 )
+LITERALS: Final = (
+    ("00", LDR_W), ("01", LDR_X), ("10", LDRSW),
+    *((opc, Access(LOAD, "r", "", "", letter, bits)) for opc, letter, bits in (
+        ("00", "S", 32), ("01", "D", 64), ("10", "Q", 128),
+    )),
+)  # fmt: skip
 PREFETCH: Final = "11", "10"
 """size and opc of PRFM."""
 
@@ -95,17 +132,17 @@ insn = aarch64.extension("Load register (literal)", "8.0", TITLE)
 
 
 def _literal(opc: str, access: Access) -> None:
-    def body(m: Tracer, offset: Val, Rt: Val) -> None:
-        access.do(m, m.pc + offset.sext(64), Rt)
+    def body(m: Tracer, offset: Val, **registers: Val) -> None:
+        access.do(m, m.pc + offset.sext(64), registers[access.field])
 
-    insn(f"{access.name('')} {access.register}t, offset", f"{opc} 011 0 00 offset[20:2] Rt")(
-        described(body, f"{access.doc}, from a label.")
-    )
+    insn(
+        f"{access.name('')} {access.register}t, offset",
+        f"{opc} 011 {int(access.vector)} 00 offset[20:2] {access.field}",
+    )(described(body, f"{access.doc}, from a label."))
 
 
-_literal("00", LDR_W)
-_literal("01", LDR_X)
-_literal("10", LDRSW)
+for opc, access in LITERALS:
+    _literal(opc, access)
 insn("prfm prfop, offset", "11 011 0 00 offset[20:2] prfop")(_prefetch)
 
 
@@ -151,15 +188,47 @@ class Pair:
         extended = ", extended to 64 bits with their sign" if self.signed else ""
         return f"{'Store' if self.store else 'Load'} two {UNITS[self.bits]}s{extended}"
 
-    def do(self, m: Tracer, address: Val, Rt: Val, Rt2: Val) -> None:
-        """The access, as one, so that nothing is done where half of it faults."""
+    @property
+    def vector(self) -> bool:
+        """Whether it is of SIMD and floating-point registers."""
+        return self.register not in GENERAL
+
+    @property
+    def field(self) -> str:
+        """The field that has the first register's number; that of the second ends in 2."""
+        return "Vt" if self.vector else "Rt"
+
+    def do(self, m: Tracer, address: Val, first: Val, second: Val) -> None:
+        """The access, as one where that can be, so that nothing is done where half of it faults."""
+        if self.bits == 128:
+            self._do_wide(m, address, first, second)
+            return
         if self.store:
-            m.store(address, read_pair(m, Rt, Rt2, self.bits))
+            if self.vector:
+                low, high = (
+                    m.q[register].trunc(self.bits).zext(2 * self.bits) for register in (first, second)
+                )
+                m.store(address, low | (high << self.bits))
+            else:
+                m.store(address, read_pair(m, first, second, self.bits))
             return
         both = m.load(address, 2 * self.bits)
         low, high = both.trunc(self.bits), both[2 * self.bits - 1 : self.bits]
-        write(m, Rt2, high.sext(64) if self.signed else high)
-        write(m, Rt, low.sext(64) if self.signed else low)
+        for register, value in ((second, high), (first, low)):
+            if self.vector:
+                m.q[register] = value.zext(128)
+            else:
+                write(m, register, value.sext(64) if self.signed else value)
+
+    def _do_wide(self, m: Tracer, address: Val, first: Val, second: Val) -> None:
+        if self.store:
+            m.probe(address, 32, write=True)
+            m.store(address, m.q[first])
+            m.store(address + 16, m.q[second])
+            return
+        low, high = m.load(address, 128), m.load(address + 16, 128)
+        m.q[second] = high
+        m.q[first] = low
 
 
 PAIRS: Final = (
@@ -168,6 +237,11 @@ PAIRS: Final = (
     Pair(LOAD, "01", "X", 32, signed=True),
     Pair(STORE, "10", "X", 64),
     Pair(LOAD, "10", "X", 64),
+    *(
+        Pair(store, opc, letter, bits)
+        for opc, letter, bits in (("00", "S", 32), ("01", "D", 64), ("10", "Q", 128))
+        for store in (STORE, LOAD)
+    ),
 )
 
 
@@ -177,16 +251,17 @@ def _pairs(table: str, code: str, mode: Mode, letter: str = "") -> None:
         if pair.signed and letter:
             continue  # unallocated
 
-        def body(m: Tracer, simm: Val, Rt2: Val, Rn_sp: Val, Rt: Val, pair: Pair = pair) -> None:
+        def body(m: Tracer, simm: Val, Rn_sp: Val, pair: Pair = pair, **registers: Val) -> None:
             address, moved = mode.address(m, Rn_sp, simm)
-            pair.do(m, address, Rt, Rt2)
+            pair.do(m, address, registers[pair.field], registers[f"{pair.field}2"])
             if mode.moves:
                 m.x[Rn_sp] = moved
 
         scale = (pair.bits // 8).bit_length() - 1
         insn(
             f"{pair.name(letter)} {pair.register}t, {pair.register}t2, {mode.text}",
-            f"{pair.opc} 101 0 {code} {int(not pair.store)} simm[{6 + scale}:{scale}] Rt2 Rn_sp Rt",
+            f"{pair.opc} 101 {int(pair.vector)} {code} {int(not pair.store)} simm[{6 + scale}:{scale}] "
+            f"{pair.field}2 Rn_sp {pair.field}",
         )(described(body, f"{pair.doc}, {mode.doc}."))
 
 
@@ -200,16 +275,18 @@ _pairs("Load/store register pair (pre-indexed)", "011", BEFORE)
 def _unscaled(table: str, code: str, mode: Mode, letter: str = "") -> None:
     insn = aarch64.extension(table, "8.0", TITLE)
     for access in ACCESSES:
+        if access.vector and letter == "t":
+            continue  # unallocated
 
-        def body(m: Tracer, simm: Val, Rn_sp: Val, Rt: Val, access: Access = access) -> None:
+        def body(m: Tracer, simm: Val, Rn_sp: Val, access: Access = access, **registers: Val) -> None:
             address, moved = mode.address(m, Rn_sp, simm)
-            access.do(m, address, Rt)
+            access.do(m, address, registers[access.field])
             if mode.moves:
                 m.x[Rn_sp] = moved
 
         insn(
             f"{access.name(letter)} {access.register}t, {mode.text}",
-            f"{access.size} 111 0 00 {access.opc} 0 simm[8:0] {code} Rn_sp Rt",
+            f"{access.size} {access.group} 00 {access.opc} 0 simm[8:0] {code} Rn_sp {access.field}",
         )(described(body, f"{access.doc}, {mode.doc}."))
     if letter == "u":
         size, opc = PREFETCH
@@ -234,12 +311,12 @@ def _indexed(m: Tracer, Rm: Val, index: int, shift: int) -> Val:
 
 
 def _at_index(access: Access) -> None:
-    def body(m: Tracer, Rm: Val, index: int, S: int, Rn_sp: Val, Rt: Val) -> None:
-        access.do(m, m.x[Rn_sp] + _indexed(m, Rm, index, S * access.scale), Rt)
+    def body(m: Tracer, Rm: Val, index: int, S: int, Rn_sp: Val, **registers: Val) -> None:
+        access.do(m, m.x[Rn_sp] + _indexed(m, Rm, index, S * access.scale), registers[access.field])
 
     insn(
         f"{access.name('')} {access.register}t, {_index(access.scale)}",
-        f"{access.size} 111 0 00 {access.opc} 1 Rm index S 10 Rn_sp Rt",
+        f"{access.size} {access.group} 00 {access.opc} 1 Rm index S 10 Rn_sp {access.field}",
     )(described(body, f"{access.doc}, at a base and an index, which may be shifted by its size."))
 
 
@@ -258,12 +335,12 @@ insn = aarch64.extension("Load/store register (unsigned immediate)", "8.0", TITL
 
 
 def _scaled(access: Access) -> None:
-    def body(m: Tracer, pimm: Val, Rn_sp: Val, Rt: Val) -> None:
-        access.do(m, m.x[Rn_sp] + pimm.zext(64), Rt)
+    def body(m: Tracer, pimm: Val, Rn_sp: Val, **registers: Val) -> None:
+        access.do(m, m.x[Rn_sp] + pimm.zext(64), registers[access.field])
 
     insn(
         f"{access.name('')} {access.register}t, [Xn_sp{{, #pimm}}]",
-        f"{access.size} 111 0 01 {access.opc} pimm[{11 + access.scale}:{access.scale}] Rn_sp Rt",
+        f"{access.size} {access.group} 01 {access.opc} pimm[{11 + access.scale}:{access.scale}] Rn_sp {access.field}",
     )(described(body, f"{access.doc}, at a base and a multiple of its size."))
 
 

@@ -1,7 +1,7 @@
 """What the Arm manual defines for A64, by name: the tables of C4.1 for the Armv8.0-A base, then what extends it.
 
 The measure for `isa.coverage`; nothing here decodes or means anything. Names that several tables share stand for what a
-general register does; what has the same name in SIMD and floating point is marked (simd). SVE and SME are not listed.
+register does, general or vector; those of floating point on vectors are marked (vector). SVE and SME are not listed.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ EXTENSIONS: Final = {
     "Unconditional branch (immediate)": "b bl",
     "Compare and branch (immediate)": "cbz cbnz",
     "Test and branch (immediate)": "tbz tbnz",
+    "Advanced SIMD load/store multiple structures": "st4 st1 st3 st2 ld4 ld1 ld3 ld2",
+    "Advanced SIMD load/store multiple structures (post-indexed)": "st4 st1 st3 st2 ld4 ld1 ld3 ld2",
+    "Advanced SIMD load/store single structure": "st1 st3 st2 st4 ld1 ld3 ld1r ld3r ld2 ld4 ld2r ld4r",
+    "Advanced SIMD load/store single structure (post-indexed)": "st1 st3 st2 st4 ld1 ld3 ld1r ld3r ld2 ld4 ld2r ld4r",
     "Load/store exclusive": """
         stxrb stlxrb ldxrb ldaxrb stxrh stlxrh ldxrh ldaxrh stxr stlxr ldxr ldaxr stxp stlxp ldxp ldaxp
     """,
@@ -62,31 +66,73 @@ EXTENSIONS: Final = {
     "Conditional compare (immediate)": "ccmn ccmp",
     "Conditional select": "csel csinc csinv csneg",
     "Data-processing (3 source)": "madd msub smaddl smsubl smulh umaddl umsubl umulh",
-    "Loads and stores of SIMD and floating point": """
-        ldr(simd) str(simd) ldur(simd) stur(simd) ldp(simd) stp(simd) ldnp(simd) stnp(simd) ld1 ld2 ld3 ld4 st1 st2
-        st3 st4 ld1r ld2r ld3r ld4r
+    "Advanced SIMD scalar copy": "dup",
+    "Advanced SIMD scalar two-register miscellaneous": """
+        suqadd sqabs cmgt cmeq cmlt abs sqxtn usqadd sqneg cmge cmle neg sqxtun uqxtn
     """,
-    "Floating point": """
-        fmov fabs fneg fsqrt fcvt frintn frintp frintm frintz frinta frintx frinti fmul fdiv fadd fsub fmax fmin
-        fmaxnm fminnm fnmul fmadd fmsub fnmadd fnmsub fcmp fcmpe fccmp fccmpe fcsel fcvtns fcvtnu scvtf ucvtf fcvtas
-        fcvtau fcvtps fcvtpu fcvtms fcvtmu fcvtzs fcvtzu
+    "Advanced SIMD scalar pairwise": "addp",
+    "Advanced SIMD scalar three different": "sqdmlal sqdmlsl sqdmull",
+    "Advanced SIMD scalar three same": """
+        sqadd sqsub cmgt cmge sshl sqshl srshl sqrshl add cmtst sqdmulh uqadd uqsub cmhi cmhs ushl uqshl urshl uqrshl
+        sub cmeq sqrdmulh
     """,
-    "Advanced SIMD": """
-        abs(simd) add(simd) addhn addhn2 addp addv and(simd) bic(simd) bif bit bsl cls(simd) clz(simd) cmeq cmge cmgt
-        cmhi cmhs cmle cmlt cmtst cnt(simd) dup eor(simd) ext fabd facge facgt faddp fcmeq fcmge fcmgt fcmle fcmlt
-        fcvtl fcvtl2 fcvtn fcvtn2 fcvtxn fcvtxn2 fmaxnmp fmaxnmv fmaxp fmaxv fminnmp fminnmv fminp fminv fmla fmls
-        fmulx frecpe frecps frecpx frsqrte frsqrts ins mla mls movi mul(simd) mvni neg(simd) not orn(simd) orr(simd)
-        pmul pmull pmull2 raddhn raddhn2 rbit(simd) rev16(simd) rev32(simd) rev64 rshrn rshrn2 rsubhn rsubhn2 saba
-        sabal sabal2 sabd sabdl sabdl2 sadalp saddl saddl2 saddlp saddlv saddw saddw2 shadd shl shll shll2 shrn
-        shrn2 shsub sli smax(simd) smaxp smaxv smin(simd) sminp sminv smlal smlal2 smlsl smlsl2 smov smull smull2
-        sqabs sqadd sqdmlal sqdmlal2 sqdmlsl sqdmlsl2 sqdmulh sqdmull sqdmull2 sqneg sqrdmulh sqrshl sqrshrn
-        sqrshrn2 sqrshrun sqrshrun2 sqshl sqshlu sqshrn sqshrn2 sqshrun sqshrun2 sqsub sqxtn sqxtn2 sqxtun sqxtun2
-        srhadd sri srshl srshr srsra sshl sshll sshll2 sshr ssra ssubl ssubl2 ssubw ssubw2 sub(simd) subhn subhn2
-        suqadd tbl tbx trn1 trn2 uaba uabal uabal2 uabd uabdl uabdl2 uadalp uaddl uaddl2 uaddlp uaddlv uaddw uaddw2
-        uhadd uhsub umax(simd) umaxp umaxv umin(simd) uminp uminv umlal umlal2 umlsl umlsl2 umov umull umull2 uqadd
-        uqrshl uqrshrn uqrshrn2 uqshl uqshrn uqshrn2 uqsub uqxtn uqxtn2 urecpe urhadd urshl urshr ursqrte ursra ushl
-        ushll ushll2 ushr usqadd usra usubl usubl2 usubw usubw2 uzp1 uzp2 xtn xtn2 zip1 zip2
+    "Advanced SIMD scalar shift by immediate": """
+        sshr ssra srshr srsra shl sqshl sqshrn sqrshrn ushr usra urshr ursra sri sli sqshlu uqshl sqshrun sqrshrun
+        uqshrn uqrshrn
     """,
+    "Advanced SIMD scalar x indexed element": "sqdmlal sqdmlsl sqdmull sqdmulh sqrdmulh",
+    "Advanced SIMD table lookup": "tbl tbx",
+    "Advanced SIMD permute": "uzp1 trn1 zip1 uzp2 trn2 zip2",
+    "Advanced SIMD extract": "ext",
+    "Advanced SIMD copy": "dup smov umov ins",
+    "Advanced SIMD two-register miscellaneous": """
+        rev64 rev16 saddlp suqadd cls cnt sadalp sqabs cmgt cmeq cmlt abs xtn xtn2 sqxtn sqxtn2 rev32 uaddlp usqadd
+        clz uadalp sqneg cmge cmle neg sqxtun sqxtun2 shll shll2 uqxtn uqxtn2 not rbit urecpe ursqrte
+    """,
+    "Advanced SIMD across lanes": "saddlv smaxv sminv addv uaddlv umaxv uminv",
+    "Advanced SIMD three different": """
+        saddl saddl2 saddw saddw2 ssubl ssubl2 ssubw ssubw2 addhn addhn2 sabal sabal2 subhn subhn2 sabdl sabdl2 smlal
+        smlal2 sqdmlal sqdmlal2 smlsl smlsl2 sqdmlsl sqdmlsl2 smull smull2 sqdmull sqdmull2 pmull pmull2 uaddl uaddl2
+        uaddw uaddw2 usubl usubl2 usubw usubw2 raddhn raddhn2 uabal uabal2 rsubhn rsubhn2 uabdl uabdl2 umlal umlal2
+        umlsl umlsl2 umull umull2
+    """,
+    "Advanced SIMD three same": """
+        shadd sqadd srhadd shsub sqsub cmgt cmge sshl sqshl srshl sqrshl smax smin sabd saba add cmtst mla mul smaxp
+        sminp sqdmulh addp and bic orr orn uhadd uqadd urhadd uhsub uqsub cmhi cmhs ushl uqshl urshl uqrshl umax umin
+        uabd uaba sub cmeq mls pmul umaxp uminp sqrdmulh eor bsl bit bif
+    """,
+    "Advanced SIMD modified immediate": "movi orr fmov mvni bic",
+    "Advanced SIMD shift by immediate": """
+        sshr ssra srshr srsra shl sqshl shrn shrn2 rshrn rshrn2 sqshrn sqshrn2 sqrshrn sqrshrn2 sshll sshll2 ushr usra
+        urshr ursra sri sli sqshlu uqshl sqshrun sqshrun2 sqrshrun sqrshrun2 uqshrn uqshrn2 uqrshrn uqrshrn2 ushll
+        ushll2
+    """,
+    "Advanced SIMD vector x indexed element": """
+        smlal smlal2 sqdmlal sqdmlal2 smlsl smlsl2 sqdmlsl sqdmlsl2 mul smull smull2 sqdmull sqdmull2 sqdmulh sqrdmulh
+        mla umlal umlal2 mls umlsl umlsl2 umull umull2
+    """,
+    "Advanced SIMD of floating point": """
+        fabd facge facgt faddp fcmeq fcmge fcmgt fcmle fcmlt fcvtl fcvtl2 fcvtn fcvtn2 fcvtxn fcvtxn2 fmaxnmp fmaxnmv
+        fmaxp fmaxv fminnmp fminnmv fminp fminv fmla fmls fmulx frecpe frecps frecpx frsqrte frsqrts fabs(vector)
+        fadd(vector) fcvtas(vector) fcvtau(vector) fcvtms(vector) fcvtmu(vector) fcvtns(vector) fcvtnu(vector)
+        fcvtps(vector) fcvtpu(vector) fcvtzs(vector) fcvtzu(vector) fdiv(vector) fmax(vector) fmaxnm(vector)
+        fmin(vector) fminnm(vector) fmul(vector) fneg(vector) frinta(vector) frinti(vector) frintm(vector)
+        frintn(vector) frintp(vector) frintx(vector) frintz(vector) fsqrt(vector) fsub(vector) scvtf(vector)
+        ucvtf(vector)
+    """,
+    "Conversion between floating-point and fixed-point": "scvtf ucvtf fcvtzs fcvtzu",
+    "Conversion between floating-point and integer": """
+        fcvtns fcvtnu scvtf ucvtf fcvtas fcvtau fmov fcvtps fcvtpu fcvtms fcvtmu fcvtzs fcvtzu
+    """,
+    "Floating-point data-processing (1 source)": """
+        fmov fabs fneg fsqrt fcvt frintn frintp frintm frintz frinta frintx frinti
+    """,
+    "Floating-point compare": "fcmp fcmpe",
+    "Floating-point immediate": "fmov",
+    "Floating-point conditional compare": "fccmp fccmpe",
+    "Floating-point data-processing (2 source)": "fmul fdiv fadd fsub fmax fmin fmaxnm fminnm fnmul",
+    "Floating-point conditional select": "fcsel",
+    "Floating-point data-processing (3 source)": "fmadd fmsub fnmadd fnmsub",
     "FEAT_AES": "aese aesd aesmc aesimc",
     "FEAT_SHA1": "sha1c sha1p sha1m sha1h sha1su0 sha1su1",
     "FEAT_SHA256": "sha256h sha256h2 sha256su0 sha256su1",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from polyvm.isa.aarch64 import aliases, syntax
+from polyvm.isa.aarch64 import aliases, simd_text, syntax
 from polyvm.isa.aarch64.registers import CAUSES, FILES, NAME, SP, SPECIALS
 from polyvm.isa.spec import Field, Isa, RegisterFile
 
@@ -33,12 +33,16 @@ SYSTEM: Final = {
     system_register(3, 3, 0, 0, 1): "ctr_el0",
     system_register(3, 3, 0, 0, 7): "dczid_el0",
     system_register(3, 3, 4, 2, 0): "nzcv",
+    system_register(3, 3, 4, 4, 0): "fpcr",
+    system_register(3, 3, 4, 4, 1): "fpsr",
     system_register(3, 3, 13, 0, 2): "tpidr_el0",
     system_register(3, 3, 13, 0, 3): "tpidrro_el0",
     system_register(3, 3, 14, 0, 0): "cntfrq_el0",
     system_register(3, 3, 14, 0, 2): "cntvct_el0",
 }
-WRITABLE: Final = tuple(number for number, name in SYSTEM.items() if name in ("nzcv", "tpidr_el0"))
+WRITABLE: Final = tuple(
+    number for number, name in SYSTEM.items() if name in ("nzcv", "fpcr", "fpsr", "tpidr_el0")
+)
 
 aarch64: Final = Isa(
     name=NAME,
@@ -47,6 +51,7 @@ aarch64: Final = Isa(
     causes=CAUSES,
     fields={
         **{name: Field("register", 5, "x") for name in ("Rd", "Rn", "Rm", "Ra", "Rt", "Rt2", "Rs")},
+        **{name: Field("register", 5, "q") for name in ("Vd", "Vn", "Vm", "Va", "Vt", "Vt2")},
         "Rd_sp": Field("register", 5, "x", last=SP),
         "Rn_sp": Field("register", 5, "x", last=SP),
         # Immediates
@@ -63,6 +68,8 @@ aarch64: Final = Isa(
         "pimm": Field("unsigned"),  # in bytes, as simm
         "simm": Field("signed"),
         "bit": Field("unsigned"),
+        "fimm": Field("float", 8),
+        "scale": Field("fraction", 6),  # 2^bits less the bits behind the point
         "nzcv": Field("unsigned", 4),
         "offset": Field("offset"),
         "page": Field("page"),
@@ -79,15 +86,17 @@ aarch64: Final = Isa(
         "barrier": Field("barrier", 4, shape=tuple(range(16))),
         "sysreg": Field("system", 15, shape=tuple(SYSTEM)),
         "wsysreg": Field("system", 15, shape=WRITABLE),
+        **simd_text.FIELDS,
     },
     sizes=(4,),
     misaligned="misaligned",  # D1, "PC alignment checking"
     links=(("x", 30),),
-    syntax=syntax.table(SYSTEM),
-    operands=syntax.OPERANDS,
+    syntax=syntax.table(SYSTEM) | simd_text.SYNTAX,
+    operands=syntax.OPERANDS | simd_text.OPERANDS,
     aliases=aliases.ALIASES,
     spellings=aliases.SPELLINGS,
     computed=aliases.COMPUTED,
+    floats="arm",
 )
 
 # How the fields of an encoding line stand in the 32-bit and the 64-bit variant of an instruction. N must be sf, and
@@ -98,6 +107,7 @@ _VARIANTS: Final = {
         "N": "0",
         "hw": "0 hw[4]",
         **{name: f"0 {name}[4:0]" for name in ("imm6", "immr", "imms")},
+        "scale": "1 scale[4:0]",
     },
     64: {"sf": "1", "N": "1", "hw": "hw[5:4]"},
 }
@@ -137,7 +147,7 @@ def described(body: Body, doc: str) -> Body:
     return body
 
 
-UNITS: Final = {8: "byte", 16: "half word", 32: "word", 64: "double word"}
+UNITS: Final = {8: "byte", 16: "half word", 32: "word", 64: "double word", 128: "quad word"}
 """Names of what is accessed, by bits."""
 
 

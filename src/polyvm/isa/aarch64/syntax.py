@@ -60,7 +60,22 @@ def table(system: dict[int, str]) -> dict[str, Syntax]:
         "prefetch": _named(PREFETCHES),
         "full": Syntax(default=lambda name: 15),
         "system": _named(system),
+        "float": Syntax(
+            lambda value, bits: f"{_immediate(value):.8f}", lambda text, bits: _FLOATS[float(text)]
+        ),
+        "fraction": Syntax(
+            lambda value, bits: str((1 << bits) - value), lambda text, bits: (1 << bits) - int(text, 0)
+        ),
     }
+
+
+def _immediate(imm8: int) -> float:
+    """The number that eight bits stand for (VFPExpandImm)."""
+    number = (16 + (imm8 & 15)) / 16 * 2.0 ** ((imm8 >> 4 & 3) + (-3 if imm8 & 0x40 else 1))
+    return -number if imm8 & 0x80 else number
+
+
+_FLOATS: Final = {_immediate(imm8): imm8 for imm8 in range(256)}
 
 
 def _one_of(text: str, numbers: tuple[int, ...]) -> int:
@@ -196,13 +211,19 @@ OPERANDS: Final = {
         f"X{name}": _register(f"R{name}", X_NAMES)
         for name in ["d", "n", "m", "a", "t", "s", "t2", "d_sp", "n_sp"]
     },
+    **{
+        f"{letter.upper()}{name}": _register(f"V{name}", tuple(f"{letter}{number}" for number in range(32)))
+        for letter in "bhsdq"
+        for name in ["d", "n", "m", "a", "t", "t2"]
+    },
+    **{f"V{name}.d": _register(f"V{name}", tuple(f"v{number}.d" for number in range(32))) for name in "dn"},
     "Xlink": _register("Rn", X_NAMES, default=30),
     "Rm_option": _either("Rm", "option", wide=(3, 7)),
     "Rm_index": _either("Rm", "index", wide=(3, 7)),
     "Rt_bit": _either("Rt", "bit", wide=tuple(range(32, 64))),
     "W_extend": _extension(UXTW),
     "X_extend": _extension(UXTX),
-    **{f"S{amount}": _scaling(amount) for amount in range(4)},
+    **{f"S{amount}": _scaling(amount) for amount in range(5)},
     **{f"W_mask{element}": _bitmask(element, 32) for element in ELEMENTS if element <= 32},
     **{f"X_mask{element}": _bitmask(element, 64) for element in ELEMENTS},
     "W_mask": _any_bitmask(32),

@@ -2,14 +2,14 @@
 C4.1, as far as a program without privileges may use them; C5.3 has the operations of DC and IC.
 
 A system register is a shape field, so each access is code of its own. Naming one that is not in model.SYSTEM, or
-writing one that only can be read, does not decode: both are illegal instructions. FPCR and FPSR come with floating
-point.
+writing one that only can be read, does not decode: both are illegal instructions.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from polyvm.ir.ops import IDC
 from polyvm.isa.aarch64.exclusives import EXCLUSIVE
 from polyvm.isa.aarch64.flags import C, N, V, Z
 from polyvm.isa.aarch64.model import SYSTEM, aarch64
@@ -128,6 +128,43 @@ TPIDR_EL0: Final = ("tpidr_el0", 0)
 _FLAGS: Final = ((N, 31), (Z, 30), (C, 29), (V, 28))
 
 
+# FPCR (C5.2.7) has the rounding modes nearest, up, down, to zero, which are the IR's, negated modulo 4.
+_MODES: Final = ((3, 25), (4, 24), (5, 26))
+"""Bits of the IR's FP_MODE, and where FPCR has them: DN, FZ, AHP."""
+QC: Final = ("qc", 0)
+FPSR_QC, FPSR_IDC = 27, 7
+
+
+def read_fpcr(m: Tracer) -> Val:
+    """FPCR. No exception can be trapped, and what vectors of AArch32 take is not there (RES0)."""
+    mode = m.fp_mode
+    value = (-mode[1:0]).zext(64) << 22
+    for ours, theirs in _MODES:
+        value = value | mode[ours].zext(64) << theirs
+    return value
+
+
+def write_fpcr(m: Tracer, value: Val) -> None:
+    """Set FPCR."""
+    mode = (-value[23:22]).zext(6)
+    for ours, theirs in _MODES:
+        mode = mode | value[theirs].zext(6) << ours
+    m.fp_mode = mode
+
+
+def read_fpsr(m: Tracer) -> Val:
+    """FPSR (C5.2.8): the accrued exceptions are the IR's in reverse order."""
+    value = m.fp_flags.bitrev().zext(64)
+    return value | m.get(IDC, 1).zext(64) << FPSR_IDC | m.get(QC, 1).zext(64) << FPSR_QC
+
+
+def write_fpsr(m: Tracer, value: Val) -> None:
+    """Set FPSR."""
+    m.fp_flags = value[4:0].bitrev()
+    m.set(IDC, value[FPSR_IDC])
+    m.set(QC, value[FPSR_QC])
+
+
 def read_system(m: Tracer, register: int) -> Val:
     """The value of a system register, 64 bits."""
     name = SYSTEM[register]
@@ -138,6 +175,10 @@ def read_system(m: Tracer, register: int) -> Val:
         return value
     if name == "tpidr_el0":
         return m.get(TPIDR_EL0)
+    if name == "fpcr":
+        return read_fpcr(m)
+    if name == "fpsr":
+        return read_fpsr(m)
     if name == "cntvct_el0":
         return m.counter("time")
     constants = {"ctr_el0": CTR_EL0, "dczid_el0": DCZID_EL0, "tpidrro_el0": 0, "cntfrq_el0": NANOSECONDS}
@@ -157,5 +198,9 @@ def msr(m: Tracer, wsysreg: int, Rt: Val) -> None:
     if SYSTEM[wsysreg] == "nzcv":
         for flag, place in _FLAGS:
             m.set(flag, value[place])
+    elif SYSTEM[wsysreg] == "fpcr":
+        write_fpcr(m, value)
+    elif SYSTEM[wsysreg] == "fpsr":
+        write_fpsr(m, value)
     else:
         m.set(TPIDR_EL0, value)

@@ -47,9 +47,10 @@ SIGACTION_RESTORER = False  # struct sigaction is {handler, flags, mask}
 SYSCALL_BYTES = 4  # ecall
 # The registers of a system call's number, of its arguments, and of its result.
 SYSCALL = "a7", ("a0", "a1", "a2", "a3", "a4", "a5"), "a0"
-STACK_POINTER = "x2"
 LINK = ("x", 1)  # where a call leaves the return address
 SIGRETURN = "__vdso_rt_sigreturn"  # in the vDSO
+# O_DIRECTORY, O_NOFOLLOW, O_DIRECT and O_LARGEFILE (asm-generic/fcntl.h).
+OPEN_FLAGS = (0o200000, 0o400000, 0o40000, 0o100000)
 
 # The calls that asm-generic leaves to the architecture: number -> name.
 SYSCALLS = {258: "riscv_hwprobe", 259: "riscv_flush_icache"}
@@ -121,6 +122,14 @@ def copy_registers(target: Registers, source: Registers) -> None:
     target.pc = source.pc
 
 
+DWARF_STACK = 2  # RISC-V ELF psABI, DWARF register numbers
+
+
+def dwarf_registers(cpu: Registers) -> list[int]:
+    """The registers by their DWARF numbers, as far as unwinding needs them."""
+    return list(cpu.x)
+
+
 # Traps -----------------------------------------------------------------------------------------------------------
 # The Isa's cause names -> (signal, si_code): asm-generic siginfo.h's ILL_ILLOPC, TRAP_BRKPT and BUS_ADRALN; the
 # kernel's arch/riscv/kernel/traps.c.
@@ -163,10 +172,12 @@ def setup_frame(
     info: bytes,
     mask: int,
     altstack: tuple[int, int, int],
+    fault: tuple[str, int] | None = None,
 ) -> None:
     """Store a frame below `stack` and enter the handler. Raises GuestFault, with the registers unchanged.
 
-    mask: what rt_sigreturn restores. altstack: (sp, flags, size), as sigaltstack would tell at this moment.
+    mask: what rt_sigreturn restores. altstack: (sp, flags, size), as sigaltstack would tell at this moment. fault: of
+    an exception of this thread, its kind ("read", "write", "fetch" or a cause) and the address; not told here.
     """
     x, f = cpu.x, cpu.f
     frame = (stack - FRAME_BYTES) & ~15 & 0xFFFFFFFFFFFFFFFF
@@ -266,11 +277,27 @@ def hwprobe(memory: Memory, pairs: int, count: int, cpus_size: int, cpus: int, f
     return 0
 
 
-def vdso() -> tuple[bytes, dict[str, int]]:
-    """The vDSO's image and the offsets of its functions."""
-    from polyvm.isa.riscv64 import vdso_image
+# The vDSO (arch/riscv/kernel/vdso/vdso.lds.S) -----------------------------------------------------------------------
+# Function -> system call number. Unwinders know the two instructions of __vdso_rt_sigreturn by heart.
+VDSO = (
+    (SIGRETURN, 139),
+    ("__vdso_clock_gettime", 113),
+    ("__vdso_gettimeofday", 169),
+    ("__vdso_clock_getres", 114),
+    ("__vdso_getcpu", 168),
+    ("__vdso_flush_icache", 259),
+    ("__vdso_riscv_hwprobe", 258),
+)
+_VERSION = "LINUX_4.15"
+_CODE, _NOP = Struct("<III"), b"\x13\0\0\0"
 
-    return vdso_image.build()
+
+def vdso() -> tuple[bytes, dict[str, int]]:
+    """The vDSO's image and the offsets of its functions, which are `li a7, number; ecall; ret`."""
+    from polyvm.isa import vdso
+
+    functions = [(name, _CODE.pack(number << 20 | 17 << 7 | 0x13, 0x73, 0x8067)) for name, number in VDSO]
+    return vdso.build(MACHINE, _VERSION, functions, _NOP)
 
 
 def cpuinfo(count: int) -> str:

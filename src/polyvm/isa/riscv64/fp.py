@@ -73,7 +73,7 @@ def write(m: Tracer, fd: Val, value: Val) -> None:
 def check_rounding(m: Tracer, rm: int) -> None:
     """The dynamic rounding mode with a reserved value in frm is illegal (F, section "FCSR")."""
     if rm == ROUND_DYNAMIC:
-        with m.when(m.fp_round.uge(5)):
+        with m.when(m.fp_mode[2:0].uge(5)):
             m.trap("illegal")
 
 

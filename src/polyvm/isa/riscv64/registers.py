@@ -22,8 +22,8 @@ SPECIALS = {"reserved_address": 64, "reserved_value": 64, "reserved": 64}
 """The reservation of lr: its address, its value, and whether it stands."""
 COMPOSED = {
     "fflags": (("fp.flags", 5),),
-    "frm": (("fp.round", 3),),
-    "fcsr": (("fp.flags", 5), ("fp.round", 3)),
+    "frm": (("fp.mode", 3),),
+    "fcsr": (("fp.flags", 5), ("fp.mode", 3)),
 }
 CAUSES = ("illegal", "breakpoint", "load_misaligned", "store_misaligned", "fetch_misaligned")
 """Exceptions, numbered by position."""

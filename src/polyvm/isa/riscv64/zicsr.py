@@ -26,9 +26,9 @@ def read_csr(m: Tracer, csr: int) -> Val:
     if csr == FFLAGS:
         return m.fp_flags.zext(64)
     if csr == FRM:
-        return m.fp_round.zext(64)
+        return m.fp_mode[2:0].zext(64)
     if csr == FCSR:
-        return (m.fp_round.zext(64) << 5) | m.fp_flags.zext(64)
+        return (m.fp_mode[2:0].zext(64) << 5) | m.fp_flags.zext(64)
     return m.counter(COUNTERS[csr])
 
 
@@ -37,9 +37,9 @@ def write_csr(m: Tracer, csr: int, value: Val) -> None:
     if csr in (FFLAGS, FCSR):
         m.fp_flags = value[4:0]
     if csr == FRM:
-        m.fp_round = value[2:0]
+        m.fp_mode = value[2:0].zext(6)
     if csr == FCSR:
-        m.fp_round = value[7:5]
+        m.fp_mode = value[7:5].zext(6)
 
 
 @insn("csrrw rd, wcsr, rs1", "wcsr rs1 001 rd 1110011")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from _struct import Struct
 
+from polyvm.user import openflags
 from polyvm.user.hostabi import open_flags_from_host, open_flags_to_host
 from polyvm.user.thread import Refusal
 
@@ -54,9 +55,14 @@ def sys_dup3(t: Thread, old: int, new: int, flags: int, *_: int) -> int:
     return t.host(t.process.numbers["dup3"], old, new, flags)
 
 
+def _flags_to_host(t: Thread, flags: int) -> int:
+    """A guest's flags of open, as the host wants them."""
+    return open_flags_to_host(openflags.from_guest(t.process.abi, flags))
+
+
 def sys_pipe2(t: Thread, fds: int, flags: int, *_: int) -> int:
     """pipe2."""
-    return t.host(t.process.numbers["pipe2"], t.pointer(fds), open_flags_to_host(flags))
+    return t.host(t.process.numbers["pipe2"], t.pointer(fds), _flags_to_host(t, flags))
 
 
 def sys_socketpair(t: Thread, domain: int, kind: int, protocol: int, fds: int, *_: int) -> int:
@@ -69,10 +75,12 @@ def sys_fcntl(t: Thread, fd: int, command: int, argument: int, *_: int) -> int:
     command &= 0xFFFFFFFF
     number = t.process.numbers["fcntl"]
     if command == F_SETFL:
-        return t.host(number, fd, command, open_flags_to_host(argument & 0xFFFFFFFF))
+        return t.host(number, fd, command, _flags_to_host(t, argument & 0xFFFFFFFF))
     if command == F_GETFL:
         result = t.host(number, fd, command)
-        return open_flags_from_host(result) if result >= 0 else result
+        if result < 0:
+            return result
+        return openflags.to_guest(t.process.abi, open_flags_from_host(result))
     if command in _NUMBERS:
         return t.host(number, fd, command, argument)
     if command in _STRUCTS:

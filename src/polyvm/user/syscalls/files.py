@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from _struct import Struct
 
+from polyvm.user import openflags
 from polyvm.user.hostabi import STAT_BYTES, open_flags_to_host, stat_to_generic
 from polyvm.user.paths import AT_EMPTY_PATH, AT_FDCWD, signed
 from polyvm.user.thread import Refusal
@@ -57,7 +58,8 @@ def proc_device() -> int:
 
 def sys_openat(t: Thread, directory: int, path: int, flags: int, mode: int, *_: int) -> int:
     """openat."""
-    return _open(t, directory, t.process.paths.read(t, path), flags & 0xFFFFFFFF, mode & 0o7777777, None)
+    flags = openflags.from_guest(t.process.abi, flags & 0xFFFFFFFF)
+    return _open(t, directory, t.process.paths.read(t, path), flags, mode & 0o7777777, None)
 
 
 def sys_openat2(t: Thread, directory: int, path: int, how: int, size: int, *_: int) -> int:
@@ -73,11 +75,14 @@ def sys_openat2(t: Thread, directory: int, path: int, how: int, size: int, *_: i
     name = t.process.paths.read(t, path)
     if resolve and (t.process.paths.root is not None or t.process.paths.sysroot is not None):
         return -EINVAL
-    return _open(t, directory, name, flags, mode, resolve)
+    return _open(t, directory, name, openflags.from_guest(t.process.abi, flags), mode, resolve)
 
 
 def _open(t: Thread, directory: int, path: bytes, flags: int, mode: int, resolve: int | None) -> int:
-    """Open for openat2, which takes nothing that it does not know; for openat with `resolve` None."""
+    """Open for openat2, which takes nothing that it does not know; for openat with `resolve` None.
+
+    flags: in asm-generic's form.
+    """
     process = t.process
     paths = process.paths
     at = paths.directory(directory)

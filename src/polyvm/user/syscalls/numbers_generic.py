@@ -1,6 +1,7 @@
 """System call numbers of asm-generic (include/uapi/asm-generic/unistd.h), which riscv64 and aarch64 use.
 
-The numbers 244 to 259 belong to each architecture and are not here: the guest's abi module names its own.
+The numbers 244 to 259 belong to each architecture and are not here, nor are calls that not every one of them has
+(renameat): the guest's abi module names its own.
 """
 
 # fmt: off

@@ -1,7 +1,7 @@
-"""The vDSO of riscv64: a small ELF shared object, built here, whose functions are plain system calls.
+"""A vDSO: a small ELF shared object, built here, whose functions are plain system calls.
 
-Symbols carry the version LINUX_4.15, as the kernel's own (arch/riscv/kernel/vdso/vdso.lds.S). It refuses to be fast:
-what deserves a shortcut gets it where the ecall is carried out.
+What is in it is the guest's: a table of names and code. It refuses to be fast: what deserves a shortcut gets it where
+the system call is carried out.
 """
 
 from __future__ import annotations
@@ -9,20 +9,12 @@ from __future__ import annotations
 from _struct import pack
 
 TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-# Function -> system call number. __vdso_rt_sigreturn comes first and unwinders know its two instructions by heart.
-FUNCTIONS = (
-    ("__vdso_rt_sigreturn", 139),
-    ("__vdso_clock_gettime", 113),
-    ("__vdso_gettimeofday", 169),
-    ("__vdso_clock_getres", 114),
-    ("__vdso_getcpu", 168),
-    ("__vdso_flush_icache", 259),
-    ("__vdso_riscv_hwprobe", 258),
-)
-VERSION = "LINUX_4.15"
 SONAME = "linux-vdso.so.1"
-_EM_RISCV = 243
+APART = 16
+"""Functions begin at multiples of this."""
 
 
 def elf_hash(name: str) -> int:
@@ -35,13 +27,13 @@ def elf_hash(name: str) -> int:
     return h
 
 
-def code(number: int) -> bytes:
-    """`li a7, number; ecall; ret`."""
-    return pack("<III", number << 20 | 17 << 7 | 0x13, 0x73, 0x8067)
+def build(
+    machine: int, version: str, functions: Sequence[tuple[str, bytes]], nop: bytes
+) -> tuple[bytes, dict[str, int]]:
+    """(image, offset of each function).
 
-
-def build() -> tuple[bytes, dict[str, int]]:
-    """(image, offset of each function)."""
+    machine: e_machine. version: of every symbol. functions: name and code, in order. nop: what fills the gaps.
+    """
     strings = bytearray(b"\0")
 
     def string(text: str) -> int:
@@ -49,8 +41,8 @@ def build() -> tuple[bytes, dict[str, int]]:
         strings.extend(text.encode() + b"\0")
         return at
 
-    names = [(name, string(name)) for name, _ in FUNCTIONS]
-    version, soname = string(VERSION), string(SONAME)
+    names = [(name, string(name)) for name, _ in functions]
+    version_at, soname = string(version), string(SONAME)
     count = len(names) + 1
 
     header = 64 + 2 * 56
@@ -62,7 +54,7 @@ def build() -> tuple[bytes, dict[str, int]]:
     strings_at = dynsym_at + 24 * count
     versym_at = _align(strings_at + len(strings), 2)
     verdef_at = _align(versym_at + 2 * count, 8)
-    verdef = _verdef(1, SONAME, soname, 28, flags=1) + _verdef(2, VERSION, version, 0, flags=0)
+    verdef = _verdef(1, SONAME, soname, 28, flags=1) + _verdef(2, version, version_at, 0, flags=0)
     dynamic_at = _align(verdef_at + len(verdef), 8)
     dynamic_tags = (
         (14, soname),  # DT_SONAME
@@ -82,19 +74,19 @@ def build() -> tuple[bytes, dict[str, int]]:
     text = bytearray()
     symbols = bytearray(24)
     offsets = {}
-    for (name, name_at), (_, number) in zip(names, FUNCTIONS, strict=True):
+    for (name, name_at), (_, body) in zip(names, functions, strict=True):
         at = code_at + len(text)
-        body = code(number)
         offsets[name] = at
         symbols += pack("<IBBHQQ", name_at, 0x12, 0, 1, at, len(body))  # STB_GLOBAL STT_FUNC
-        text += body + b"\x13\0\0\0"  # nop: keeps functions 16 bytes apart
+        text += body
+        text += nop * ((_align(len(text), APART) - len(text)) // len(nop))
     size = code_at + len(text)
 
     image = bytearray(size)
     image[0:64] = (
         b"\x7fELF\2\1\1\0"
         + bytes(8)
-        + pack("<HHIQQQIHHHHHH", 3, _EM_RISCV, 1, 0, 64, 0, 0, 64, 56, 2, 64, 0, 0)
+        + pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, 0, 0, 64, 56, 2, 64, 0, 0)
     )
     image[64:120] = pack("<IIQQQQQQ", 1, 5, 0, 0, 0, size, size, 4096)  # PT_LOAD r-x
     image[120:176] = pack(

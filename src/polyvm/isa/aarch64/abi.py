@@ -1,0 +1,362 @@
+"""What Linux user mode needs to know of aarch64: registers of a call, auxv, open flags, signal frame, vDSO.
+
+Sources: the Arm ABI (AAPCS64, DWARF), and Linux's arch/arm64 (include/uapi/asm/{fcntl,hwcap,sigcontext,ucontext}.h,
+kernel/signal.c and mm/fault.c). It refuses to know how a call is carried out, and what the host is.
+"""
+
+from __future__ import annotations
+
+from _struct import Struct
+
+from polyvm.isa.aarch64.registers import SP, XZR
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Registers(Protocol):
+        """The part of a Cpu that this module uses."""
+
+        pc: int
+        x: list[int]
+        q: list[int]
+        fp_flags: int
+        fp_mode: int
+
+        def read(self, name: str) -> int:
+            """A register by name."""
+
+        def write(self, name: str, value: int) -> None:
+            """Set a register by name."""
+
+    class Memory(Protocol):
+        """The part of an AddressSpace that this module uses."""
+
+        def read(self, addr: int, n: int) -> bytes:
+            """Bytes of guest memory."""
+
+        def write(self, addr: int, data: bytes) -> None:
+            """Store bytes into guest memory."""
+
+
+NAME = "aarch64"
+MACHINE = 183  # EM_AARCH64
+PLATFORM = "aarch64"
+UNAME_MACHINE = "aarch64"
+STACK_ALIGN = 16
+MINSIGSTKSZ = 5120  # asm/signal.h; AT_MINSIGSTKSZ tells FRAME_BYTES
+SIGACTION_RESTORER = True  # struct sigaction is {handler, flags, restorer, mask}
+SYSCALL_BYTES = 4  # svc
+# The registers of a system call's number, of its arguments, and of its result.
+SYSCALL = "x8", ("x0", "x1", "x2", "x3", "x4", "x5"), "x0"
+LINK = ("x", 30)  # where a call leaves the return address
+SIGRETURN = "__kernel_rt_sigreturn"  # in the vDSO
+# O_DIRECTORY, O_NOFOLLOW, O_DIRECT and O_LARGEFILE (asm/fcntl.h).
+OPEN_FLAGS = (0o40000, 0o100000, 0o200000, 0o400000)
+
+# The calls that not every architecture of asm-generic has: number -> name. None is arm64's alone.
+SYSCALLS = {38: "renameat"}
+DECLARATIONS: dict[str, str] = {}
+
+
+def hwcap() -> int:
+    """AT_HWCAP (asm/hwcap.h): FP, ASIMD, CRC32."""
+    return 1 << 0 | 1 << 1 | 1 << 7
+
+
+def hwcap2() -> int:
+    """AT_HWCAP2: nothing of it."""
+    return 0
+
+
+def syscall(cpu: Registers) -> tuple[int, int, int, int, int, int, int]:
+    """The number and the six arguments of the call the guest is making."""
+    x = cpu.x
+    return x[8], x[0], x[1], x[2], x[3], x[4], x[5]
+
+
+def set_result(cpu: Registers, value: int) -> None:
+    """The result of a call, or a negative errno."""
+    cpu.x[0] = value & 0xFFFFFFFFFFFFFFFF
+
+
+def set_first_argument(cpu: Registers, value: int) -> None:
+    """Put back the first argument, whose register the result shares, before a call is made again."""
+    cpu.x[0] = value
+
+
+def clone_arguments(a: int, b: int, c: int, d: int, e: int) -> tuple[int, int, int, int, int]:
+    """clone's arguments as (flags, stack, parent tid, tls, child tid); arm64 selects CLONE_BACKWARDS."""
+    return a, b, c, d, e
+
+
+def start(cpu: Registers, entry: int, stack: int) -> None:
+    """Registers at the first instruction of a program (flush_thread and start_thread, arch/arm64)."""
+    for i in range(XZR):
+        cpu.x[i] = 0
+    for i in range(32):
+        cpu.q[i] = 0
+    for name in ("nzcv", "tpidr_el0", "exclusive"):
+        cpu.write(name, 0)
+    set_fpsr(cpu, 0)
+    set_fpcr(cpu, 0)
+    cpu.x[SP] = stack
+    cpu.pc = entry
+
+
+def stack_pointer(cpu: Registers) -> int:
+    """The stack pointer."""
+    return cpu.x[SP]
+
+
+def set_stack_pointer(cpu: Registers, value: int) -> None:
+    """Set the stack pointer."""
+    cpu.x[SP] = value
+
+
+def set_tls(cpu: Registers, value: int) -> None:
+    """Set the thread pointer."""
+    cpu.write("tpidr_el0", value)
+
+
+def copy_registers(target: Registers, source: Registers) -> None:
+    """Make one thread's registers those of another, for clone."""
+    for i in (*range(XZR), SP):
+        target.x[i] = source.x[i]
+    for i in range(32):
+        target.q[i] = source.q[i]
+    for name in ("nzcv", "tpidr_el0"):
+        target.write(name, source.read(name))
+    set_fpsr(target, fpsr(source))
+    set_fpcr(target, fpcr(source))
+    target.pc = source.pc
+
+
+DWARF_STACK = 31  # DWARF for the Arm 64-bit Architecture, 4.1
+
+
+def dwarf_registers(cpu: Registers) -> list[int]:
+    """The registers by their DWARF numbers, as far as unwinding needs them."""
+    return [*(cpu.x[i] for i in range(XZR)), cpu.x[SP]]
+
+
+# Floating-point control and status --------------------------------------------------------------------------------
+# FPSR: IOC, DZC, OFC, UFC and IXC are bits 0 to 4, which is the IR's order turned round; IDC, QC. FPCR: RMode is
+# bits 23:22, of which 0 is to nearest, 1 up, 2 down, 3 to zero; the IR has 1 and 3 the other way round. Of FZ, DN and
+# AHP, from bit 24 on, the IR has the first two the other way round.
+_IDC, _QC, _RMODE = 7, 27, 22
+_MODES = {16: 24, 8: 25, 32: 26}  # the IR's FLUSH, DEFAULT_NAN and ALTERNATIVE_HALF
+
+
+def fpsr(cpu: Registers) -> int:
+    """FPSR."""
+    accrued = sum(1 << bit for bit in range(5) if cpu.fp_flags >> 4 - bit & 1)
+    return accrued | cpu.read("idc") << _IDC | cpu.read("qc") << _QC
+
+
+def set_fpsr(cpu: Registers, value: int) -> None:
+    """Set FPSR."""
+    cpu.fp_flags = sum(1 << 4 - bit for bit in range(5) if value >> bit & 1)
+    cpu.write("idc", value >> _IDC & 1)
+    cpu.write("qc", value >> _QC & 1)
+
+
+def fpcr(cpu: Registers) -> int:
+    """FPCR."""
+    mode = cpu.fp_mode
+    return sum(1 << place for bit, place in _MODES.items() if mode & bit) | (-mode & 3) << _RMODE
+
+
+def set_fpcr(cpu: Registers, value: int) -> None:
+    """Set FPCR."""
+    cpu.fp_mode = sum(bit for bit, place in _MODES.items() if value >> place & 1) | -(value >> _RMODE) & 3
+
+
+# Traps -----------------------------------------------------------------------------------------------------------
+# The Isa's cause names -> (signal, si_code): asm-generic siginfo.h's ILL_ILLOPC, TRAP_BRKPT and BUS_ADRALN; the
+# kernel's arch/arm64/kernel/{traps,debug-monitors}.c and mm/fault.c.
+SIGILL, SIGTRAP, SIGBUS, SIGSEGV = 4, 5, 7, 11
+TRAPS = {"illegal": (SIGILL, 1), "breakpoint": (SIGTRAP, 1), "misaligned": (SIGBUS, 1)}
+
+
+def trap_address(name: str, pc: int, value: int) -> int:
+    """si_addr of a trap: of a misaligned access what FAR has, else the instruction's."""
+    return value if name == "misaligned" else pc
+
+
+# Exception classes of ESR (Arm ARM, D24.2.40), with IL, an instruction of 32 bits.
+_INSN_ABORT, _DATA_ABORT = 0x20 << 26 | 1 << 25, 0x24 << 26 | 1 << 25
+_WRITE = 1 << 6
+_TRANSLATION_0, _TRANSLATION_3, _PERMISSION_3, _ALIGNMENT = 0x04, 0x07, 0x0F, 0x21
+_USER = 1 << 48  # addresses from here on are the kernel's, of which a program learns nothing but that
+_SEGV_ACCERR = 2
+
+
+def syndrome(signo: int, code: int, kind: str, address: int) -> int:
+    """ESR of a wrong access, by its signal, si_code and kind; 0 for what leaves none. Which way a misaligned access
+    went is not told."""
+    if kind not in ("read", "write", "fetch", "misaligned"):
+        return 0
+    if address >= _USER:
+        status = _TRANSLATION_0
+    elif kind == "misaligned":
+        status = _ALIGNMENT
+    else:
+        status = _PERMISSION_3 if (signo, code) == (SIGSEGV, _SEGV_ACCERR) else _TRANSLATION_3
+    found = _INSN_ABORT if kind == "fetch" else _DATA_ABORT
+    return found | status | (_WRITE if kind == "write" else 0)
+
+
+# The signal frame ------------------------------------------------------------------------------------------------
+# struct rt_sigframe { siginfo_t info; struct ucontext uc; }, struct ucontext { u64 flags; ptr link; stack_t stack;
+# sigset_t sigmask; u8 unused[120]; (8 bytes to align) struct sigcontext mcontext; }, struct sigcontext { u64
+# fault_address, x0..x30, sp, pc, pstate; (8 bytes to align) u8 reserved[4096]; }. In `reserved` stand records that
+# begin with {u32 magic, size}, the last of them empty. Above it all, at the next 16 bytes, stands a frame record, so
+# that debuggers find the way: {fp, lr}.
+_INFO = 128
+_UC = Struct("<QQQi4xQQ120x8x")
+_REGS = Struct("<35Q8x")
+_HEAD = Struct("<II")
+_FP = Struct("<IIII")  # magic, size, fpsr, fpcr; then v0..v31
+_ESR = Struct("<IIQ")
+_RECORD = Struct("<QQ")
+_FPSIMD_MAGIC, _FPSIMD_SIZE, _ESR_MAGIC = 0x46508001, 528, 0x45535201
+_RESERVED = 4096
+UC_OFFSET = _INFO
+MCONTEXT_OFFSET = _INFO + _UC.size
+RESERVED_OFFSET = MCONTEXT_OFFSET + _REGS.size
+_FRAME = RESERVED_OFFSET + _RESERVED
+FRAME_BYTES = _FRAME + _RECORD.size + 16  # and what aligning the stack may cost
+assert (_UC.size, _REGS.size, _FRAME) == (176, 288, 4688)
+_NZCV = 0xF0000000
+_MODE, _MASKS = 0x1F, 0x3C0  # of pstate: EL0 and no exception masked is all that a program may ask for
+
+
+def setup_frame(
+    cpu: Registers,
+    memory: Memory,
+    stack: int,
+    handler: int,
+    restorer: int,
+    signo: int,
+    info: bytes,
+    mask: int,
+    altstack: tuple[int, int, int],
+    fault: tuple[str, int] | None = None,
+) -> None:
+    """Store a frame below `stack` and enter the handler. Raises GuestFault, with the registers unchanged.
+
+    mask: what rt_sigreturn restores. altstack: (sp, flags, size), as sigaltstack would tell at this moment. fault: of
+    an exception of this thread, its kind ("read", "write", "fetch" or a cause) and the address.
+    """
+    x, q = cpu.x, cpu.q
+    record = (stack - _RECORD.size) & ~15 & 0xFFFFFFFFFFFFFFFF
+    frame = (record - _FRAME) & 0xFFFFFFFFFFFFFFFF
+    sp, flags, size = altstack
+    esr = where = 0
+    if fault is not None:
+        code = int.from_bytes(info[8:12], "little", signed=True)
+        esr, where = syndrome(signo, code, *fault), fault[1]
+    data = b"".join(
+        (
+            info,
+            _UC.pack(0, 0, sp, flags, size, mask),
+            _REGS.pack(where if esr else 0, *[x[i] for i in range(XZR)], x[SP], cpu.pc, cpu.read("nzcv")),
+            _FP.pack(_FPSIMD_MAGIC, _FPSIMD_SIZE, fpsr(cpu), fpcr(cpu)),
+            *[q[i].to_bytes(16, "little") for i in range(32)],
+            _ESR.pack(_ESR_MAGIC, _ESR.size, esr) if esr else b"",
+            _HEAD.pack(0, 0),
+        )
+    )
+    memory.write(frame, data)
+    memory.write(record, _RECORD.pack(x[29], x[30]))
+    cpu.write("exclusive", 0)  # every return from the kernel clears the monitor
+    x[0], x[1], x[2] = signo, frame, frame + UC_OFFSET
+    x[29], x[30] = record, restorer
+    x[SP] = frame
+    cpu.pc = handler
+
+
+def restore_frame(cpu: Registers, memory: Memory) -> tuple[int, tuple[int, int, int]]:
+    """Undo setup_frame for rt_sigreturn: (signal mask, altstack). Raises GuestFault, or ValueError on a bad frame."""
+    x, q = cpu.x, cpu.q
+    frame = x[SP]
+    if frame & 15:
+        raise ValueError("signal frame that is not aligned")
+    data = memory.read(frame, _FRAME)
+    _, _, sp, flags, size, mask = _UC.unpack_from(data, UC_OFFSET)
+    _, *registers, stack, pc, pstate = _REGS.unpack_from(data, MCONTEXT_OFFSET)
+    if pstate & (_MODE | _MASKS):
+        raise ValueError("signal frame of another mode")
+    simd = _find_simd(data[RESERVED_OFFSET:]) + RESERVED_OFFSET
+    _, _, status, control = _FP.unpack_from(data, simd)
+    for i, value in enumerate(registers):
+        x[i] = value
+    for i in range(32):
+        at = simd + _FP.size + 16 * i
+        q[i] = int.from_bytes(data[at : at + 16], "little")
+    x[SP] = stack
+    cpu.pc = pc
+    cpu.write("nzcv", pstate & _NZCV)
+    set_fpsr(cpu, status)
+    set_fpcr(cpu, control)
+    cpu.write("exclusive", 0)
+    return mask, (sp, flags, size)
+
+
+def _find_simd(records: bytes) -> int:
+    """Where the record of the vector registers is. Raises ValueError unless there is one, and nothing unknown."""
+    at, found = 0, -1
+    while at + _HEAD.size <= len(records):
+        magic, size = _HEAD.unpack_from(records, at)
+        if not magic and not size and found >= 0:
+            return found
+        if size < _HEAD.size or size % 16 or at + size > len(records):
+            break
+        if magic == _FPSIMD_MAGIC and size == _FPSIMD_SIZE and found < 0:
+            found = at
+        elif magic != _ESR_MAGIC:
+            break
+        at += size
+    raise ValueError("signal frame whose records are damaged")
+
+
+# The vDSO (arch/arm64/kernel/vdso/vdso.lds.S) -----------------------------------------------------------------------
+# Function -> system call number. Unwinders know the two instructions of __kernel_rt_sigreturn by heart.
+VDSO = (
+    (SIGRETURN, 139),
+    ("__kernel_gettimeofday", 169),
+    ("__kernel_clock_gettime", 113),
+    ("__kernel_clock_getres", 114),
+)
+_VERSION = "LINUX_2.6.39"
+_CODE, _NOP = Struct("<III"), b"\x1f\x20\x03\xd5"
+
+
+def vdso() -> tuple[bytes, dict[str, int]]:
+    """The vDSO's image and the offsets of its functions, which are `mov x8, #number; svc #0; ret`."""
+    from polyvm.isa import vdso
+
+    functions = [
+        (name, _CODE.pack(0xD2800008 | number << 5, 0xD4000001, 0xD65F03C0)) for name, number in VDSO
+    ]
+    return vdso.build(MACHINE, _VERSION, functions, _NOP)
+
+
+_CPUINFO = """\
+processor\t: {}
+BogoMIPS\t: 2000.00
+Features\t: fp asimd crc32
+CPU implementer\t: 0x00
+CPU architecture: 8
+CPU variant\t: 0x0
+CPU part\t: 0x000
+CPU revision\t: 0
+
+"""
+"""Of each processor; the first number is what a counter of 1 GHz makes, and 0x00 no maker's."""
+
+
+def cpuinfo(count: int) -> str:
+    """/proc/cpuinfo for a number of processors (arch/arm64/kernel/cpuinfo.c)."""
+    return "".join(_CPUINFO.format(i) for i in range(count))
