@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from polyvm.engine.discover import Placed
 from polyvm.engine.liveness import ACCESSES, affine, effects
-from polyvm.ir.ops import FP_ROUND, OPS
+from polyvm.ir.ops import FP_MODE, OPS
 from polyvm.ir.values import Val
 from polyvm.isa.encoding import EncodingError
 from polyvm.isa.spec import Insn
@@ -727,7 +727,7 @@ class Maker:
             return None
         before = b""
         for op in trace.walk():
-            if op.op == "counter" or (op.op == "set" and op.attr == FP_ROUND and not self.taste.rounding):
+            if op.op == "counter" or (op.op == "set" and op.attr == FP_MODE and not self.taste.rounding):
                 return None
             if op.op in ACCESSES:
                 bits = op.attr[0] * 8 if op.op == "probe" else (op.args[1] if op.op == "store" else op).bits  # type: ignore[index]  # (bytes, write)
