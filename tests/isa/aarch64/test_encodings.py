@@ -80,6 +80,9 @@ def test_number_31_is_what_the_field_says(rng: random.Random) -> None:
         for name in insn.encoding.fields:
             if ISA.fields[name].file:
                 wide = ISA.field_bits(insn.encoding, name)
+                if insn.encoding.width(name) == 4:  # half words by number are in the lower sixteen registers
+                    assert name == "Vm"
+                    continue
                 assert wide == (6 if name.endswith("_sp") else 5)
                 fields = insn.fields(insn.encode({**random_fields(insn, next(insn.shapes()), rng), name: 0}))
                 fields[name] = SP if name.endswith("_sp") else XZR
@@ -145,6 +148,23 @@ UNALLOCATED = {
     "msr spsel": 0xD500_40BF,
     "mrs of midr_el1": 0xD538_0000,
     "msr of ctr_el0": 0xD51B_0020,
+    "add of one double word": 0x0EE0_8400,
+    "mul of double words": 0x4EE0_9C00,
+    "sqdmulh of bytes": 0x4E20_B400,
+    "dup of no size": 0x4E00_0400,
+    "smov of a word to a word": 0x0E04_2C00,
+    "umov of a byte to a double word": 0x4E01_3C00,
+    "ext past eight bytes": 0x2E00_4000,
+    "addv of two words": 0x0EB1_B800,
+    "rev64 of double words": 0x4EE0_0800,
+    "pmull of double words": 0x0EE0_E000,
+    "saddl of double words": 0x0EE0_0000,
+    "sshr of one double word": 0x0F40_0400,
+    "movi of words by nothing known": 0x0F00_CC00,
+    "mla of bytes by number": 0x2F00_0000,
+    "ld2 of one double word": 0x0C40_8C00,
+    "ld1 of words with S in a wrong place": 0x0D40_8800,
+    "ld1 with Rm and no base that moves": 0x0C5F_7000,
     "ldr of a SIMD register": 0x3DC0_0000,
     "fadd": 0x1E60_2800,
 }

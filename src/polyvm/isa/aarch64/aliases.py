@@ -56,6 +56,23 @@ def _sized(r: str, zr: str, sp: str, bits: int) -> Iterator[tuple[str, str]]:
         yield f"cneg {d}, {n}, {condition}", f"csneg {d}, {n}, {n}, {opposite}"
 
 
+def _vectors() -> Iterator[tuple[str, str]]:
+    """Those of vectors: moves and conversions."""
+    for letter, lanes, register in (("b", 16, "W"), ("h", 8, "W"), ("s", 4, "W"), ("d", 2, "X")):
+        for source in (f"{register}n", f"Vn.{letter}[lane]"):
+            to = f"Vd.{letter}[lane{lanes}], {source}"
+            yield f"mov {to}", f"ins {to}"
+        yield f"mov {letter.upper()}d, Vn.{letter}[lane]", f"dup {letter.upper()}d, Vn.{letter}[lane]"
+    yield "mov Wd, Vn.s[lane]", "umov Wd, Vn.s[lane]"
+    yield "mov Xd, Vn.d[lane]", "umov Xd, Vn.d[lane]"
+    yield "mov Vd.B, Vn.B", "orr Vd.B, Vn.B, Vn.B"
+    yield "mvn Vd.B, Vn.B", "not Vd.B, Vn.B"
+    for wide, low, full in (("8h", "8b", "16b"), ("4s", "4h", "8h"), ("2d", "2s", "4s")):
+        for sign in "su":
+            yield f"{sign}xtl Vd.{wide}, Vn.{low}", f"{sign}shll Vd.{wide}, Vn.{low}, #0"
+            yield f"{sign}xtl2 Vd.{wide}, Vn.{full}", f"{sign}shll2 Vd.{wide}, Vn.{full}, #0"
+
+
 # Hints that later extensions gave a name; without these extensions they do nothing.
 HINTS: Final = {
     7: "xpaclri", 8: "pacia1716", 10: "pacib1716", 12: "autia1716", 14: "autib1716", 16: "esb", 20: "csdb",
@@ -70,6 +87,7 @@ ALIASES: Final = (
         ("smull", "smaddl"), ("smnegl", "smsubl"), ("umull", "umaddl"), ("umnegl", "umsubl"),
     )),
     *((name, f"hint #{number}") for number, name in HINTS.items()),
+    *_vectors(),
 )  # fmt: skip
 
 # Accepted, never printed.
@@ -77,7 +95,10 @@ SPELLINGS: Final = (
     ("b.cs offset", "b.hs offset"),
     ("b.cc offset", "b.lo offset"),
     ("isb sy", "isb #15"),
-)
+    *((f"{short} Vd.T, Vn.T, Vm.T", f"{long} Vd.T, Vm.T, Vn.T") for short, long in (
+        ("cmlt", "cmgt"), ("cmle", "cmge"), ("cmlo", "cmhi"), ("cmls", "cmhs"),
+    )),
+)  # fmt: skip
 
 
 # -- Aliases with other numbers than their instruction

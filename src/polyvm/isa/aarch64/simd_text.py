@@ -100,16 +100,24 @@ def vector(register: str, field: str, names: Mapping[int, str], step: int = 0) -
 
 def scalar(register: str, field: str, letters: Mapping[int, str]) -> Operand:
     """The low end of a vector register, named by how much of it: by the value of a field, or in the only way."""
-    values_of = {letter: value for value, letter in letters.items()}
+    values_of: dict[str, list[int]] = {}
+    for value, letter in letters.items():
+        values_of.setdefault(letter, []).append(value)
 
     def show(values: Values) -> str:
         return f"{letters[values[field] if field else 0]}{values[register]}"
 
     def read(text: str, values: Values) -> dict[str, int]:
         if text[:1] not in values_of:
-            raise ValueError(f"{text!r} is no register {' or '.join(letters.values())}")
-        found = {register: _number(text, text[0])}
-        return agreed(found | ({field: values_of[text[0]]} if field else {}), values)
+            raise ValueError(f"{text!r} is no register {' or '.join(values_of)}")
+        found, possible = {register: _number(text, text[0])}, values_of[text[0]]
+        if field and len(possible) == 1:
+            found[field] = possible[0]
+        elif (
+            field in values and values[field] not in possible
+        ):  # the other operand says how many lanes there are
+            raise ValueError(f"{text!r} is not as wide as a lane")
+        return agreed(found, values)
 
     return Operand((register, field) if field else (register,), show, read)
 
