@@ -72,6 +72,13 @@ def element(m: Tracer, V: Val, bits: int, lane: Val) -> Val:
     return (m.q[V] >> (lane.zext(128) << (bits.bit_length() - 1))).trunc(bits)
 
 
+def put(m: Tracer, V: Val, lane: Val, value: Val) -> None:
+    """Write a lane of a register, by a number."""
+    old = m.q[V].lanes(value.bits)
+    numbers = m.const(sum(place << place * value.bits for place in range(old.count)), 128).lanes(value.bits)
+    m.q[V] = (numbers == lane.zext(value.bits)).select(Lanes.splat(value, old.count), old).whole
+
+
 # -- Saturation
 def saturated(m: Tracer, where: Lanes) -> None:
     """Set QC where a lane, as lanes of one bit, has saturated."""

@@ -38,7 +38,7 @@ FIELDS: Final = {
     "size_d": Field("arrangement", 2, shape=(3,)),
     "size_hs": Field("arrangement", 2, shape=(1, 2)),
     "lane": Field("unsigned"),
-    **{f"lane{count}": Field("unsigned", shape=tuple(range(count))) for count in (2, 4, 8, 16)},
+    "into": Field("unsigned"),
     "offset8": Field("unsigned", 3, shape=tuple(range(8))),
     "offset16": Field("unsigned", 4, shape=tuple(range(16))),
     "lshift": Field("unsigned"),
@@ -46,7 +46,8 @@ FIELDS: Final = {
     "imm8": Field("unsigned", 8),
     "amount": Field("bytes"),  # of a shift, in bytes
 }  # fmt: skip
-"""Fields of SIMD instructions. offset8 and offset16 are the first byte that EXT takes."""
+"""Fields of SIMD instructions. `lane` is a lane by number, `into` one that is written beside it; offset8 and offset16
+are the first byte that EXT takes."""
 T_FIELDS: Final = tuple(name for name in FIELDS if name[0] == "T")
 SIZE_FIELDS: Final = tuple(name for name in FIELDS if name.startswith("size"))
 
