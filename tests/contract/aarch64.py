@@ -24,7 +24,7 @@ class Aarch64(Guest):
         b"\xff\xff\xff\xff",
     )
     values = {"x": integers, "q": st.integers(0, 2**32 - 1).map(values.vector)}
-    modes = (0, 0, 1, 2, 3)
+    modes = (0, 0, 1, 2, 3, 8, 0x1A, 0x30)
     beside = (0, 0, 0, 0, 1, 2, 3)  # between instructions
 
     def resting(self) -> dict[Slot, int]:

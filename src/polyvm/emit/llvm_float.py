@@ -134,10 +134,14 @@ def _arithmetic(e: Emitter, op: Val, args: list[str]) -> str:
     result = constrained(e, f"{name}.f{op.bits}", t, *(f"{t} {value}" for value in values))
     if e.floats == "canonical":
         return e.result(result, op.bits)
-    pattern = arm.settled(e, result, op.bits, lambda: arm.choose(e, args, op.bits))
-    if op.op in ("fmul", "fdiv"):
-        arm.underflow(e, op, pattern, lambda: arm.repeat(e, op.op[1:], values, op.bits))
-    return pattern
+
+    def again() -> None:
+        arm.repeat(e, values, op.bits)
+
+    # Sums that are tiny are exact, and roots never are. A quotient below a power of two is further from it than half a
+    # unit in the last place: it is tiny after rounding too.
+    tiny = again if op.op == "fmul" else None
+    return arm.settled(e, op, result, lambda: arm.choose(e, args, op.bits), tiny)
 
 
 def _fma(e: Emitter, op: Val, args: list[str]) -> str:
@@ -156,9 +160,9 @@ def _fma(e: Emitter, op: Val, args: list[str]) -> str:
     result = constrained(e, f"fma.f{bits}", t, f"{t} {a}", f"{t} {b}", f"{t} {c}")
     if e.floats == "canonical":
         return canonical(e, result, bits, invalid)
-    pattern = arm.settled(e, result, bits, lambda: arm.choose_fused(e, args, bits))
-    arm.underflow(e, op, pattern, lambda: arm.repeat(e, "fma", [a, b, c], bits))
-    return pattern
+    return arm.settled(
+        e, op, result, lambda: arm.choose_fused(e, args, bits), lambda: arm.repeat(e, [a, b, c], bits)
+    )
 
 
 def _extreme(e: Emitter, op: Val, args: list[str]) -> str:

@@ -6,7 +6,7 @@ and an op whose result is the smallest normal number is done again, towards zero
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from polyvm.emit.llvm_float_env import (
     COLD,
@@ -15,6 +15,7 @@ from polyvm.emit.llvm_float_env import (
     QUIET,
     SUFFIX,
     TYPE,
+    absolute,
     assembly,
     cold_effect,
     dynamic_mode,
@@ -22,6 +23,8 @@ from polyvm.emit.llvm_float_env import (
     magnitude,
     raise_invalid,
     set_round,
+    to_float,
+    to_pattern,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from polyvm.ir.values import Val
 
 TO_ZERO = "1"
+LEAST: Final = {32: "0x3810000000000000", 64: "0x0010000000000000"}
+"""The smallest normal number as LLVM writes it, as NAN in llvm_float_env."""
 
 
 # -- Patterns: integers, or vectors of so many of them where `count` is not 1
@@ -113,17 +118,43 @@ def choose_number(e: Emitter, patterns: list[str], bits: int, count: int = 1) ->
     return select(e, alone, other, choose(e, patterns, bits, count), bits, count)
 
 
-def settled(e: Emitter, value: str, bits: int, cold: Callable[[], str]) -> str:
-    """The pattern of a result; where it is a NaN, what `cold` makes. The comparison is as in llvm_float.canonical."""
-    pattern = e.ins(f"bitcast {TYPE[bits]} {value} to i{bits}")
+def settled(
+    e: Emitter, op: Val, value: str, nan: Callable[[], str], again: Callable[[], object] | None = None
+) -> str:
+    """The pattern of a result; where it is a NaN, what `nan` makes. again: see `underflow`.
+
+    One comparison, which may be LLVM's own as in llvm_float.canonical: equal to the smallest normal number, or
+    unordered.
+    """
+    bits, t = op.bits, TYPE[op.bits]
     taken, join = e.fresh_label("cold"), e.fresh_label("join")
-    unordered, origin = e.ins(f"fcmp uno {TYPE[bits]} {value}, {value}"), e.label
-    e.do(f"br i1 {unordered}, label %{taken}, label %{join}, {COLD}")
+    if again is None:
+        odd = e.ins(f"fcmp uno {t} {value}, {value}")
+    else:
+        odd = e.ins(f"fcmp ueq {t} {absolute(e, value, bits)}, {LEAST[bits]}")
+    ends = [f"[ {value}, %{e.label} ]"]
+    e.do(f"br i1 {odd}, label %{taken}, label %{join}, {COLD}")
     e.start(taken)
-    chosen, end = cold(), e.label
+    if again is not None:
+        tiny, unordered = e.fresh_label("tiny"), e.fresh_label("nan")
+        e.do(f"br i1 {e.ins(f'fcmp uno {t} {value}, {value}')}, label %{unordered}, label %{tiny}")
+        e.start(tiny)
+        _towards_zero(e, op, again)
+        ends.append(f"[ {value}, %{e.label} ]")
+        e.do(f"br label %{join}")
+        e.start(unordered)
+    # A number again, so that the usual one never leaves the host's floating-point registers.
+    ends.append(f"[ {to_float(e, nan(), bits)}, %{e.label} ]")
     e.do(f"br label %{join}")
     e.start(join)
-    return e.ins(f"phi i{bits} [ {pattern}, %{origin} ], [ {chosen}, %{end} ]")
+    return to_pattern(e, e.ins(f"phi {t} {', '.join(ends)}"), bits)
+
+
+def _towards_zero(e: Emitter, op: Val, again: Callable[[], object]) -> None:
+    mode = dynamic_mode(e, op)
+    set_round(e, TO_ZERO)
+    again()
+    set_round(e, mode)
 
 
 def underflow(e: Emitter, op: Val, pattern: str, again: Callable[[], object]) -> None:
@@ -139,21 +170,14 @@ def underflow(e: Emitter, op: Val, pattern: str, again: Callable[[], object]) ->
 
 def underflow_where(e: Emitter, op: Val, smallest: str, again: Callable[[], object]) -> None:
     """The same where it is known already whether a result is that number."""
-
-    def cold() -> None:
-        mode = dynamic_mode(e, op)
-        set_round(e, TO_ZERO)
-        again()
-        set_round(e, mode)
-
-    cold_effect(e, smallest, cold)
+    cold_effect(e, smallest, lambda: _towards_zero(e, op, again))
 
 
-def repeat(e: Emitter, name: str, values: list[str], bits: int) -> None:
-    """An operation of the host whose result nobody wants: multiply or divide, or multiply and add."""
+def repeat(e: Emitter, values: list[str], bits: int) -> None:
+    """An operation of the host whose result nobody wants: multiply, or multiply and add."""
     t = TYPE[bits]
     operands = [f"{t} {value}" for value in values]
     if len(values) == 3:
         assembly(e, t, f"vfmadd213{SUFFIX[bits]} $3, $2, $0", "=x,0,x,x", *operands)
     else:
-        assembly(e, t, f"v{name}{SUFFIX[bits]} $2, $1, $0", "=x,x,x", *operands)
+        assembly(e, t, f"vmul{SUFFIX[bits]} $2, $1, $0", "=x,x,x", *operands)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -140,10 +141,11 @@ def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
     machine.nzcv, machine.tpidr = rng.getrandbits(4), rng.getrandbits(64)
     if touches_vectors(insn):
         bits, integers = rng.choice((8, 16, 32, 64)), rng.random() < (0.2 if floating(insn) else 0.7)
-        few = [random_integers(rng, bits) if integers else random_vector(rng) for _ in range(2)]
-        for number in range(32):
-            vector = random_integers(rng, bits) if integers else random_vector(rng)
-            machine.set_vector(number, rng.choice(few) if rng.random() < 0.3 else vector)
+        draw = partial(random_integers, rng, bits) if integers else partial(random_vector, rng)
+        few = [draw() for _ in range(2)]
+        named = [value for name, value in insn.fields(word).items() if ISA.fields[name].file == "q"]
+        for number in {value + step & 31 for value in named for step in range(4)}:  # a list has up to four
+            machine.set_vector(number, rng.choice(few) if rng.random() < 0.3 else draw())
     if not any(OPS[op].leaves for op in ops(insn)):
         return word
     wanted = DATA + rng.randrange(64, DATA_SIZE - 128)
