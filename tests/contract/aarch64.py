@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 from hypothesis import strategies as st
@@ -28,6 +29,9 @@ class Aarch64(Guest):
 
     def resting(self) -> dict[Slot, int]:
         return super().resting() | {EXCLUSIVE_ADDRESS: 0x2_0000_0008, N: 1, C: 1}
+
+    def float_value(self, rng: random.Random) -> int:
+        return values.vector(rng.getrandbits(32))
 
     def monitor(self, address: int, memory: Callable[[int, int], int]) -> dict[Slot, Values]:
         return {

@@ -38,37 +38,84 @@ LEAST: Final = {32: "0x3810000000000000", 64: "0x0010000000000000"}
 """The smallest normal number as LLVM writes it, as NAN in llvm_float_env."""
 
 
-def _nan(e: Emitter, pattern: str, bits: int) -> str:
-    return e.ins(f"icmp ugt i{bits} {magnitude(e, pattern, bits)}, {infinity(bits)}")
+# -- Patterns: integers, or vectors of so many of them where `count` is not 1
+def _type(bits: int, count: int) -> str:
+    return f"i{bits}" if count == 1 else f"<{count} x i{bits}>"
 
 
-def signaling(e: Emitter, pattern: str, bits: int) -> str:
+def _number(value: int, bits: int, count: int) -> str:
+    return str(value) if count == 1 else f"splat (i{bits} {value})"
+
+
+def _size(e: Emitter, pattern: str, bits: int, count: int) -> str:
+    """A pattern without its sign."""
+    mask = _number((1 << (bits - 1)) - 1, bits, count)
+    return e.ins(f"and {_type(bits, count)} {pattern}, {mask}")
+
+
+def is_nan(e: Emitter, pattern: str, bits: int, count: int = 1) -> str:
+    """Whether a pattern is a NaN."""
+    size = _size(e, pattern, bits, count)
+    return e.ins(f"icmp ugt {_type(bits, count)} {size}, {_number(infinity(bits), bits, count)}")
+
+
+def signaling(e: Emitter, pattern: str, bits: int, count: int = 1) -> str:
     """Whether a pattern is a signaling NaN."""
-    loud = e.ins(f"icmp eq i{bits} {e.ins(f'and i{bits} {pattern}, {QUIET[bits]}')}, 0")
-    return e.ins(f"and i1 {_nan(e, pattern, bits)}, {loud}")
+    t = _type(bits, count)
+    quiet = e.ins(f"and {t} {pattern}, {_number(QUIET[bits], bits, count)}")
+    loud = e.ins(f"icmp eq {t} {quiet}, {_number(0, bits, count)}")
+    return e.ins(f"and {_type(1, count)} {is_nan(e, pattern, bits, count)}, {loud}")
 
 
-def choose(e: Emitter, patterns: list[str], bits: int) -> str:
+def select(e: Emitter, condition: str, then: str, otherwise: str, bits: int, count: int = 1) -> str:
+    """A choice among patterns."""
+    t = _type(bits, count)
+    return e.ins(f"select {_type(1, count)} {condition}, {t} {then}, {t} {otherwise}")
+
+
+def choose(e: Emitter, patterns: list[str], bits: int, count: int = 1) -> str:
     """The NaN that a result is: the first signaling operand, else the first quiet one, else the default one."""
-    t, chosen = f"i{bits}", str(NAN_BITS[bits])
-    for test in (_nan, signaling):
+    chosen = _number(NAN_BITS[bits], bits, count)
+    for test in (is_nan, signaling):
         for pattern in reversed(patterns):
-            chosen = e.ins(f"select i1 {test(e, pattern, bits)}, {t} {pattern}, {t} {chosen}")
-    return e.ins(f"or {t} {chosen}, {QUIET[bits]}")
+            chosen = select(e, test(e, pattern, bits, count), pattern, chosen, bits, count)
+    return e.ins(f"or {_type(bits, count)} {chosen}, {_number(QUIET[bits], bits, count)}")
 
 
-def choose_fused(e: Emitter, patterns: list[str], bits: int) -> str:
+def choose_fused(e: Emitter, patterns: list[str], bits: int, count: int = 1) -> str:
     """The NaN of a * b + c: the addend's comes first, but infinity * 0 beside a quiet one gives the default one."""
     a, b, c = patterns
-    t = f"i{bits}"
+    t, bit = _type(bits, count), _type(1, count)
     products = []
     for x, y in ((a, b), (b, a)):
-        infinite = e.ins(f"icmp eq {t} {magnitude(e, x, bits)}, {infinity(bits)}")
-        products.append(e.ins(f"and i1 {infinite}, {e.ins(f'icmp eq {t} {magnitude(e, y, bits)}, 0')}"))
-    product = e.ins(f"or i1 {products[0]}, {products[1]}")
-    invalid = e.ins(f"and i1 {product}, {e.ins(f'xor i1 {signaling(e, c, bits)}, true')}")
-    cold_effect(e, invalid, lambda: raise_invalid(e))
-    return e.ins(f"select i1 {invalid}, {t} {NAN_BITS[bits]}, {t} {choose(e, [c, a, b], bits)}")
+        size = _size(e, x, bits, count)
+        infinite = e.ins(f"icmp eq {t} {size}, {_number(infinity(bits), bits, count)}")
+        zero = e.ins(f"icmp eq {t} {_size(e, y, bits, count)}, {_number(0, bits, count)}")
+        products.append(e.ins(f"and {bit} {infinite}, {zero}"))
+    product = e.ins(f"or {bit} {products[0]}, {products[1]}")
+    silent = e.ins(f"xor {bit} {signaling(e, c, bits, count)}, {_number(-1, 1, count)}")
+    invalid = e.ins(f"and {bit} {product}, {silent}")
+    cold_effect(e, any_of(e, invalid, count), lambda: raise_invalid(e))
+    default = _number(NAN_BITS[bits], bits, count)
+    return select(e, invalid, default, choose(e, [c, a, b], bits, count), bits, count)
+
+
+def any_of(e: Emitter, condition: str, count: int) -> str:
+    """Whether one of some conditions holds."""
+    if count == 1:
+        return condition
+    return e.ins(f"icmp ne i{count} {e.ins(f'bitcast <{count} x i1> {condition} to i{count}')}, 0")
+
+
+def choose_number(e: Emitter, patterns: list[str], bits: int, count: int = 1) -> str:
+    """The result of minimumNumber where an operand is a NaN: the number beside a quiet one, else a NaN."""
+    bit = _type(1, count)
+    first, second = (is_nan(e, pattern, bits, count) for pattern in patterns)
+    loud = e.ins(f"or {bit} {', '.join(signaling(e, pattern, bits, count) for pattern in patterns)}")
+    one = e.ins(f"xor {bit} {first}, {second}")
+    alone = e.ins(f"and {bit} {one}, {e.ins(f'xor {bit} {loud}, {_number(-1, 1, count)}')}")
+    other = select(e, first, patterns[1], patterns[0], bits, count)
+    return select(e, alone, other, choose(e, patterns, bits, count), bits, count)
 
 
 def settled(
@@ -118,6 +165,11 @@ def underflow(e: Emitter, op: Val, pattern: str, again: Callable[[], object]) ->
     """
     bits = op.bits
     smallest = e.ins(f"icmp eq i{bits} {magnitude(e, pattern, bits)}, {1 << FRACTION[bits]}")
+    underflow_where(e, op, smallest, again)
+
+
+def underflow_where(e: Emitter, op: Val, smallest: str, again: Callable[[], object]) -> None:
+    """The same where it is known already whether a result is that number."""
     cold_effect(e, smallest, lambda: _towards_zero(e, op, again))
 
 
