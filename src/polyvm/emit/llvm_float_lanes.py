@@ -264,7 +264,13 @@ def _from_integer(e: Emitter, op: Val, args: list[str], each: Each) -> str:
     signed, _ = _pair(form)
     value = _widen(e, args[0], form.count, "i32", 32)
     name = f"{'s' if signed else 'u'}itofp.v4f32.v4i32"
-    return form.result(e, constrained(e, name, "<4 x float>", f"<4 x i32> {value}"))
+    result = constrained(e, name, "<4 x float>", f"<4 x i32> {value}")
+    if not signed:
+        # Where the host lacks this, LLVM adds two halves of the number, and those of 0 make -0 when rounding down. It
+        # takes the sign for clear, so that it must not see what is cleared.
+        result = e.ins(f'call <4 x float> asm "", "=x,0"(<4 x float> {result})')
+        result = e.call("<4 x float>", "llvm.fabs.v4f32", f"<4 x float> {result}")
+    return form.result(e, result)
 
 
 def _convert(e: Emitter, op: Val, args: list[str], each: Each) -> str:
