@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 from hypothesis import strategies as st
@@ -23,11 +24,14 @@ class Aarch64(Guest):
         b"\xff\xff\xff\xff",
     )
     values = {"x": integers, "q": st.integers(0, 2**32 - 1).map(values.vector)}
-    modes = (0, 0, 1, 2, 3)
+    modes = (0, 0, 1, 2, 3, 8, 0x1A, 0x30)
     beside = (0, 0, 0, 0, 1, 2, 3)  # between instructions
 
     def resting(self) -> dict[Slot, int]:
         return super().resting() | {EXCLUSIVE_ADDRESS: 0x2_0000_0008, N: 1, C: 1}
+
+    def float_value(self, rng: random.Random) -> int:
+        return values.vector(rng.getrandbits(32))
 
     def monitor(self, address: int, memory: Callable[[int, int], int]) -> dict[Slot, Values]:
         return {

@@ -8,6 +8,7 @@ covered without a word here. Nothing here runs anything.
 from __future__ import annotations
 
 import importlib
+import random
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
@@ -78,6 +79,10 @@ class Guest:
 
     def monitor(self, address: int, memory: Callable[[int, int], int]) -> dict[Slot, Values]:
         """The monitor after a load of an address; `memory` is what (address, size) holds."""
+        raise NotImplementedError
+
+    def float_value(self, rng: random.Random) -> int:
+        """What a register holds of the file of floats."""
         raise NotImplementedError
 
     # -- registers in bytes

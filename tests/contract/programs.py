@@ -2,52 +2,37 @@
 
 A program is a tree: straight instructions, counted loops, choices, calls and jumps through a table, so that a part can
 be left out and the rest still ends. Registers that hold the tree together are written by nothing else; accesses go
-through pointers into a buffer, but for those that are meant to fail and end the program. Nothing here runs anything.
+through pointers into a buffer, but for those that are meant to fail and end the program. How a guest says all this is
+its dialect's, in the module <guest>_programs beside this one. Nothing here runs anything.
 """
 
 from __future__ import annotations
 
+import importlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from polyvm.engine.discover import Placed
 from polyvm.engine.liveness import ACCESSES, affine, effects
-from polyvm.ir.ops import OPS
+from polyvm.ir.ops import FP_MODE, OPS
+from polyvm.ir.values import Val
+from polyvm.isa.encoding import EncodingError
 from polyvm.isa.spec import Insn
-from tests.isa.riscv64.floats import register as float_register
-from tests.isa.riscv64.machine import ISA, MASK, random_fields, random_value
+from tests.contract.guests import Guest, Slot
+from tests.isa.dictionaries import MASK, random_fields, random_value
 
 CODE, DATA = 0x1_2340_0000, 0x2_0000_0000
 PAGE = 4096
 WRITABLE, SIZE = 2 * PAGE, 3 * PAGE
 """Bytes of the buffer that may be written, and all; the last page may only be read and holds the table."""
 TABLE = DATA + WRITABLE
-
-RA, SP, GP, TP, T0 = 1, 2, 3, 4, 5
-MIDDLE = DATA + 3072  # what gp holds: pointers are up to 2047 bytes from it, accesses 2048 more
-ALIGNED, ANY = (SP, 8, 9), 18  # pointers to double words, and one to anything
-POINTERS = (*ALIGNED, ANY)
-COUNTERS = (14, 15, 24, 25, 26, 27)
-LINKS = (RA, T0)  # of functions that main calls, and of those that functions call
-HELD = frozenset((0, GP, TP, *POINTERS, *COUNTERS, *LINKS))
-FREE = tuple(number for number in range(1, 32) if number not in HELD)
-SHORT = tuple(number for number in FREE if 8 <= number < 16)
-FLOATS = (*range(8, 16), 0, 1, 2, 30)
-MOST = 10_000
+MIDDLE = DATA + 3072
+"""What the base register holds: pointers are up to 2047 bytes from it, accesses FAR more."""
+FAR = 2048
+MOST = 6_000
 """Instructions that a program may do, roughly."""
-
-
-def named(name: str) -> Insn:
-    """The instruction with a mnemonic."""
-    return next(insn for insn in ISA.insns if insn.name == name)
-
-
-def word(name: str, **fields: int) -> bytes:
-    """An instruction by its name; signed fields may be negative."""
-    insn = named(name)
-    values = {n: v & (1 << ISA.field_bits(insn.encoding, n)) - 1 for n, v in fields.items()}
-    return insn.encode(values).to_bytes(insn.size, "little")
 
 
 # ------------------------------------------------------------------------------------------------ assembling
@@ -76,23 +61,194 @@ def size_of(out: Out) -> int:
     return sum(0 if isinstance(o, Label) else o.size if isinstance(o, Piece) else len(o) for o in out)
 
 
-def to(label: Label, name: str, **fields: int) -> Piece:
+def to(label: Label, insn: Insn, **fields: int) -> Piece:
     """A branch or jump to a label."""
-    return Piece(named(name).size, lambda pc: word(name, offset=label.at - pc, **fields))
+    return Piece(insn.size, lambda pc: encoded(insn, offset=label.at - pc, **fields))
 
 
-def jump(label: Label, distance: int, short: bool) -> Piece:
-    """A jump over so many bytes."""
-    return to(label, "c.j") if short and distance < 2000 else to(label, "jal", rd=0)
+def encoded(insn: Insn, **fields: int) -> bytes:
+    """An instruction; signed fields may be negative."""
+    isa = insn.isa
+    values = {n: v & (1 << isa.field_bits(insn.encoding, n)) - 1 for n, v in fields.items()}
+    return insn.encode(values).to_bytes(insn.size, "little")
 
 
-def address_of(label: Label, rd: int, low: Callable[[int], bytes]) -> Out:
-    """auipc, and the instruction that takes the low bits."""
+# ------------------------------------------------------------------------------------------------ the dialect
+class Dialect:
+    """How a guest's programs are written: which registers hold the tree together, and the instructions that do.
 
-    def high(pc: int) -> bytes:
-        return word("auipc", rd=rd, upper=(label.at - pc + 0x800) & 0xFFFF_F000)
+    base, table: registers that hold MIDDLE and TABLE. aligned: pointers to double words; anything: one to anything;
+    counters: of loops; held: all that only the tree writes. free: the others; preferred: those that short instructions
+    can name. floats: the file of vectors or floats, and the registers that are used. names of fields that are written
+    begin with `written`. wide: the pointer that is aligned for two double words.
+    """
 
-    return [Piece(4, high), Piece(4, lambda pc: low((label.at - (pc - 4)) & 0xFFF))]
+    guest: Guest
+    base: int
+    table: int
+    aligned: tuple[int, ...]
+    anything: int
+    wide: int
+    counters: tuple[int, ...]
+    held: frozenset[int]
+    free: tuple[int, ...]
+    preferred: tuple[int, ...]
+    floats: tuple[str, tuple[int, ...]]
+    written: tuple[str, ...]
+
+    def __init__(self) -> None:
+        self.isa = self.guest.isa
+        self.pointers = (*self.aligned, self.anything)
+        self.kinds: dict[str, list[Insn]] = {}
+        for insn in self.isa.insns:
+            self.kinds.setdefault(self.sort(insn), []).append(insn)
+        self.tastes = {name: mine for name, taste in TASTES.items() if (mine := self._own(taste)) is not None}
+
+    def _own(self, taste: Taste) -> Taste | None:
+        """A taste in what the guest has; None where it is about something else."""
+        weights = {kind: weight for kind, weight in taste.weights.items() if kind in self.kinds}
+        heaviest = max(taste.weights, key=lambda kind: taste.weights[kind])
+        return replace(taste, weights=weights) if heaviest in weights else None
+
+    def asm(self, *lines: str, pc: int = 0) -> bytes:
+        """Some lines of assembly."""
+        return self.guest.assemble(*lines, pc=pc)
+
+    def x(self, number: int) -> str:
+        """The name of a register."""
+        return self.guest.register(("x", number))
+
+    # -- instructions
+    def sort(self, insn: Insn) -> str:
+        """ "float", "integer", "memory", "atomic", "branch", or "" for what programs use in places only."""
+        trace = self.isa.trace(insn, next(insn.shapes()))
+        ops = {op.op for op in trace.walk()}
+        if ops & {"syscall", "flush", "counter"} or any(op.op == "trap" for op in trace.ops):
+            return ""
+        if "jump" in ops:
+            return "branch" if "if" in ops else ""
+        if ops & set(ACCESSES):
+            return "atomic" if self.atomic(insn, ops) else "memory"
+        floating = any(not OPS[name].pure and OPS[name].writes and name[0] in "fi" for name in ops)
+        files = {self.isa.fields[name].file for name in insn.encoding.fields}
+        return "float" if floating or self.floats[0] in files else "integer"
+
+    def atomic(self, insn: Insn, ops: set[str]) -> bool:
+        """Whether an access must be aligned: it traps by itself, and no float's."""
+        return bool(ops & {"amo", "cas", "trap"})
+
+    def fit(self, maker: Maker, insn: Insn, fields: dict[str, int]) -> bool:
+        """Bend random fields to what is useful; whether there is any use."""
+        return True
+
+    # -- the tree
+    def count(self, counter: int, turns: int) -> bytes:
+        """Set a counter."""
+        raise NotImplementedError
+
+    def again(self, counter: int, head: Label, size: int, short: bool) -> Out:
+        """Count down, and go back over so many bytes unless that is zero."""
+        raise NotImplementedError
+
+    def jump(self, label: Label, distance: int, short: bool) -> Piece:
+        """A jump over so many bytes."""
+        raise NotImplementedError
+
+    def branch(self, insn: Insn, fields: Mapping[str, int], label: Label, distance: int) -> Piece:
+        """A conditional branch over so many bytes."""
+        return to(label, insn, **fields)
+
+    def entry(self, index: int, source: int, count: int, first: int, short: bool) -> bytes:
+        """Load one of some entries of the table, which other bits of a register choose."""
+        raise NotImplementedError
+
+    def leap(self, register: int, short: bool) -> bytes:
+        """A jump to a register."""
+        raise NotImplementedError
+
+    def near(self, label: Label, level: int) -> Out:
+        """A call from a function of a level, main being 0."""
+        raise NotImplementedError
+
+    def far(self, label: Label, level: int, register: int) -> Out:
+        """A call whose address two instructions make."""
+        raise NotImplementedError
+
+    def address(self, label: Label, register: int) -> Out:
+        """The address of a label."""
+        raise NotImplementedError
+
+    def call(self, register: int, level: int) -> bytes:
+        """A call through a register."""
+        raise NotImplementedError
+
+    def function(self, label: Label, level: int, body: Out) -> Out:
+        """A function of level 1, which is called from main, or of level 2, which is called from those."""
+        raise NotImplementedError
+
+    # -- memory
+    def moved(self, register: int, place: int, *, load: bool) -> bytes:
+        """A register from or to a double word of the buffer, by its number from the base on, from -256 to 255."""
+        raise NotImplementedError
+
+    def moved_float(self, maker: Maker, register: int, place: int, *, load: bool) -> bytes:
+        """The same of a float."""
+        raise NotImplementedError
+
+    def point(self, pointer: int, source: int, temporary: int) -> bytes:
+        """Make a pointer out of a number."""
+        raise NotImplementedError
+
+    def small(self, register: int, source: int) -> bytes:
+        """Make an index out of a number: a multiple of 8 up to 120."""
+        raise NotImplementedError
+
+    def exclusive(self, rng: random.Random, pointer: int) -> tuple[bytes, bytes]:
+        """A load that is watched, and a store that says whether nothing came between."""
+        raise NotImplementedError
+
+    def add(self, register: int, to: int, number: int) -> bytes:
+        """A register and a number, from -2048 to 2047."""
+        raise NotImplementedError
+
+    # -- what ends a program
+    def trap(self, rng: random.Random) -> bytes:
+        """What traps."""
+        raise NotImplementedError
+
+    def nowhere(self, rng: random.Random, register: int) -> bytes:
+        """A jump to where there is no code."""
+        raise NotImplementedError
+
+    def unsound(self, maker: Maker) -> bytes | None:
+        """An instruction that traps because of the state, if there is any."""
+        return None
+
+
+def base_field(insn: Insn) -> str | None:
+    """The field of the register that an access goes through; None where that is no field."""
+    for op in insn.isa.trace(insn, next(insn.shapes())).walk():
+        if op.op in ACCESSES:
+            address = op.args[0]
+            while address.op in ("add", "sub", "and"):
+                address = address.args[0]
+            if address.op == "getx" and address.args[0].op == "field":
+                return str(address.args[0].attr)
+    return None
+
+
+def index_fields(address: Val) -> set[str]:
+    """The fields of the registers in an address."""
+    found = {str(address.args[0].attr)} if address.op == "getx" and address.args[0].op == "field" else set()
+    return found.union(*(index_fields(value) for value in address.args))
+
+
+@lru_cache
+def dialect(name: str) -> Dialect:
+    """A guest's dialect."""
+    found = importlib.import_module(f"tests.contract.{name}_programs").DIALECT
+    assert isinstance(found, Dialect)
+    return found
 
 
 # ------------------------------------------------------------------------------------------------ the tree
@@ -142,22 +298,11 @@ class Loop(Node):
 
     def emit(self, program: Assembly) -> Out:
         head, check = Label(self.entered), Label()
-        body = program.body(self.body)
-        compressed = self.short and self.counter < 16
-        if compressed:
-            step = word("c.addi", rd=self.counter, nzimm=-1)
-        else:
-            step = word("addi", rd=self.counter, rs1=self.counter, imm=-1)
-        if compressed and size_of(body) < 200:
-            back = to(head, "c.bnez", **{"rs1'": self.counter})
-        elif self.short:
-            back = to(head, "blt", rs1=0, rs2=self.counter)
-        else:
-            back = to(head, "bne", rs1=self.counter, rs2=0)
-        start: Out = [word("addi", rd=self.counter, rs1=0, imm=self.turns + self.low)]
+        dialect, body = program.dialect, program.body(self.body)
+        start: Out = [dialect.count(self.counter, self.turns + self.low)]
         if self.low:
-            start.append(jump(check, size_of(body), self.short))
-        return [*start, head, *body, check, step, back]
+            start.append(dialect.jump(check, size_of(body), self.short))
+        return [*start, head, *body, check, *dialect.again(self.counter, head, size_of(body), self.short)]
 
     def parts(self) -> tuple[Body, ...]:
         return (self.body,)
@@ -176,7 +321,7 @@ class Loop(Node):
 class Choice(Node):
     """One of two bodies; branch: the condition's instruction and registers."""
 
-    branch: tuple[str, tuple[tuple[str, int], ...]]
+    branch: tuple[Insn, tuple[tuple[str, int], ...]]
     then: Body
     other: Body
     short: bool
@@ -184,11 +329,11 @@ class Choice(Node):
     def emit(self, program: Assembly) -> Out:
         middle, end = Label(), Label()
         then, other = program.body(self.then), program.body(self.other)
-        over = [jump(end, size_of(other), self.short)] if other else []
-        name, fields = self.branch
-        if name.startswith("c.") and size_of([*then, *over]) > 200:
-            name, fields = ("beq" if name == "c.beqz" else "bne"), (("rs1", fields[0][1]), ("rs2", 0))
-        return [to(middle, name, **dict(fields)), *then, *over, middle, *other, end]
+        over = [program.dialect.jump(end, size_of(other), self.short)] if other else []
+        insn, fields = self.branch
+        distance = size_of([*then, *over])
+        branch = program.dialect.branch(insn, dict(fields), middle, distance)
+        return [branch, *then, *over, middle, *other, end]
 
     def parts(self) -> tuple[Body, ...]:
         return self.then, self.other
@@ -210,18 +355,13 @@ class Switch(Node):
     def emit(self, program: Assembly) -> Out:
         end = Label()
         places = tuple(Label() for _ in self.bodies)
-        first = program.table(places)
-        i = self.index
-        out: Out = [
-            word("andi", rd=i, rs1=self.source, imm=len(places) - 1),
-            word("sh3add", rd=i, rs1=i, rs2=TP),
-            word("ld", rd=i, rs1=i, imm=8 * first),
-        ]
-        leap = word("c.jr", rs1=i) if self.short else word("jalr", rd=0, rs1=i, imm=0)
+        dialect, first = program.dialect, program.table(places)
+        out: Out = [dialect.entry(self.index, self.source, len(places), first, self.short)]
+        leap = dialect.leap(self.index, self.short)
         out.append(Piece(len(leap), lambda pc: leap, places if self.seen else ()))
         for place, body in zip(places, self.bodies, strict=True):
             inside = program.body(body)
-            out += [place, *inside, jump(end, 4000, short=False)]
+            out += [place, *inside, dialect.jump(end, 4000, short=False)]
         return [*out, end]
 
     def parts(self) -> tuple[Body, ...]:
@@ -242,17 +382,17 @@ class Call(Node):
     seen: bool
 
     def emit(self, program: Assembly) -> Out:
-        label, link = program.functions[self.function], program.link
+        label, level, r = program.functions[self.function], program.level, self.register
+        dialect = program.dialect
         program.called.add(self.function)
         if self.how == "near":
-            return [to(label, "jal", rd=link)]
+            return dialect.near(label, level)
         if self.how == "far":
-            return address_of(label, link, lambda low: word("jalr", rd=link, rs1=link, imm=low))
-        r = self.register
-        leap = word("c.jalr", rs1=r) if link == RA else word("jalr", rd=link, rs1=r, imm=0)
+            return dialect.far(label, level, r)
+        leap = dialect.call(r, level)
         if self.how == "known":
-            return [*address_of(label, r, lambda low: word("addi", rd=r, rs1=r, imm=low)), leap]
-        load = word("ld", rd=r, rs1=TP, imm=8 * program.table((label,)))
+            return [*dialect.address(label, r), leap]
+        load = dialect.entry(r, r, 1, program.table((label,)), short=False)
         return [load, Piece(len(leap), lambda pc: leap, (label,) if self.seen else ())]
 
 
@@ -260,10 +400,10 @@ class Call(Node):
 class Program:
     """main, functions by level (those of the second are called by those of the first), and the state to begin with."""
 
+    dialect: Dialect
     main: Body
     functions: tuple[tuple[int, Body], ...]
-    x: tuple[int, ...]
-    f: tuple[int, ...]
+    registers: tuple[tuple[Slot, int], ...]
     flags: int
     rounding: int
     data: bytes
@@ -300,19 +440,17 @@ class Assembly:
     through the table were seen to go."""
 
     def __init__(self, program: Program) -> None:
+        self.dialect = dialect = program.dialect
         self.entries_of_table: list[Label] = []
         self.functions = [Label(entered=True) for _ in program.functions]
         self.called: set[int] = set()
-        self.link = RA
+        self.level = 0
         start = Label(entered=True)
-        out: Out = [start, *self.body(program.main), word("ecall")]
-        for level in (1, 2):
+        out: Out = [start, *self.body(program.main), dialect.asm(dialect.guest.call)]
+        for self.level in (1, 2):
             for number, (its, body) in enumerate(program.functions):
-                if its == level and number in self.called:
-                    # Inside, calls go to the next level.
-                    self.link = LINKS[-1]
-                    back = word("c.jr", rs1=RA) if level == 1 else word("jalr", rd=0, rs1=T0, imm=0)
-                    out += [self.functions[number], *self.body(body), back]
+                if its == self.level and number in self.called:
+                    out += dialect.function(self.functions[number], self.level, self.body(body))
         self.code = self._place(out)
         assert len(self.entries_of_table) * 8 <= 2040
         labels = [o for o in out if isinstance(o, Label)]
@@ -353,29 +491,6 @@ class Assembly:
 
 
 # ------------------------------------------------------------------------------------------------ chance
-def _sort(insn: Insn) -> str:
-    """ "float", "integer", "memory", "atomic", "csr", "branch", or "" for what programs use in places only."""
-    trace = ISA.trace(insn, next(insn.shapes()))
-    ops = {op.op for op in trace.walk()}
-    if insn.extension.name == "Zicsr":
-        return "csr"
-    if ops & {"amo", "cas"} or "lr." in insn.name:
-        return "atomic"
-    if ops & set(ACCESSES):
-        return "memory"
-    if "jump" in ops:
-        return "branch" if "if" in ops else ""
-    if ops & {"syscall", "flush", "counter"} or any(op.op == "trap" for op in trace.ops):
-        return ""
-    floating = any(not OPS[name].pure and OPS[name].writes and name[0] in "fi" for name in ops)
-    return "float" if floating or "f" in {ISA.fields[n].file for n in insn.encoding.fields} else "integer"
-
-
-KINDS: dict[str, list[Insn]] = {}
-for _insn in ISA.insns:
-    KINDS.setdefault(_sort(_insn), []).append(_insn)
-
-
 @dataclass(frozen=True)
 class Taste:
     """What programs are made of: how often each kind of instruction comes; whether the rounding mode changes; how
@@ -403,11 +518,12 @@ TASTES = {
 class Maker:
     """Makes one program."""
 
-    def __init__(self, rng: random.Random, taste: Taste) -> None:
-        self.rng, self.taste = rng, taste
-        self.hot = rng.sample(FREE, 4) + rng.sample(SHORT, 2)
-        self.hot_floats = rng.sample(FLOATS, 4)
-        self.counters = list(COUNTERS)
+    def __init__(self, rng: random.Random, dialect: Dialect, taste: Taste) -> None:
+        self.rng, self.dialect, self.taste = rng, dialect, taste
+        self.isa = dialect.isa
+        self.hot = rng.sample(dialect.free, 4) + rng.sample(dialect.preferred, 2)
+        self.hot_floats = rng.sample(dialect.floats[1], 4)
+        self.counters = list(dialect.counters)
         self.left = taste.size
         self.level = 0
         self.levels: list[int] = []
@@ -433,18 +549,34 @@ class Maker:
             main += (
                 Loop(rng.choice(self.counters), 5, (*around, self.trouble(), *around), False, False, True),
             )
-        x = [0] + [random_value(rng) for _ in range(31)]
-        x[GP], x[TP] = MIDDLE, TABLE
-        for pointer in POINTERS:
-            x[pointer] = MIDDLE + 8 * rng.randrange(255)
-        f = [float_register(rng) for _ in range(32)]
-        data = b"".join(
-            (float_register(rng) if rng.random() < 0.5 else random_value(rng)).to_bytes(8, "little")
-            for _ in range(SIZE // 8)
-        )
-        mode = rng.randrange(5) if self.taste.rounding and rng.random() < 0.5 else 0
+        registers = tuple(self.state().items())
+        data = b"".join(self.number().to_bytes(8, "little") for _ in range(SIZE // 8))
+        mode = rng.randrange(4) if self.taste.rounding and rng.random() < 0.5 else 0
         flags = rng.choice((0, rng.getrandbits(5)))
-        return Program(main, tuple(functions), tuple(x), tuple(f), flags, mode, data)
+        return Program(self.dialect, main, tuple(functions), registers, flags, mode, data)
+
+    def state(self) -> dict[Slot, int]:
+        """Registers to begin with."""
+        rng, dialect = self.rng, self.dialect
+        found: dict[Slot, int] = {}
+        for slot, width in dialect.guest.widths.items():
+            if slot in dialect.guest.zeros:
+                continue
+            if slot[0] == dialect.floats[0]:
+                found[slot] = dialect.guest.float_value(rng)
+            elif slot[0] in self.isa.files:
+                found[slot] = random_value(rng)
+            elif width == 1:
+                found[slot] = rng.randrange(2)
+        found[("x", dialect.base)], found[("x", dialect.table)] = MIDDLE, TABLE
+        for pointer in dialect.pointers:
+            found[("x", pointer)] = MIDDLE + 16 * rng.randrange(127)
+        return found
+
+    def number(self) -> int:
+        """A double word of the buffer."""
+        rng = self.rng
+        return (self.dialect.guest.float_value(rng) if rng.random() < 0.5 else random_value(rng)) & MASK
 
     # -- bodies
     def body(self, depth: int, count: int) -> Body:
@@ -476,19 +608,18 @@ class Maker:
         count = rng.randrange(1, 5)
         nodes: list[Node] = [self.plain() for _ in range(count)]
         if rng.random() < 0.6:
-            nodes.insert(0, self.moved("ld", "fld", "rd", "fd"))
+            nodes.insert(0, self.moved(load=True))
         for _ in range(count):
             if rng.random() < 0.5:
-                nodes.insert(rng.randrange(1, len(nodes) + 1), self.moved("sd", "fsd", "rs2", "fs2"))
+                nodes.insert(rng.randrange(1, len(nodes) + 1), self.moved(load=False))
         return nodes
 
-    def moved(self, whole: str, floating: str, x: str, f: str) -> Node:
+    def moved(self, *, load: bool) -> Node:
         """A register to or from a place of its own in the buffer."""
-        rng = self.rng
-        imm = 8 * rng.randrange(-256, 256)
+        rng, place = self.rng, self.rng.randrange(-256, 256)
         if rng.randrange(sum(self.taste.weights.values())) < self.taste.weights.get("float", 0):
-            return Plain(word(floating, rs1=GP, imm=imm, **{f: rng.choice(self.hot_floats)}))
-        return Plain(word(whole, rs1=GP, imm=imm, **{x: rng.choice(self.hot)}))
+            return Plain(self.dialect.moved_float(self, rng.choice(self.hot_floats), place, load=load))
+        return Plain(self.dialect.moved(rng.choice(self.hot), place, load=load))
 
     def loop(self, depth: int) -> Node:
         rng = self.rng
@@ -507,16 +638,18 @@ class Maker:
 
     def choice(self, depth: int) -> Node:
         rng = self.rng
-        insn = rng.choice(KINDS["branch"])
-        fields = {n: self.register(n, written=False) for n in insn.encoding.fields if n != "offset"}
+        insn = rng.choice(self.dialect.kinds["branch"])
+        fields = random_fields(insn, rng.choice(list(insn.shapes())), rng)
+        del fields["offset"]
+        fields |= {n: self.register(n, written=False) for n in fields if self.isa.fields[n].file}
         then = self.body(depth + 1, rng.randrange(1, 3))
         other = self.body(depth + 1, rng.randrange(1, 3)) if rng.random() < 0.5 else ()
-        return Choice((insn.name, tuple(fields.items())), then, other, rng.random() < 0.5)
+        return Choice((insn, tuple(fields.items())), then, other, rng.random() < 0.5)
 
     def switch(self, depth: int) -> Node:
         rng = self.rng
         bodies = tuple(self.body(depth + 2, 1) for _ in range(rng.choice((2, 4))))
-        index, source = rng.choice(FREE), rng.choice(self.hot)
+        index, source = rng.choice(self.dialect.free), rng.choice(self.hot)
         return Switch(index, source, bodies, rng.random() < 0.5, rng.random() < 0.5)
 
     def call(self) -> Node:
@@ -528,23 +661,23 @@ class Maker:
         function = rng.choice(able)
         self.cost += self.costs[function] * self.times
         how = rng.choice(("near", "near", "far", "known", "table"))
-        return Call(function, how, rng.choice(FREE), rng.random() < 0.5)
+        return Call(function, how, rng.choice(self.dialect.free), rng.random() < 0.5)
 
     # -- instructions
     def register(self, name: str, *, written: bool) -> int:
         """A register for a field."""
-        rng, about = self.rng, ISA.fields[name]
-        if about.file == "f":
+        rng, about, dialect = self.rng, self.isa.fields[name], self.dialect
+        if about.file == dialect.floats[0]:
             if about.bias:
                 return rng.randrange(8, 16)
-            return rng.choice(self.hot_floats if rng.random() < 0.7 else FLOATS)
+            return rng.choice(self.hot_floats if rng.random() < 0.7 else dialect.floats[1])
         if about.bias:
-            return rng.choice(SHORT if written or rng.random() < 0.8 else range(8, 16))
+            return rng.choice(dialect.preferred if written or rng.random() < 0.8 else range(8, 16))
         if rng.random() < 0.05:
-            return 0
+            return self.isa.files["x"].zero or 0
         if not written and rng.random() < 0.15:
-            return rng.choice((*HELD, *FREE))
-        return rng.choice(self.hot if rng.random() < 0.7 else FREE)
+            return rng.choice((*dialect.held, *dialect.free))
+        return rng.choice(self.hot if rng.random() < 0.7 else dialect.free)
 
     def plain(self) -> Node:
         """An instruction of the kinds that the taste wants."""
@@ -553,136 +686,142 @@ class Maker:
         self.cost += 2 * self.times  # with what stands around it
         weights = self.taste.weights
         (kind,) = rng.choices(list(weights), list(weights.values()))
-        while True:
-            code = self.attempt(rng.choice(KINDS[kind]), kind)
-            if code is not None:
-                return Plain(code)
+        return Plain(self.some(kind))
 
-    def attempt(self, insn: Insn, kind: str) -> bytes | None:
+    def some(self, kind: str, moving: int | None = None) -> bytes:
+        """An instruction of a kind. moving: a pointer that it may move."""
+        code = None
+        while code is None:
+            code = self.attempt(self.rng.choice(self.dialect.kinds[kind]), kind, moving)
+        return code
+
+    def attempt(self, insn: Insn, kind: str, moving: int | None = None) -> bytes | None:
         """An instruction with random fields, unless it would not do here."""
-        rng = self.rng
+        rng, dialect, isa = self.rng, self.dialect, self.isa
         fields = random_fields(insn, rng.choice(list(insn.shapes())), rng)
         for name in fields:
-            about = ISA.fields[name]
+            about = isa.fields[name]
             if about.kind == "register":
-                fields[name] = self.register(name, written=name.startswith(("rd", "fd")))
+                fields[name] = self.register(name, written=name.startswith(dialect.written))
             elif about.kind == "signed" and rng.random() < 0.5:
-                width = insn.encoding.width(name)
-                fields[name] = (rng.randrange(-4, 5) << insn.encoding.low_zeros(name)) & (1 << width) - 1
-        if fields.get("rm") == 4 and rng.random() < 0.7:
-            fields["rm"] = 7  # ties away are the golden evaluator's
-        if kind == "memory" and "rs1" in fields:
-            fields["rs1"] = rng.choice(POINTERS)
-        elif kind == "memory" and "rs1'" in fields:
-            fields["rs1'"] = rng.choice((8, 9))
-        elif kind == "atomic":
-            fields["rs1"] = rng.choice(ALIGNED)
-        elif kind == "csr":
-            if fields.get("csr", 0) >= 0xC00:
-                return None  # clocks
-            if fields.get("wcsr", 1) != 1:
-                if not self.taste.rounding:
-                    return None
-                if rng.random() < 0.9:
-                    # Mostly a mode that there is.
-                    return word("csrrwi", rd=rng.choice(FREE), wcsr=2, zimm=rng.randrange(5))
-        raw = {n: fields[n] - ISA.fields[n].bias for n in insn.encoding.fields}
-        if any(raw[n] in values for n, values in insn.encoding.excluded.items()):
+                width, zeros = insn.encoding.width(name), insn.encoding.low_zeros(name)
+                fields[name] = (rng.randrange(-4, 5) << zeros) & (1 << width) - 1
+        base = base_field(insn) if kind in ("memory", "atomic") else None
+        if base is not None:
+            pointers = dialect.aligned if kind == "atomic" else dialect.pointers
+            if isa.fields[base].bias:
+                pointers = tuple(pointer for pointer in pointers if 8 <= pointer < 16)
+            fields[base] = rng.choice(pointers) if moving is None else moving
+        if not dialect.fit(self, insn, fields):
             return None
-        decoded = ISA.decode(insn.encode(fields))
+        try:
+            decoded = isa.decode(insn.encode(fields))
+        except EncodingError:
+            return None  # a register that this field cannot name
         if decoded is None or decoded.insn is not insn:
             return None
-        trace = ISA.trace(insn, decoded.shape)
-        writes = effects(ISA, Placed(0, decoded, trace)).writes
-        if any(("x", number) in writes for number in HELD):
+        trace = isa.trace(insn, decoded.shape)
+        writes = effects(isa, Placed(0, decoded, trace)).writes
+        kept = dialect.held if moving is None else dialect.held - {moving}
+        if any(("x", number) in writes for number in kept):
             return None
+        before = b""
         for op in trace.walk():
+            if op.op == "counter" or (op.op == "set" and op.attr == FP_MODE and not self.taste.rounding):
+                return None
             if op.op in ACCESSES:
-                form = affine(op.args[0], decoded.fields, 0)
-                if form is None or form[0] not in [("x", pointer) for pointer in POINTERS]:
+                bits = op.attr[0] * 8 if op.op == "probe" else (op.args[1] if op.op == "store" else op).bits  # type: ignore[index]  # (bytes, write)
+                if kind == "atomic" and bits > 64 and fields.get(base or "") != dialect.wide:
                     return None
-        return decoded.word.to_bytes(insn.size, "little")
+                form = affine(op.args[0], decoded.fields, 0)
+                if form is not None:
+                    if form[0] not in [("x", pointer) for pointer in dialect.pointers] or abs(form[1]) > FAR:
+                        return None
+                elif base is None:
+                    return None
+                else:
+                    others = index_fields(op.args[0]) - {base}
+                    if any(fields[name] not in dialect.free for name in others):
+                        return None
+                    before = b"".join(dialect.small(fields[name], rng.choice(self.hot)) for name in others)
+        return before + decoded.word.to_bytes(insn.size, "little")
 
     def pointing(self) -> list[Node]:
         """A pointer made of data, and accesses through it while it moves."""
-        rng = self.rng
-        pointer, temporary = rng.choice(POINTERS), rng.choice(FREE)
-        mask = 0x7FF if pointer == ANY else 0x7F8
-        code = word("andi", rd=temporary, rs1=rng.choice(self.hot), imm=mask)
-        code += word("add", rd=pointer, rs1=GP, rs2=temporary)
-        nodes: list[Node] = [Plain(code)]
+        rng, dialect = self.rng, self.dialect
+        pointer = rng.choice(dialect.pointers)
+        nodes: list[Node] = [Plain(dialect.point(pointer, rng.choice(self.hot), rng.choice(dialect.free)))]
         self.left -= 2
         for _ in range(rng.randrange(1, 4)):
-            code = None
-            while code is None:
-                code = self.attempt(rng.choice(KINDS["memory"]), "memory")
-            nodes.append(Plain(code))
-        if rng.random() < 0.3 and pointer != ANY:
-            width = rng.choice("wd")
-            lr = word(f"lr.{width}", rd=rng.choice(FREE), rs1=pointer, aq=0, rl=0)
-            sc = word(f"sc.{width}", rd=rng.choice(FREE), rs1=pointer, rs2=rng.choice(FREE), aq=0, rl=0)
-            nodes += [Plain(lr), *([self.plain()] if rng.random() < 0.5 else []), Plain(sc)]
+            nodes.append(Plain(self.some("memory", pointer if pointer == dialect.anything else None)))
+        if rng.random() < 0.3 and pointer != dialect.anything:
+            load, store = dialect.exclusive(rng, pointer)
+            nodes += [Plain(load), *([self.plain()] if rng.random() < 0.5 else []), Plain(store)]
         return nodes
 
     # -- what ends a program
     def trouble(self) -> Node:
         """An instruction that faults or traps."""
-        rng = self.rng
+        rng, dialect = self.rng, self.dialect
         kind = rng.randrange(6)
-        register, pointer = rng.choice(SHORT), rng.choice(ALIGNED)
-        if kind == 0:
-            return Plain(rng.choice((word("ebreak"), word("c.ebreak"), bytes(4), b"\0\0")))
+        register, pointer = rng.choice(dialect.preferred), rng.choice(dialect.aligned)
         if kind == 1:  # a misaligned atomic operation
-            insn = rng.choice(KINDS["atomic"])
-            fields = random_fields(insn, (), rng) | {"rd": register, "rs1": ANY}
-            odd = word("addi", rd=ANY, rs1=pointer, imm=rng.choice((1, 2, 4)))
-            return Plain(odd + insn.encode(fields).to_bytes(4, "little"))
+            odd = dialect.add(dialect.anything, pointer, rng.choice((1, 2, 4)))
+            return Plain(odd + self.through(dialect.anything, register, "atomic"))
         if kind == 2:  # any address at all
-            insn = rng.choice([insn for insn in KINDS["memory"] if "rs1" in insn.encoding.fields])
-            fields = random_fields(insn, (), rng) | {"rs1": rng.choice(FREE)}
-            fields |= {name: register for name in ("rd",) if name in fields}
-            return Plain(insn.encode(fields).to_bytes(4, "little"))
+            return Plain(self.through(rng.choice(dialect.free), register, "memory"))
         if kind == 3:  # across the end of what may be written, and of what there is
-            insn = rng.choice([insn for insn in KINDS["memory"] if "rs1" in insn.encoding.fields])
-            edge = rng.choice((TABLE, DATA + SIZE, DATA)) - rng.randrange(9) - MIDDLE
-            high, low = edge + 0x800 >> 12, (edge + 0x800 & 0xFFF) - 0x800
-            make = word("lui", rd=ANY, upper=high << 12) + word("add", rd=ANY, rs1=ANY, rs2=GP)
-            make += word("addi", rd=ANY, rs1=ANY, imm=low)
-            fields = random_fields(insn, (), rng) | {"rs1": ANY, "imm": 0}
-            fields |= {name: register for name in ("rd",) if name in fields}
+            edge = rng.choice((TABLE, DATA + SIZE, DATA)) - rng.randrange(17) - MIDDLE
+            make, last = b"", dialect.base
+            while edge:
+                step = max(-2048, min(2047, edge))
+                make += dialect.add(dialect.anything, last, step)
+                edge, last = edge - step, dialect.anything
             # The pointer is put back, for whoever comes here when there is no fault.
-            again = word("addi", rd=ANY, rs1=GP, imm=rng.randrange(512))
-            return Plain(make + insn.encode(fields).to_bytes(4, "little") + again)
+            again = dialect.add(dialect.anything, dialect.base, rng.randrange(512))
+            return Plain(make + self.through(dialect.anything, register, "memory", still=True) + again)
         if kind == 4:  # to where there is no code
-            away = rng.choice((
-                word("addi", rd=register, rs1=0, imm=rng.randrange(-2048, 2048)),
-                word("slli", rd=register, rs1=GP, shamt=rng.randrange(4, 31)),
-                word("sub", rd=register, rs1=0, rs2=GP),
-                word("addi", rd=register, rs1=GP, imm=0),
-            ))  # fmt: skip
-            return Plain(away + word("jalr", rd=rng.choice((0, register)), rs1=register, imm=0))
-        # A rounding mode that there is not, and an instruction that asks for it.
-        insn = named("fadd.d")
-        fields = random_fields(insn, (("rm", 7),), rng)
-        return Plain(word("csrrwi", rd=0, wcsr=2, zimm=rng.randrange(5, 8)) + word("fadd.d", **fields))
+            return Plain(dialect.nowhere(rng, register))
+        unsound = dialect.unsound(self) if kind == 5 else None
+        return Plain(dialect.trap(rng) if unsound is None else unsound)
+
+    def through(self, pointer: int, register: int, kind: str, *, still: bool = False) -> bytes:
+        """An access through a register, with no regard to where it leads. still: at no distance from it."""
+        rng, dialect, isa = self.rng, self.dialect, self.isa
+        while True:
+            insn = rng.choice(dialect.kinds[kind])
+            base = base_field(insn)
+            if base is None or any(isa.fields[name].bias for name in insn.encoding.fields):
+                continue
+            fields = random_fields(insn, next(insn.shapes()), rng)
+            for name in fields:
+                if isa.fields[name].file == "x":
+                    fields[name] = register
+                elif still and isa.fields[name].kind in ("signed", "unsigned"):
+                    fields[name] = 0
+            fields[base] = pointer
+            decoded = isa.decode(insn.encode(fields))
+            if decoded is None or decoded.insn is not insn:
+                continue
+            writes = effects(isa, Placed(0, decoded, isa.trace(insn, decoded.shape))).writes
+            if ("x", pointer) not in writes:
+                return decoded.word.to_bytes(insn.size, "little")
 
     def walk(self) -> Node:
         """A loop that goes on until its pointer leaves the buffer."""
-        rng = self.rng
-        store = rng.random() < 0.5
-        name, data = rng.choice((("sd", "rs2"), ("sb", "rs2"), ("fsw", "fs2")) if store else
-                                (("ld", "rd"), ("lbu", "rd"), ("fld", "fd")))  # fmt: skip
-        register = rng.choice(self.hot_floats if data[0] == "f" else self.hot)
-        access = word(name, rs1=ANY, imm=rng.randrange(-8, 8), **{data: register})
-        step = word("addi", rd=ANY, rs1=ANY, imm=rng.choice((24, 40, 56, 120, 248, -16, -40)))
+        rng, dialect = self.rng, self.dialect
+        access = self.through(dialect.anything, rng.choice(self.hot), "memory", still=rng.random() < 0.5)
+        start = dialect.add(dialect.anything, dialect.base, 0)
+        step = dialect.add(dialect.anything, dialect.anything, rng.choice((24, 40, 56, 120, 248, -16, -40)))
         before, after = (tuple(self.plain() for _ in range(rng.randrange(4))) for _ in range(2))
-        return Walk(before, access, after, step)
+        return Walk(start, before, access, after, step)
 
 
 @dataclass(frozen=True)
 class Walk(Node):
     """A loop that nothing but a fault ends."""
 
+    start: bytes
     before: Body
     access: bytes
     after: Body
@@ -690,9 +829,8 @@ class Walk(Node):
 
     def emit(self, program: Assembly) -> Out:
         head = Label(entered=True)
-        start = word("addi", rd=ANY, rs1=GP, imm=0)
         body = [*program.body(self.before), self.access, *program.body(self.after), self.step]
-        return [start, head, *body, to(head, "jal", rd=0)]
+        return [self.start, head, *body, program.dialect.jump(head, -size_of(body), short=False)]
 
     def parts(self) -> tuple[Body, ...]:
         return self.before, self.after
@@ -701,6 +839,6 @@ class Walk(Node):
         return replace(self, before=parts[0], after=parts[1])
 
 
-def make(rng: random.Random, taste: Taste) -> Program:
+def make(rng: random.Random, dialect: Dialect, taste: Taste) -> Program:
     """A program."""
-    return Maker(rng, taste).program()
+    return Maker(rng, dialect, taste).program()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 from hypothesis import strategies as st
@@ -25,6 +26,9 @@ class Riscv64(Guest):
     def resting(self) -> dict[Slot, int]:
         floats = {("f", number): MASK << 32 & MASK | 0x4000_0000 + number for number in range(32)}
         return super().resting() | floats | {RESERVED_ADDRESS: 0x2_0000_0008}
+
+    def float_value(self, rng: random.Random) -> int:
+        return register(rng)
 
     def monitor(self, address: int, memory: Callable[[int, int], int]) -> dict[Slot, Values]:
         return {

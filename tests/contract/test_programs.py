@@ -18,29 +18,20 @@ from polyvm.engine import layout
 from polyvm.engine.layout import BUDGET
 from polyvm.engine.region import RegionEmitter
 from polyvm.ir.values import Val
-from polyvm.isa.disasm import assemble
 from polyvm.memory.space import READ
+from tests.contract.guests import Guest
 from tests.contract.programs import (
     CODE,
-    COUNTERS,
     DATA,
     SIZE,
-    TASTES,
     WRITABLE,
     Assembly,
     Program,
+    dialect,
     make,
 )
-from tests.contract.tiers import (
-    TIERS,
-    Outcome,
-    Tier,
-    differences,
-    pack,
-    program_text,
-    tiers,
-)
-from tests.isa.riscv64.machine import ISA
+from tests.contract.riscv64 import GUEST as RISCV64
+from tests.contract.tiers import EVERY, TIERS, Outcome, Tier, differences, tiers
 
 PROGRAMS = 5
 """Of each taste, in CI."""
@@ -55,6 +46,7 @@ class Bench:
 
     def __init__(self, made: dict[str, Tier]) -> None:
         self.tiers = made
+        self.dialect = dialect(made["golden"].guest.name)
         for tier in made.values():
             tier.map(DATA, bytes(WRITABLE))
             tier.map(DATA + WRITABLE, bytes(SIZE - WRITABLE))
@@ -67,10 +59,7 @@ class Bench:
         tier.space.protect(DATA + WRITABLE, SIZE - WRITABLE, READ)
         tier.code(CODE, code.code)
         tier.compile(CODE, code.entries[1:], code.observed)
-        registers = pack(
-            {("x", number): value for number, value in enumerate(program.x) if number}
-            | {("f", number): value for number, value in enumerate(program.f)}
-        )
+        registers = tier.guest.pack(dict(program.registers))
         # Compiled code has no budget; where it goes round for ever it is stopped, and that is a difference.
         watchdog = threading.Timer(PATIENCE_S, tier.cpu.stop)
         if tier.kind is not None:
@@ -86,7 +75,9 @@ class Bench:
         """The first of these tiers that does not end as the golden evaluator does, and how it differs."""
         code = Assembly(program)
         expected, memory = self.run(self.tiers["golden"], program, code)
-        assert expected.reason != BUDGET, f"a program without an end:\n{program_text(code.code, CODE)}"
+        assert expected.reason != BUDGET, (
+            f"a program without an end:\n{program.dialect.guest.text(code.code, CODE)}"
+        )
         self.insns = expected.insns
         self.end = layout.REASONS[expected.reason]
         for name in names:
@@ -129,87 +120,123 @@ class Bench:
         found = self.difference(program, (name,))
         assert found is not None
         code = Assembly(program)
-        state = " ".join(f"x{number}={value:#x}" for number, value in enumerate(program.x))
-        floats = " ".join(f"f{number}={value:#x}" for number, value in enumerate(program.f))
+        guest = program.dialect.guest
+        state = " ".join(f"{guest.register(slot)}={value:#x}" for slot, value in program.registers)
         entries = " ".join(hex(entry) for entry in code.entries)
         return "\n".join(
             [f"{name} differs from the golden evaluator, which ended with {self.end}:",
-             *(f"  {line}" for line in found[1][:12]), program_text(code.code, CODE), f"entered at {entries}",
-             f"fflags={program.flags:05b} frm={program.rounding} {state} {floats}"]
+             *(f"  {line}" for line in found[1][:12]), guest.text(code.code, CODE), f"entered at {entries}",
+             f"exceptions={program.flags:05b} rounding={program.rounding} {state}"]
         )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with tiers() as made:
+@pytest.fixture(scope="module", params=EVERY, ids=repr)
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """The tiers of a guest."""
+    with tiers(request.param) as made:
         yield Bench(made)
 
 
+TASTES = [
+    pytest.param(guest, taste, id=f"{guest}-{taste}")
+    for guest in EVERY
+    for taste in dialect(guest.name).tastes
+]
+"""Guests, each with every taste that it has."""
+
+
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("taste", TASTES)
+@pytest.mark.parametrize(("bench", "taste"), TASTES, indirect=["bench"], scope="module")
 def test_random_programs(
     taste: str, bench: Bench, rng: random.Random, full: bool, report: Callable[[str], None]
 ) -> None:
-    names = TIERS[1:]
+    names, words = TIERS[1:], bench.dialect
     count, insns, ends = (30 if full else 1) * PROGRAMS, 0, Counter[str]()
     for _ in range(count):
-        program = make(rng, TASTES[taste])
+        program = make(rng, words, words.tastes[taste])
         bench.check(program, names)
         insns += bench.insns
         ends[bench.end] += 1
     ended = ", ".join(f"{number} {name}" for name, number in sorted(ends.items()))
-    report(f"tiers == golden, random programs: {count:4} of {taste}, {insns} instructions in each of "
+    report(f"tiers == golden, random programs of {words.guest}: {count:4} of {taste}, {insns} instructions in each of "
            f"{len(names)} tiers; {ended}")  # fmt: skip
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("guest", EVERY, ids=repr)
 @pytest.mark.parametrize("kind", ["region", "region, counted", "region, all"])
 def test_wherever_registers_live(
-    kind: str, rng: random.Random, full: bool, monkeypatch: pytest.MonkeyPatch
+    guest: Guest, kind: str, rng: random.Random, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which registers stay in the state while a region runs is a question of speed alone: here all that can do."""
     monkeypatch.setattr("polyvm.engine.leaving.in_state", lambda region, know: frozenset(know.used))
-    with tiers(("golden", kind)) as made:
+    with tiers(guest, ("golden", kind)) as made:
         bench = Bench(made)
-        for taste in TASTES:
+        for taste in bench.dialect.tastes.values():
             for _ in range(10 if full else 1):
-                program = make(rng, TASTES[taste])
+                program = make(rng, bench.dialect, taste)
                 bench.check(program, (kind,))
 
 
 # ------------------------------------------------------------------------------------------------ fixed programs
-DIAMOND = ("beq a0, zero, .+12", "{first}", "jal zero, .+8", "{second}", "addi a2, a2, 1", "ecall")
-LONGER = ("beq a0, zero, .+16", "{first}", "xor a3, a1, a2", "jal zero, .+12", "{second}", "add a3, a1, a2",
-          "sub a4, a3, a1", "ecall")  # fmt: skip
-LOOP = (
-    "{first}",
-    "addi a3, zero, 5",
-    "{second}",
-    "addi s0, s0, 8",
-    "addi s1, s1, 16",
-    "jal zero, .-16",
-    "ecall",
+# Their registers have the same numbers: 10 is the choice, 8 and 9 are pointers.
+SHAPES = {
+    "riscv64": {
+        "diamond": ("beq a0, zero, .+12", "{first}", "jal zero, .+8", "{second}", "addi a2, a2, 1", "ecall"),
+        "longer": ("beq a0, zero, .+16", "{first}", "xor a3, a1, a2", "jal zero, .+12", "{second}",
+                   "add a3, a1, a2", "sub a4, a3, a1", "ecall"),
+        "loop": ("{first}", "addi a3, zero, 5", "{second}", "addi s0, s0, 8", "addi s1, s1, 16",
+                 "jal zero, .-16", "ecall"),
+    },
+    "aarch64": {
+        "diamond": ("cbz x10, .+12", "{first}", "b .+8", "{second}", "add x12, x12, 1", "svc 0"),
+        "longer": ("cbz x10, .+16", "{first}", "eor x13, x11, x12", "b .+12", "{second}",
+                   "add x13, x11, x12", "sub x14, x13, x11", "svc 0"),
+        "loop": ("{first}", "mov x13, 5", "{second}", "add x8, x8, 8", "add x9, x9, 16", "b .-16", "svc 0"),
+    },
+}  # fmt: skip
+ALIKE = {
+    "riscv64": [
+        ("sd a1, 0(s0)", "sd a1, 0(s1)"), ("sd a1, 0(s0)", "sd a1, 0(s0)"), ("ld a1, 0(s0)", "ld a1, 0(s1)"),
+        ("lw a1, 8(s0)", "lw a1, 8(s1)"), ("lbu a1, 0(s0)", "lbu a1, 0(s0)"),
+        ("lb zero, 0(s0)", "lb zero, 0(s1)"), ("fld fa0, 0(s0)", "fld fa0, 0(s1)"),
+        ("fsw fa0, 0(s0)", "fsw fa0, 0(s1)"), ("amoor.d a1, a2, (s0)", "amoor.d a1, a2, (s1)"),
+        ("amoadd.w zero, zero, (s0)", "amoadd.w zero, zero, (s1)"),
+    ],
+    "aarch64": [
+        ("str x11, [x8]", "str x11, [x9]"), ("str x11, [x8]", "str x11, [x8]"), ("ldr x11, [x8]", "ldr x11, [x9]"),
+        ("ldrsw x11, [x8, 8]", "ldrsw x11, [x9, 8]"), ("ldrb w11, [x8]", "ldrb w11, [x8]"),
+        ("ldrb wzr, [x8]", "ldrb wzr, [x9]"), ("ldp x11, x12, [x8]", "ldp x11, x12, [x9]"),
+        ("stp x11, x12, [x8]", "stp x11, x12, [x9]"), ("stp w11, w12, [x8]", "stp w11, w12, [x8]"),
+        ("ldaxr x11, [x8]", "ldaxr x11, [x9]"), ("stlr w11, [x8]", "stlr w11, [x9]"), ("dc zva, x8", "dc zva, x9"),
+        ("dc cvac, x8", "dc cvac, x9"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bench", "shape", "alike"),
+    [
+        pytest.param(guest, shape, alike, id=f"{guest}-{name}-{'; '.join(alike)}")
+        for guest in EVERY
+        for name, shape in SHAPES[guest.name].items()
+        for alike in ALIKE[guest.name]
+    ],
+    indirect=["bench"],
+    scope="module",
 )
-ALIKE = [("sd a1, 0(s0)", "sd a1, 0(s1)"), ("sd a1, 0(s0)", "sd a1, 0(s0)"), ("ld a1, 0(s0)", "ld a1, 0(s1)"),
-         ("lw a1, 8(s0)", "lw a1, 8(s1)"), ("lbu a1, 0(s0)", "lbu a1, 0(s0)"), ("lb zero, 0(s0)", "lb zero, 0(s1)"),
-         ("fld fa0, 0(s0)", "fld fa0, 0(s1)"), ("fsw fa0, 0(s0)", "fsw fa0, 0(s1)"),
-         ("amoor.d a1, a2, (s0)", "amoor.d a1, a2, (s1)"),
-         ("amoadd.w zero, zero, (s0)", "amoadd.w zero, zero, (s1)")]  # fmt: skip
-
-
-@pytest.mark.parametrize("shape", [DIAMOND, LONGER, LOOP], ids=["diamond", "longer", "loop"])
-@pytest.mark.parametrize("alike", ALIKE, ids="; ".join)
 def test_accesses_that_look_alike_keep_their_places(
     shape: tuple[str, ...], alike: tuple[str, str], bench: Bench
 ) -> None:
     """A compiler makes one access of two in the arms of a choice, or of the copies of a loop's. A fault is still the
     fault of the one instruction, in the fast mode too."""
-    code = b"".join(assemble(ISA, line.format(first=alike[0], second=alike[1])) for line in shape)
+    guest = bench.dialect.guest
+    code = guest.assemble(*(line.format(first=alike[0], second=alike[1]) for line in shape))
     for tier in bench.tiers.values():
         tier.code(CODE, code)
         tier.compile(CODE)
-    for a0, s0, s1 in ((0, DATA, 64), (1, 64, DATA), (0, 64, 64), (1, 64, 64), (1, DATA + 64, DATA)):
-        registers = bytes(pack({("x", 10): a0, ("x", 8): s0, ("x", 9): s1}))
+    for chosen, one, two in ((0, DATA, 64), (1, 64, DATA), (0, 64, 64), (1, 64, 64), (1, DATA + 64, DATA)):
+        registers = bytes(guest.pack({("x", 10): chosen, ("x", 8): one, ("x", 9): two}))
         expected = bench.tiers["golden"].run(CODE, registers)
         for tier in bench.tiers.values():
             assert differences(expected, tier.run(CODE, registers), tier) == []
@@ -242,7 +269,7 @@ class GoesRound(RegionEmitter):
     """Takes loops for longer than they are."""
 
     def op_setx(self, op: Val, args: list[str]) -> None:
-        counts = self._slot(op) in [("x", number) for number in COUNTERS]
+        counts = self._slot(op) in [("x", number) for number in dialect(self.isa.name).counters]
         super().op_setx(op, [args[0], "7"] if counts else args)
 
 
@@ -254,23 +281,35 @@ class StoresElsewhere(RegionEmitter):
         return self.ins(f"getelementptr i8, ptr {pointer}, i64 1") if write else pointer
 
 
+MISTAKES = [
+    (LosesSigns, "integers", "golden 0xffffffff"), (ForgetsRegisters, "everything", "{x12}: golden"),
+    (StoresElsewhere, "memory", "memory at"), (GoesRound, "integers", "reason: golden SYSCALL, region STOP"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("emitter", "taste", "shown"),
-    [(LosesSigns, "integers", "golden 0xffffffff"), (KeepsNans, "floats", "f"),
-     (ForgetsRegisters, "everything", "a2: golden"), (StoresElsewhere, "memory", "memory at"),
-     (GoesRound, "integers", "reason: golden SYSCALL, region STOP")],
-    ids=["LosesSigns", "KeepsNans", "ForgetsRegisters", "StoresElsewhere", "GoesRound"],
-)  # fmt: skip
+    ("guest", "emitter", "taste", "shown"),
+    [
+        pytest.param(guest, *mistake, id=f"{guest}-{mistake[0].__name__}")
+        for guest in EVERY
+        for mistake in (*MISTAKES, *([(KeepsNans, "floats", "f")] if guest is RISCV64 else []))
+    ],
+)
 def test_a_compiler_with_a_mistake_is_found(
-    emitter: type[RegionEmitter], taste: str, shown: str, rng: random.Random, monkeypatch: pytest.MonkeyPatch
+    guest: Guest,
+    emitter: type[RegionEmitter],
+    taste: str,
+    shown: str,
+    rng: random.Random,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And a short program shows it."""
     monkeypatch.setattr(f"{__name__}.PATIENCE_S", 0.2)
-    golden, wrong = Tier("golden"), Tier("region", emitter)
+    golden, wrong = Tier(guest, "golden"), Tier(guest, "region", emitter)
     try:
         bench = Bench({"golden": golden, "region": wrong})
         for _ in range(20):
-            program = make(rng, TASTES[taste])
+            program = make(rng, bench.dialect, bench.dialect.tastes[taste])
             found = bench.difference(program, ("region",))
             if found is not None:
                 break
@@ -278,7 +317,7 @@ def test_a_compiler_with_a_mistake_is_found(
             pytest.fail("no program shows it")
         message = bench.explain(program, "region")
         assert message.startswith("region differs from the golden evaluator, which ended with SYSCALL:\n")
-        assert shown in message
+        assert shown.format(x12=guest.register(("x", 12))) in message
         assert message.count("\n  0x") <= 12
     finally:
         wrong.close()

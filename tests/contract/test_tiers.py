@@ -40,11 +40,11 @@ LIMIT = 1 << 38
 CODE_SIZE = 0x4_0000  # more than there is
 UNIT = 120
 """Instructions that are compiled together; each has a system call behind it."""
-SHAPES = 6
-"""Shapes of an instruction that are looked at, where it has more."""
-WORDS = 2
-"""Instruction words of each instruction in each shape."""
-STATES, FEWEST, MOST = 9000, 4, 24
+SHAPES, ALL_SHAPES = 6, 1700
+"""Shapes of an instruction that are looked at, chosen by the seed where it has more, and of all of them, roughly."""
+WORDS, ALL_WORDS = 2, 1700
+"""Instruction words of each instruction in each shape; one where there are too many shapes for that."""
+STATES, FEWEST, MOST = 9000, 8, 24
 """States of all instructions of a guest, and of one shape."""
 TIERS_HERE = ("golden", "interpreter", "baseline", "region", "region, precise", "region, all")
 """Those that single instructions can tell apart."""
@@ -119,6 +119,8 @@ def study(guest: Guest, pc: int, decoded: Decoded) -> Item:
         elif op.op == "counter":
             counter = str(op.attr)
         dynamic |= (op.op == "get" and op.attr == FP_MODE) or rounding(op.op, op.attr) == ROUND_DYNAMIC
+        # FPCR can ask for more than a rounding mode.
+        dynamic |= trace.floats == "arm" and op.op in golden.FLOAT_OPS
     found = effects(guest.isa, Placed(pc, decoded, trace))
     reads, writes = tuple(sorted(found.reads)), tuple(sorted(found.writes))
     return Item(pc, decoded, reads, writes, base, jump, counter, dynamic)
@@ -202,6 +204,17 @@ def choose(guest: Guest, pc: int, insn: Insn, shape: Shape, pads: list[int], rng
             return decoded
 
 
+def some_shapes(guest: Guest, rng: random.Random, *, full: bool) -> dict[Insn, list[Shape]]:
+    """The shapes of every instruction that are looked at: all, or as many of each as there is time for."""
+    every = {insn: list(insn.shapes()) for insn in guest.isa.insns}
+    if full:
+        return every
+    most = SHAPES
+    while most > 1 and sum(min(most, len(shapes)) for shapes in every.values()) > ALL_SHAPES:
+        most -= 1
+    return {insn: rng.sample(shapes, min(most, len(shapes))) for insn, shapes in every.items()}
+
+
 class Everything:
     """Every instruction of a guest in its shapes, in memory; pads: where jumps may lead, each a system call."""
 
@@ -210,10 +223,10 @@ class Everything:
         self.tiers = made
         self.data = rng.randbytes(SIZE)
         self.call = guest.assemble(guest.call)
-        self.shapes = {insn: self._shapes(insn, rng, full) for insn in guest.isa.insns}
-        count = sum(len(shapes) for shapes in self.shapes.values())
+        self.shapes = some_shapes(guest, rng, full=full)
+        count = sum(map(len, self.shapes.values()))
         self.examples = 500 if full else max(FEWEST, min(MOST, STATES // count))
-        words = 4 * WORDS if full else WORDS
+        words = 4 * WORDS if full else max(1, min(WORDS, ALL_WORDS // count))
         chosen = [(insn, s) for insn, shapes in self.shapes.items() for s in shapes for _ in range(words)]
         # Those that depend on the rounding mode together: a unit with one of them is left in another mode.
         chosen.sort(key=lambda pair: needs_rounding(guest, *pair))
@@ -226,11 +239,6 @@ class Everything:
             tier.map(DATA, self.data[:WRITABLE])
             tier.map(DATA + WRITABLE, self.data[WRITABLE:], READ)
             tier.code(CODE, code)
-
-    @staticmethod
-    def _shapes(insn: Insn, rng: random.Random, full: bool) -> list[Shape]:
-        shapes = list(insn.shapes())
-        return shapes if full or len(shapes) <= SHAPES else rng.sample(shapes, SHAPES)
 
     def ready(self, tier: Tier, item: Item) -> None:
         """Have the unit of an instruction in place: compiled when it is first asked for."""

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyvm.ir.golden import Syscall, Trap
-from polyvm.ir.ops import FP_MODE
-from polyvm.isa.aarch64 import manual
+from polyvm.ir.ops import FP_FLAGS, FP_MODE, IDC
+from polyvm.isa.aarch64 import fpenv, manual
 from polyvm.isa.aarch64.model import SYSTEM
 from polyvm.isa.aarch64.registers import SP, XZR
-from polyvm.isa.aarch64.system import CTR_EL0
+from polyvm.isa.aarch64.system import CTR_EL0, QC
 from polyvm.isa.disasm import assemble
 from polyvm.isa.encoding import EncodingError, decision_tree
 from polyvm.isa.spec import Insn
@@ -226,6 +226,19 @@ def test_the_floating_point_environment_has_the_bits_that_there_are() -> None:
         machine.do("msr fpcr, x0", "mrs x1, fpcr", "fmov s1, #1.0", "fmov s2, #3.0", "fdiv s0, s1, s2")
         assert (machine.state.read(FP_MODE), machine[1]) == (ours, mode << 22)
         assert machine.vector(0) == (0x3EAA_AAAB if mode < 2 else 0x3EAA_AAAA)
+
+
+def test_the_environment_as_numbers_is_what_the_instructions_say() -> None:
+    machine = Machine()
+    for bits in range(128):
+        value = (bits & 31) << 22
+        machine[0], machine[1] = value, bits & 31 | (bits & 32) << 2 | (bits & 64) << 21
+        machine.do("msr fpcr, x0", "msr fpsr, x1")
+        mode = machine.state.read(FP_MODE)
+        assert (fpenv.mode(value), fpenv.fpcr(mode)) == (mode, value)
+        accrued = tuple(machine.state.read(slot) for slot in (FP_FLAGS, IDC, QC))
+        assert (fpenv.accrued(machine[1]), fpenv.fpsr(*accrued)) == (accrued, machine[1])
+    assert fpenv.mode((1 << 64) - 1) == machine.state.read(FP_MODE)
 
 
 def test_flushing_code_ends_an_instruction() -> None:

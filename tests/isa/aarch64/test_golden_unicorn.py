@@ -68,11 +68,15 @@ def touches_vectors(insn: Insn) -> bool:
     return any(ISA.fields[name].file == "q" for name in insn.encoding.fields)
 
 
+def floating(insn: Insn) -> bool:
+    return any(op in golden.FLOAT_OPS for op in ops(insn))
+
+
 def ops(insn: Insn) -> set[str]:
     return {op.op for op in ISA.trace(insn, next(insn.shapes())).walk()}
 
 
-def random_lanes(rng: random.Random, bits: int) -> int:
+def random_integers(rng: random.Random, bits: int) -> int:
     """Lanes of corners, small numbers and anything."""
     vector = 0
     for place in range(0, 128, bits):
@@ -85,17 +89,22 @@ def random_lanes(rng: random.Random, bits: int) -> int:
     return vector
 
 
-def random_vector(rng: random.Random) -> int:
-    """A vector register with a number at its low end: corners of a format, most of them, or any number."""
-    width = rng.choice((16, 32, 32, 64, 64))
+def random_number(rng: random.Random, width: int) -> int:
+    """A number: corners of a format, most of them, what is near the limits of integers, or any."""
     kind = rng.random()
     if kind < 0.5:
-        number = rng.choice(CORNERS[width])
-    elif kind < 0.6:  # near the limits of integers
-        number = rng.choice(INTEGERS[width]) + rng.choice((-1, 0, 1)) & (1 << width) - 1
-    else:
-        number = scattered(rng, width)
-    return rng.choice((0, rng.getrandbits(128 - width))) << width | number
+        return rng.choice(CORNERS[width])
+    if kind < 0.6:
+        return rng.choice(INTEGERS[width]) + rng.choice((-1, 0, 1)) & (1 << width) - 1
+    return scattered(rng, width)
+
+
+def random_vector(rng: random.Random) -> int:
+    """A number in each lane, or at the low end and nothing or anything above it."""
+    width = rng.choice((16, 32, 32, 64, 64))
+    if rng.random() < 0.6:
+        return sum(random_number(rng, width) << place for place in range(0, 128, width))
+    return rng.choice((0, rng.getrandbits(128 - width))) << width | random_number(rng, width)
 
 
 CORNERS = {width: specials(width) for width in (16, 32, 64)}
@@ -131,12 +140,12 @@ def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
     machine.fpsr = rng.choice((0, 0, rng.getrandbits(32)))
     machine.nzcv, machine.tpidr = rng.getrandbits(4), rng.getrandbits(64)
     if touches_vectors(insn):
-        bits = rng.choice((8, 16, 32, 64))
-        draw = partial(random_vector, rng) if rng.random() < 0.5 else partial(random_lanes, rng, bits)
+        bits, integers = rng.choice((8, 16, 32, 64)), rng.random() < (0.2 if floating(insn) else 0.7)
+        draw = partial(random_integers, rng, bits) if integers else partial(random_vector, rng)
         few = [draw() for _ in range(2)]
-        for number in range(32):
-            vector = rng.choice(few) if rng.random() < 0.3 else draw()
-            machine.set_vector(number, vector)
+        named = [value for name, value in insn.fields(word).items() if ISA.fields[name].file == "q"]
+        for number in {value + step & 31 for value in named for step in range(4)}:  # a list has up to four
+            machine.set_vector(number, rng.choice(few) if rng.random() < 0.3 else draw())
     if not any(OPS[op].leaves for op in ops(insn)):
         return word
     wanted = DATA + rng.randrange(64, DATA_SIZE - 128)
@@ -161,7 +170,7 @@ def test_agrees_with_unicorn(
     insn: Insn, judge: Judge, rng: random.Random, full: bool, counted: Counter[str]
 ) -> None:
     shapes = sum(1 for _ in insn.shapes())
-    least = 150 if any(op in golden.FLOAT_OPS for op in ops(insn)) else 40
+    least = 150 if floating(insn) else 40
     wanted, count = (100 if full else 1) * max(least, 5 * shapes), 0
     memory = any(OPS[op].leaves for op in ops(insn))
     data = rng.randbytes(DATA_SIZE)
@@ -176,7 +185,7 @@ def test_agrees_with_unicorn(
         judge.place(word, machine.pc)
         judge.load_state(machine)
         what = f"{insn.text}: {word:#x} {[hex(machine[n]) for n in REGISTERS]} nzcv {machine.nzcv:#x}"
-        if any(ISA.fields[name].file == "q" for name in insn.encoding.fields):
+        if touches_vectors(insn):
             read = {
                 n: hex(machine.vector(v)) for n, v in insn.fields(word).items() if ISA.fields[n].file == "q"
             }

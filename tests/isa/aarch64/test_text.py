@@ -265,15 +265,19 @@ BEYOND = {
     r"abs|cnt|ctz|[su]max|[su]min": "FEAT_CSSC",
     r"rprfm|rcw.*|ldtp|sttp": "later loads and prefetches",
 }
-# The same among instructions on vector registers, those of floating point being described in part.
+# The same among instructions on vector registers.
 BEYOND_VECTORS = {
-    r"f.*|[su]cvtf|bf.*": "floating point",
-    r"(ld|st)(r|ur|p|np)": "loads and stores of scalars and whole vectors",
+    r"frint(32|64)[xz]": "FEAT_FRINTTS",
+    r"fjcvtzs": "FEAT_JSCVT",
+    r"fcmla|fcadd": "FEAT_FCMA",
+    r"fml[as]l2?": "FEAT_FHM",
+    r"bf.*": "FEAT_BF16",
+    r"famax|famin|fscale|fdot|fmlal[bt]|fmlall[bt][bt]|[bf][12]cvtl2?|fmmla": "FEAT_FAMINMAX, FEAT_FP8",
     r"aes.*|sha.*|sm[34].*|eor3|rax1|xar|bcax": "cryptography",
     r"pmull2?": "FEAT_PMULL: of double words",
     r"[su]dot|sudot|usdot|us?mmla|smmla|sqrdml[as]h": "later products",
     r"(cpy|set)g?[fpme].*": "FEAT_MOPS",
-    r"ldap1|stl1|ldapur|stlur|ldtn?p|sttn?p": "later loads and stores",
+    r"ldap1|stl1|ldapu?r|stlur|ldtn?p|sttn?p": "later loads and stores",
     r"luti[24]": "FEAT_LUT",
 }
 # Bits that should be one, in fields that are not used: we refuse what the manual leaves open.
@@ -292,8 +296,10 @@ ZEROS = {r"fcmpe? \w+, #0\.0": 0x1F_0000}
 
 def excused(word: int, text: str) -> bool:
     name = text.split()[0]
-    beyond = (*BEYOND_VECTORS, *BEYOND_FLOAT) if word >> 26 & 3 == 3 else (*BEYOND, *BEYOND_FLOAT)
-    if any(re.fullmatch(pattern, name) for pattern in beyond) or has_halves(text):
+    vectors = word >> 26 & 3 == 3
+    if any(re.fullmatch(pattern, name) for pattern in (BEYOND_VECTORS if vectors else BEYOND)) or has_halves(
+        text
+    ):
         return True
     if any(re.fullmatch(pattern, text) and word & zeros for pattern, zeros in ZEROS.items()):
         return True
@@ -315,15 +321,6 @@ def open_to_llvm(decoded: Decoded) -> bool:
     return len(set(targets)) < len(targets)
 
 
-# And in that of scalar floating point and of loads and stores of its registers.
-BEYOND_FLOAT = {
-    r"(ld|st)[1-4]r?|ldap(u?r)|stlur|ldapr|ldtp|sttp|ldtnp|sttnp|ldap1|stl1": "SIMD structures and later loads",
-    r"frint(32|64)[xz]": "FEAT_FRINTTS",
-    r"fjcvtzs": "FEAT_JSCVT",
-    r"bfcvt": "FEAT_BF16",
-}
-
-
 def float_word(rng: random.Random) -> int:
     """A word in the encoding space of scalar floating point, or of loads and stores of its registers (C4.1)."""
     word = rng.getrandbits(32)
@@ -333,10 +330,10 @@ def float_word(rng: random.Random) -> int:
 
 
 def has_halves(text: str) -> bool:
-    """Whether an instruction computes with halves, which only FEAT_FP16 does."""
+    """Whether an instruction computes with numbers of 16 bits, which only FEAT_FP16 does."""
     name, *operands = re.split(r"[ ,]+", text)
-    return not name.startswith(("ld", "st", "fcvt ")) and any(
-        re.fullmatch(r"h\d+", operand) for operand in operands
+    return re.fullmatch(r"f(?!cvt$|cvtx?[nl]2?$).*|[su]cvtf", name) is not None and any(
+        re.fullmatch(r"h\d+|v\d+\.[48]?h(\[\d\])?", operand) for operand in operands
     )
 
 

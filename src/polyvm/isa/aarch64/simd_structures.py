@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from polyvm.ir.lanes import Lanes
 from polyvm.isa.aarch64.model import aarch64, described
-from polyvm.isa.aarch64.simd import arranged, element
+from polyvm.isa.aarch64.simd import arranged, element, put
 from polyvm.isa.aarch64.simd_text import LISTED
 
 if TYPE_CHECKING:
@@ -139,12 +139,12 @@ for post in (0, 1):
             for after in _moves(f"bytes{count}.{T}")[post]:
                 _multiple(store, elements, count, opcode, T, after)
 
-# -- A single structure: the letter and width of its elements, and Q, opcode, S and size, where the lane's number stands
+# -- A single structure: the letter and width of its elements, and where the lane's number lies beside opcode and size
 LANES: Final = (
-    ("b", 8, "[3]", "00", "lane[2] lane[1:0]"),
-    ("h", 16, "[2]", "01", "lane[1] lane[0] 0"),
-    ("s", 32, "[1]", "10", "lane[0] 00"),
-    ("d", 64, "[0]", "10", "0 01"),
+    ("b", 8, "lane[3]", "00", "lane[2] lane[1:0]"),
+    ("h", 16, "lane[2]", "01", "lane[1] lane[0] 0"),
+    ("s", 32, "lane[1]", "10", "lane[0] 00"),
+    ("d", 64, "lane[0]", "10", "0 01"),
 )
 
 
@@ -163,17 +163,15 @@ def _single(store: bool, count: int, row: tuple[str, int, str, str, str], after:
                 m.store(place, value)
         else:
             loaded = [m.load(place, bits) for place in places]
-            by = lane.zext(128) << (bits.bit_length() - 1)
-            others = ~(m.const((1 << bits) - 1, 128) << by)
             for register, value in zip(registers, loaded, strict=True):
-                m.q[register] = m.q[register] & others | (value.zext(128) << by)
+                put(m, register, lane, value)
         _moved(m, Rn_sp, fields, after, bits // 8 * count)
 
     name = f"{'st' if store else 'ld'}{count}"
     code = after.code.replace("$R", str((count - 1) & 1))
     insn(
         f"{name} {_list(count, letter)}[lane], [Xn_sp]{after.text}",
-        f"0 lane{top} 001101 {code[0]} {int(not store)} {code[2:]} {opcode}{(count - 1) >> 1} {low} Rn_sp Vt",
+        f"0 {top} 001101 {code[0]} {int(not store)} {code[2:]} {opcode}{(count - 1) >> 1} {low} Rn_sp Vt",
     )(described(body, f"{'Store' if store else 'Load'} one lane of {_registers(count)}{_then(after)}."))
 
 
