@@ -258,13 +258,27 @@ def test_code_that_the_guest_writes_runs_after_a_fence(cpu: polyvm.Emulator, put
     assert cpu.registers["a0"] == 42
 
 
+def test_processors_of_two_guests_in_one_process(cpu: polyvm.Emulator, put: Put) -> None:
+    end = put("addi a0, zero, 7", "addi a0, a0, 1")
+    sum_ = b"\x20\x00\x80\xd2\x00\x04\x00\x91\x01\x00\x00\xd4"  # mov x0, #1; add x0, x0, #1; svc #0
+    with polyvm.Emulator("aarch64", tier="interpreter") as other:
+        other.memory.map(CODE, 0x1000, "rx")
+        other.memory.write(CODE, sum_)
+        seen: list[int] = []
+        other.hook_syscall(lambda it: seen.append(it.registers["x0"]))
+        for turn in (1, 2):
+            assert other.run(CODE, CODE + len(sum_)).reason == "until"
+            assert cpu.run(CODE, end).reason == "until"
+            assert (seen, cpu.registers["a0"]) == ([2] * turn, 8)
+
+
 # ------------------------------------------------------------------------------------------------- misuse
 def test_what_is_refused(cpu: polyvm.Emulator) -> None:
     for options in ({"count": -1}, {"timeout": -1.0}):
         with pytest.raises(polyvm.PolyvmError, match="must not be negative"):
             cpu.run(CODE, **options)
     with pytest.raises(polyvm.PolyvmError) as caught:
-        polyvm.Emulator("aarch64")
+        polyvm.Emulator("x86_64")
     assert caught.value.code == "PVM-UNSUPPORTED"
     with pytest.raises(polyvm.PolyvmError) as caught:
         polyvm.Emulator("riscv64", tier="region")

@@ -1,7 +1,5 @@
 """The aarch64 guest: the A64 base of Armv8.0-A, scalar floating point, CRC32 and integer SIMD, as one specification.
 
-It does not run programs yet.
-
 Importing the package costs nothing; `load()` imports every family and returns the Isa.
 """
 
