@@ -10,6 +10,8 @@ import importlib.util
 import os
 import random
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from importlib import import_module
@@ -119,10 +121,21 @@ def runs_c(guest: str) -> bool:
     return all(isa.decode(word) is not None for word in VECTORS.get(guest, ()))
 
 
-def require_c(guest: str) -> None:
-    """Skip where a guest cannot run C programs yet."""
-    if not runs_c(guest):
+def require_c(guest: str, *words: int) -> None:
+    """Skip where a guest cannot run C programs yet, nor the instructions of these words."""
+    isa = import_module(f"polyvm.isa.{guest}").load() if words else None
+    if not runs_c(guest) or (isa is not None and any(isa.decode(word) is None for word in words)):
         pytest.skip(f"{guest} has not all the instructions that C libraries are made of yet")
+    warm(guest)
+
+
+@functools.cache
+def warm(guest: str) -> None:
+    """Have a guest's interpreter in the run's code cache: what a test times is not how long that takes to compile."""
+    folder = Path(os.environ["POLYVM_CACHE_DIR"])
+    with toolchain.locked(folder.parent / f"{guest}.lock"):
+        program = f"from polyvm.engine.executor import Engine\nEngine({guest!r}, tier='interpreter')"
+        subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.fixture(params=GUESTS)

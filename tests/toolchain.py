@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -159,12 +160,34 @@ def _options(guest: str, static: bool, libc: str | None, cpu: str | None, flags:
     return [*options, *flags]
 
 
-def _compile(texts: list[tuple[str, bytes]], options: list[str], result: Path) -> None:
-    environment = {
+def macros(header: str, guest: str) -> dict[str, int]:
+    """The numbers that a header of Linux, such as "asm/unistd.h", defines for a guest."""
+    options = ["-target", f"{guest}-linux-musl", "-E", "-dM", "-include", header, "-x", "c", os.devnull]
+    command = [sys.executable, "-m", "ziglang", "cc", *options]
+    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=True)
+    texts = dict(line.split(" ", 2)[1:] for line in done.stdout.splitlines() if line.count(" ") > 1)
+    found = {}
+    for name, text in texts.items():
+        for _ in range(4):  # a name of a name; some are their own
+            text = texts.get(text, text)
+        bits = re.fullmatch(r"\(1(?:UL)? << (\d+)\)", text)
+        if bits:
+            found[name] = 1 << int(bits[1])
+        elif re.fullmatch(r"0|0x[0-9a-fA-F]+|[0-9]+", text):
+            octal = len(text) > 1 and text[0] == "0" and text[1] != "x"
+            found[name] = int(text, 8 if octal else 0)
+    return found
+
+
+def _environment() -> dict[str, str]:
+    return {
         **os.environ,
         "ZIG_GLOBAL_CACHE_DIR": str(cache() / "zig"),
         "ZIG_LOCAL_CACHE_DIR": str(cache() / "zig-local"),
     }
+
+
+def _compile(texts: list[tuple[str, bytes]], options: list[str], result: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache()) as work:
         files = []
         for index, (suffix, text) in enumerate(texts):
@@ -175,5 +198,5 @@ def _compile(texts: list[tuple[str, bytes]], options: list[str], result: Path) -
         command = [sys.executable, "-m", "ziglang", "cc", *options, f"-I{GUESTS}", *files, "-o", str(made)]
         # One compiler at a time: the first build of a target makes its libc, and two cores are all there is.
         with locked(cache() / "zig.lock"):
-            _run(command, environment)
+            _run(command, _environment())
         shutil.move(made, result)

@@ -65,13 +65,14 @@ def test_selection_is_by_name_or_group_in_the_manifests_order() -> None:
 
 def test_an_entry(tmp_path: Path) -> None:
     (one,) = manifest.load(written(tmp_path, ENTRY))
-    assert (one.name, one.apart, one.size["full"], one.output["small"]) == ("one", False, "3", "a")
+    assert (one.name, one.apart("riscv64"), one.size["full"], one.output["small"]) == ("one", False, "3", "a")
 
 
 @pytest.mark.parametrize("mark", ["loop", "libc"])
 def test_marks_of_what_is_reported_apart(tmp_path: Path, mark: str) -> None:
     (one,) = manifest.load(written(tmp_path, ENTRY.replace('simd = ""', f'simd = "{mark}"')))
-    assert one.apart
+    assert one.apart("riscv64")
+    assert not one.apart("aarch64")  # it has vectors
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class Aarch64(Guest):
         b"\xff\xff\xff\xff",
     )
     values = {"x": integers, "q": st.integers(0, 2**32 - 1).map(values.vector)}
-    modes = (0, 0, 0, 1, 2, 3, DEFAULT_NAN, FLUSH, DEFAULT_NAN | FLUSH | 2, ALTERNATIVE_HALF)
+    modes = (0, 0, 0, 1, 2, 3, DEFAULT_NAN, FLUSH, DEFAULT_NAN | FLUSH | 2, FLUSH | ALTERNATIVE_HALF)
     beside = (0, 0, 0, 0, 1, 2, 3)  # between instructions
 
     def resting(self) -> dict[Slot, int]:

@@ -119,6 +119,8 @@ def study(guest: Guest, pc: int, decoded: Decoded) -> Item:
         elif op.op == "counter":
             counter = str(op.attr)
         dynamic |= (op.op == "get" and op.attr == FP_MODE) or rounding(op.op, op.attr) == ROUND_DYNAMIC
+        # FPCR can ask for more than a rounding mode.
+        dynamic |= trace.floats == "arm" and op.op in golden.FLOAT_OPS
     found = effects(guest.isa, Placed(pc, decoded, trace))
     reads, writes = tuple(sorted(found.reads)), tuple(sorted(found.writes))
     return Item(pc, decoded, reads, writes, base, jump, counter, dynamic)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from polyvm.debug import optext
+from polyvm.ir.trace import Tracer
 from polyvm.isa.riscv64 import load
 
 
@@ -39,3 +40,16 @@ def test_values_are_named_before_they_are_used() -> None:
                     named.add(new)
                 written += 1
     assert written > 2000
+
+
+def test_lanes() -> None:
+    m = Tracer({}, 4)
+    a = m.emit("field", 64, (), "a").lanes(16)
+    m.fadd(a.slt(5).select(a, a.pick([1, 0, 3, -1])), a, 2)
+    assert optext.lines(m.trace()) == [
+        "%1 = field i64 a",
+        "%2 = lanes i4 4 x slt %1, 0x5000500050005",
+        "%3 = shuffle i64 (16, (1, 0, 3, -1)) %1",
+        "%4 = lanes i64 4 x select %2, %1, %3",
+        "%5 = flanes i64 4 x fadd 2 %4, %1",
+    ]

@@ -114,6 +114,22 @@ class DeferredFunction(Body, Deferred):
     """Results are canonical when they are put away, as in a region."""
 
 
+# i32 guarded(function, row, out, round, control): the control word after a call.
+GUARDED = """
+define i32 @guarded(ptr %f, ptr %row, ptr %out, ptr %round, i32 %control) #0 {
+  %word = alloca i32
+  %host = alloca i32
+  store volatile i32 %control, ptr %word
+  call void asm sideeffect "stmxcsr $0", "=*m,~{memory}"(ptr elementtype(i32) %host)
+  call void asm sideeffect "ldmxcsr $0", "*m,~{memory}"(ptr elementtype(i32) %word)
+  call void %f(ptr %row, ptr %out, ptr %round)
+  call void asm sideeffect "stmxcsr $0", "=*m,~{memory}"(ptr elementtype(i32) %word)
+  call void asm sideeffect "ldmxcsr $0", "*m,~{memory}"(ptr elementtype(i32) %host)
+  %v = load volatile i32, ptr %word
+  ret i32 %v
+}
+"""
+
 # i64 drive(function, rows, count, round, control, wrong): how many rows differ; wrong takes 64 of them, as (row,
 # result, flags). Bits of the control word that are not exceptions must come back as they were.
 DRIVE = """
@@ -133,18 +149,6 @@ define i32 @exceptions(i32 %v) {
   %c = or i32 %a, %nv1
   %d = or i32 %c, %b
   ret i32 %d
-}
-define i32 @guarded(ptr %f, ptr %row, ptr %out, ptr %round, i32 %control) #0 {
-  %word = alloca i32
-  %host = alloca i32
-  store volatile i32 %control, ptr %word
-  call void asm sideeffect "stmxcsr $0", "=*m,~{memory}"(ptr elementtype(i32) %host)
-  call void asm sideeffect "ldmxcsr $0", "*m,~{memory}"(ptr elementtype(i32) %word)
-  call void %f(ptr %row, ptr %out, ptr %round)
-  call void asm sideeffect "stmxcsr $0", "=*m,~{memory}"(ptr elementtype(i32) %word)
-  call void asm sideeffect "ldmxcsr $0", "*m,~{memory}"(ptr elementtype(i32) %host)
-  %v = load volatile i32, ptr %word
-  ret i32 %v
 }
 define i64 @drive(ptr %f, ptr %rows, i64 %n, ptr %round, i32 %control, ptr %wrong) #0 {
 entry:
@@ -254,7 +258,7 @@ class Native:
         }
         text = "\n".join(
             [*sorted(declarations), *(function.text() for function in functions),
-             llvm_float.RUNTIME.replace("FP_MODE", "0"), DRIVE,
+             llvm_float.RUNTIME.replace("FP_MODE", "0"), GUARDED, DRIVE,
              'attributes #0 = { nounwind strictfp "no-builtins" }', METADATA]
         )  # fmt: skip
         self._keep, self._address = link(text, ["drive", "guarded", *traces], cpu)

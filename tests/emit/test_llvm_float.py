@@ -235,6 +235,13 @@ def test_only_results_are_compared_without_constraints() -> None:
 
     for op in (op._replace(floats=floats) for op in ALL for floats in FLOAT_STYLES):
         text = Function(op.symbol, op.trace, llvm_float.FEATURES).text()
+        for a in re.findall(
+            r" = fcmp ueq \w+ (%\w+), 0x", text
+        ):  # Arm's: a NaN, or the smallest normal number
+            number = re.search(rf"  {a} = call \w+ @llvm.fabs.f\d+\(\w+ (%\w+)\)", text)
+            assert number is not None
+            assert is_result(text, number[1]), text
+        assert text.count(" = fcmp ") == len(re.findall(r" = fcmp (?:ueq .*, 0x|uno .*, %)", text))
         for predicate, _, a, b in plain.findall(text):
             assert (predicate, a) == ("uno", b)
             assert is_result(text, a), text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 
 from polyvm.ir import golden
 from polyvm.ir.golden_source import Block, Writer
-from polyvm.ir.ops import FP_FLAGS, FP_MODE
+from polyvm.ir.ops import DEFAULT_NAN, FLUSH, FP_FLAGS, FP_MODE, IDC
 from polyvm.ir.trace import Trace, Tracer, record
 from polyvm.isa.spec import Decoded
+from tests.emit.floatvalues import specials
 from tests.isa.riscv64.floats import register
 from tests.isa.riscv64.machine import ISA, Memory, OutsideMemory, State, random_value, random_word
 
@@ -206,3 +208,26 @@ def test_lanes() -> None:
         assert block.run(registers) == PC + 4
         golden.execute(trace, {}, PC, state, memory)
         assert registers == [state.read(slot) for slot in SLOTS]
+
+
+@pytest.mark.parametrize("mode", [0, DEFAULT_NAN, FLUSH, FLUSH | DEFAULT_NAN | 3])
+def test_arms_style_is_the_evaluators_and_accrues_denormal_operands(mode: int) -> None:
+    places: dict[tuple[str, int], int] = {("x", n): n for n in range(4)} | {FP_FLAGS: 4, FP_MODE: 5, IDC: 6}
+    numbers = specials(64)
+
+    def body(m: Tracer) -> None:
+        m.set(("x", 2), m.fmul(m.get(("x", 0)), m.get(("x", 1))))
+        m.set(("x", 3), m.fcmp(m.get(("x", 0)), m.get(("x", 1)), signaling=False).zext(64))
+
+    trace = record(body, {}, 4, {}, {}, "arm")
+    block = Writer(places, {}).block([(PC, trace, {})])
+    for a, b in itertools.product(numbers, repeat=2):
+        state = State()
+        for slot, value in zip(places, (a, b, 0, 0, 0, mode, 0), strict=True):
+            state.write(slot, value)
+        registers: list[Any] = [state.read(slot) for slot in places]
+        golden.execute(trace, {}, PC, state, Memory(0, b""))
+        assert block.run(registers) == PC + 4
+        assert registers == [state.read(slot) for slot in places]
+        denormal = any(0 < number & (1 << 63) - 1 < 1 << 52 for number in (a, b))
+        assert registers[-1] == (denormal and mode & FLUSH != 0)

@@ -409,6 +409,17 @@ def test_widening_is_exact_and_comes_back(widths: tuple[int, int], data: st.Data
     assert sf.convert(wide, narrow, widened, sf.RTZ) == (expected, 0)
 
 
+@given(st.sampled_from([16, 32, 64, 128]), st.booleans(), st.data())
+def test_the_order_is_what_the_comparisons_say(w: int, signaling: bool, data: st.DataObject) -> None:
+    a, b = data.draw(patterns(w)), data.draw(patterns(w))
+    quiet = [f(w, x, y) for f, x, y in ((sf.lt_quiet, a, b), (sf.eq, a, b), (sf.lt_quiet, b, a))]
+    outcomes = [result for result, _ in quiet]
+    assert sum(outcomes) <= 1
+    flags = (sf.lt if signaling else sf.lt_quiet)(w, a, b)[1]
+    order = sum(bit << place for place, bit in enumerate((*outcomes, 1 - sum(outcomes))))
+    assert sf.order(w, a, b, signaling) == (order, flags)
+
+
 @given(st.sampled_from([16, 32, 64, 128]), st.data())
 def test_classes_agree_with_the_other_operations(w: int, data: st.DataObject) -> None:
     a = data.draw(patterns(w))
@@ -497,6 +508,59 @@ def test_riscv_conversion_to_integers_saturates(
 ) -> None:
     """RISC-V F 2.3, table of domains of float-to-integer conversions, rounding toward zero."""
     assert sf.to_int(64, a, sf.RTZ, width, signed) == (expected, flags)
+
+
+def test_arm_with_default_nans() -> None:
+    """FPProcessNaN with FPCR.DN: the default NaN wherever there would be one, and the rest as without."""
+    assert sf.add(64, QUIET, ONE, sf.RNE, nan="arm-default") == (CANONICAL, 0)
+    assert sf.fma(64, ONE, ONE, SIGNALING, sf.RNE, nan="arm-default") == (CANONICAL, sf.NV)
+    assert sf.convert(64, 32, SIGNALING, sf.RNE, nan="arm-default") == (0x7FC0_0000, sf.NV)
+    assert sf.min(64, ONE, QUIET, nan="arm-default") == (ONE, 0)
+    assert sf.min(64, ONE, SIGNALING, nan="arm-default") == (CANONICAL, sf.NV)
+    for nan in ("arm", "arm-default"):
+        assert sf.to_int(64, QUIET, sf.RTZ, 32, True, nan=nan) == (0, sf.NV)
+
+
+LEAST = 0x0010 << 48
+"""The smallest normal number."""
+
+
+def test_arm_flushes_what_is_tiny_before_rounding() -> None:
+    """FPRound with FPCR.FZ: a zero, and underflow alone, also where rounding would make a normal number."""
+    below_one = ONE - 1
+    for tininess, expected in (
+        ("before", (LEAST, sf.UF | sf.NX)),
+        ("after", (LEAST, sf.UF | sf.NX)),
+        ("flush", (0, sf.UF)),
+    ):
+        assert sf.mul(64, LEAST, below_one, sf.RNE, tininess=tininess) == expected
+    assert sf.add(64, LEAST, MINUS_ZERO | 1, sf.RNE, tininess="flush") == (0, sf.UF)
+    assert sf.sub(64, 1, LEAST, sf.RDN, tininess="flush") == (MINUS_ZERO, sf.UF)
+    assert sf.add(64, LEAST, LEAST, sf.RNE, tininess="flush") == (2 * LEAST, 0)
+    assert sf.flush(64, ONE, MINUS_ZERO | 5, INF) == ([ONE, MINUS_ZERO, INF], sf.IDC)
+    assert sf.flush(32, 0, 0x7FC0_0000) == ([0, 0x7FC0_0000], 0)
+
+
+def test_tininess_differs_where_rounding_reaches_the_smallest_normal_number() -> None:
+    # Three quarters of a unit in the last place below it, which is exact to one bit more.
+    product = 0x000F_FFFF_FFFF_FFFF, 0x3FF0_0000_0000_0001
+    assert sf.mul(64, *product, sf.RNE, tininess="after") == (LEAST, sf.NX)
+    assert sf.mul(64, *product, sf.RNE, tininess="before") == (LEAST, sf.NX | sf.UF)
+
+
+def test_arms_alternative_halves() -> None:
+    """FPUnpackCV and FPConvert with FPCR.AHP: numbers where others have infinities and NaNs."""
+    assert sf.convert(16, 32, 0x7C00, sf.RNE, alternative=True) == (0x4780_0000, 0)  # 2**16
+    assert sf.convert(16, 64, 0xFFFF, sf.RNE, alternative=True) == (0xC0FF_FC00 << 32, 0)  # -131008
+    assert sf.convert(64, 16, 0x40FF_FC00 << 32, sf.RNE, alternative=True) == (0x7FFF, 0)
+    assert sf.convert(64, 16, 0x40FF_FE00 << 32, sf.RNE, alternative=True) == (0x7FFF, sf.NV)
+    assert sf.convert(64, 16, 0x40FF_FDFF << 32, sf.RNE, alternative=True) == (0x7FFF, sf.NX)
+    assert sf.convert(64, 16, MINUS_INF, sf.RNE, alternative=True) == (0xFFFF, sf.NV)
+    assert sf.convert(64, 16, SIGNALING, sf.RNE, alternative=True) == (0x8000, sf.NV)
+    assert sf.convert(64, 16, 1, sf.RUP, alternative=True) == (1, sf.NX | sf.UF)
+    for bits in range(0x8000):
+        wide, _ = sf.convert(16, 32, bits, sf.RNE, alternative=True)
+        assert sf.convert(32, 16, wide, sf.RNE, alternative=True) == (bits, 0)
 
 
 def test_classes() -> None:

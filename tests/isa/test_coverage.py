@@ -14,7 +14,9 @@ from polyvm.isa.coverage import document
 DONE = {
     "riscv64": ("I", "Zifencei", "Zicsr", "Zicond", "M", "A", "F", "D", "Zfh", "C", "Zba", "Zbb", "Zbc", "Zbs", "Zbkb",
                 "Zbkc", "Zbkx"),
-    "aarch64": ("Logical (immediate)", "Bitfield", "Load/store exclusive", "Conditional select", "Barriers"),
+    "aarch64": ("Logical (immediate)", "Bitfield", "Load/store exclusive", "Conditional select", "Barriers",
+                "Floating-point compare", "Floating-point data-processing (3 source)",
+                "Conversion between floating-point and integer"),
 }  # fmt: skip
 
 

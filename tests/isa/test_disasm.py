@@ -33,6 +33,7 @@ PRINTED = {
     "swap 5": 0xA059,
     "swap 5, two:one": 0xA056,
     "swap.u 5, one:two": 0xB059,
+    "join {one, two}, three": 0x7039,
 }
 
 
@@ -67,6 +68,7 @@ READ = {
     "swap 5, one:two": "swap 5",
     "drop two:one, 5": "swap 5, two:one",
     "back 3": "jump 0xfa",
+    "join { r1,two } , r3": "join {one, two}, three",
 }
 
 

@@ -129,6 +129,12 @@ def toy() -> Isa:
         m.r[d] = b
         m.r[s] = a
 
+    @insn("join \\{d, s\\}, t", "0111 000000 t s d")
+    def _join(m: Tracer, t: Val, s: Val, d: Val) -> None:
+        """Add a register to a list of two."""
+        m.r[d] = m.r[d] + m.r[t]
+        m.r[s] = m.r[s] + m.r[t]
+
     @insn("halt", "0110 000000000000")
     def _halt(m: Tracer) -> None:
         """Stop."""

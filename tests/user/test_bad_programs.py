@@ -248,6 +248,10 @@ BAD = {
 }
 
 
+# Instructions of aarch64 begin at multiples of four, and nowhere else.
+ALIGNED = {"jump to -2": BUS, "half an instruction at the end of a page": BUS}
+
+
 def bad(guest: str = "riscv64") -> Path:
     require_c(guest)
     return build(PROGRAMS / "bad.c", guest, flags=("-Wno-infinite-recursion", "-Wno-unused-result"))
@@ -260,10 +264,8 @@ def test_every_kind_is_here() -> None:
 @pytest.mark.parametrize(("machine", "tier"), [*(("riscv64", tier) for tier in TIERS), ("aarch64", "auto")])
 @pytest.mark.parametrize("kind", BAD)
 def test_programs_that_do_what_they_should_not(kind: str, machine: str, tier: str) -> None:
-    if machine == "aarch64" and kind.startswith("half an instruction"):
-        pytest.skip("no instruction of aarch64 begins there")
     done = polyvm("--tier", tier, "--memory", "64M", bad(machine), kind, timeout=SECONDS * 2)
-    assert done.returncode == BAD[kind]
+    assert done.returncode == (BAD if machine == "riscv64" else BAD | ALIGNED)[kind]
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     assert "PVM-" not in done.stderr

@@ -21,7 +21,7 @@ from polyvm.errors import PolyvmError
 
 FLAGS = ("-O2", "-ffp-contract=off", "-fno-sanitize=undefined", "-static")
 NATIVE = {"x86_64": "x86_64-linux-musl", "aarch64": "aarch64-linux-musl"}
-TARGET = {"riscv64": "riscv64-linux-musl"}
+TARGET = {"riscv64": "riscv64-linux-musl", "aarch64": "aarch64-linux-musl"}
 KINDS = ("native", "native-march", "guest")
 
 

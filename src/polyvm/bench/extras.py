@@ -57,7 +57,11 @@ def measure_into(
             startup["peers"][peer.name] = _hello(peer, builder.build(hello, peer.build), options)
     if ours is None:
         return
-    chosen = [one for one in workloads if one.source is not None and one.group == "int" and not one.apart]
+    chosen = [
+        one
+        for one in workloads
+        if one.source is not None and one.group == "int" and not one.apart(options.guest)
+    ]
     with tempfile.TemporaryDirectory() as cache:
         # One cache that is empty at first: after the first program only the interpreter is in it.
         cold = Cold(options, ours, Path(cache) / "cache")
@@ -68,7 +72,8 @@ def measure_into(
     if source.exists():  # --benchmarks may name a folder without
         program = builder.build(source, ours.build)
         extra["transitions_ns"] = transitions.measure(ours, program, options.size, options.limit, say)
-    extra["hooks"] = hooks.compare([peer.name for peer in peers], say)
+    if options.guest == hooks.GUEST:
+        extra["hooks"] = hooks.compare([peer.name for peer in peers], say)
 
 
 class Cold:

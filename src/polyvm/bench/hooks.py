@@ -20,6 +20,7 @@ from polyvm.bench.hook_peer import CODE
 Json = dict[str, Any]
 
 PEER = Path(__file__).with_name("hook_peer.py")
+GUEST = "riscv64"
 LOOP = ("addi a1, a1, -1", "ld a3, 0(a2)", "sd a3, 8(a2)", "add a0, a0, a3", "bne a1, zero, .-16")
 FIGURES = ("plain_ns", "code_us", "memory_us", "unwatched_ns")
 ROUNDS = 3

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from polyvm.bench.build import TARGET
 from polyvm.errors import PolyvmError
 
 PEERS = ("native", "qemu", "unicorn")
 SIZES = ("full", "quick", "small")
-GUESTS = ("riscv64",)
+GUESTS = tuple(TARGET)
 
 
 @dataclass(frozen=True)

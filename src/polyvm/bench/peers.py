@@ -100,6 +100,14 @@ def _qemu(guest: str) -> Peer:
 
 
 def _unicorn(guest: str) -> Peer:
+    if guest != "riscv64":
+        raise PolyvmError(
+            "PVM-UNSUPPORTED",
+            f"the benchmark has no system calls for {guest} programs in Unicorn",
+            hint="leave unicorn out of --peers, or measure --guest riscv64",
+            peer="unicorn",
+            guest=guest,
+        )
     if importlib.util.find_spec("unicorn") is None:
         raise PolyvmError(
             "PVM-PEER-MISSING",

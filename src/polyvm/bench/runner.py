@@ -102,7 +102,7 @@ class Session:
             self.skipped.append({"name": workload.name, "reason": missing})
             self.progress.note(f"{workload.name}: left out, {missing}")
             return
-        row = Row(workload, self.options.size)
+        row = Row(workload, self.options.size, self.options.guest)
         self.rows.append(row.json)  # before the first run, so that Ctrl-C keeps what there is
         runs = {peer.name: self._runner(workload, peer) for peer in self.peers}
         active = list(self.peers)
@@ -166,13 +166,13 @@ class Session:
 class Row:
     """One workload's line of the document, as it fills."""
 
-    def __init__(self, workload: Workload, size: str) -> None:
+    def __init__(self, workload: Workload, size: str, guest: str) -> None:
         self.expected = workload.output.get(size)
         self.json: Json = {
             "name": workload.name,
             "group": workload.group,
             "simd": workload.simd,
-            "apart": workload.apart,
+            "apart": workload.apart(guest),
             "size": workload.size[size],
             "checksum_ok": None,
             "runs": dict.fromkeys(("native", "polyvm", "qemu", "unicorn")),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PEERS = ("native", "qemu", "unicorn")
 SIZES = ("full", "quick", "small")
+GUESTS = ("riscv64", "aarch64")
 INTERRUPTED = 130  # after Ctrl-C, with what was measured until then
 
 
@@ -44,6 +45,8 @@ with what to install.
     options=(
         Option("--peers", "LIST", f"Compare with these, separated by commas: {', '.join(PEERS)}; empty for none.",
                convert=names, default="native"),
+        Option("--guest", "GUEST", "The processor that the workloads are built for.", choices=GUESTS,
+               default=GUESTS[0]),
         Option("--runs", "N", "Measure each workload N times.", convert=count, default=3),
         Option("--size", "SIZE", "How much work: full takes seconds each, quick tenths, small hardly any.",
                choices=SIZES, default="full"),
@@ -76,6 +79,7 @@ def execute(values: Values) -> int:
         "peers": values.peers,
         "workloads": tuple(values.arguments),
         "runs": values.runs,
+        "guest": values.guest,
         "size": values.size,
         "march": not values.no_march,
         "extras": not values.no_extras,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from polyvm.ir.ops import lanes_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from polyvm.ir.trace import Trace
@@ -32,7 +34,12 @@ class _Writer:
         words = [op.op]
         if op.bits:
             words.append(f"i{op.bits}")
-        if op.attr is not None:
+        if op.op in ("lanes", "flanes"):
+            name, count, _, inner = lanes_of(op.attr)
+            words.append(f"{count} x {name}")
+            if inner is not None:
+                words.append(_attribute(inner))
+        elif op.attr is not None:
             words.append(_attribute(op.attr))
         arguments = ", ".join(self._name(arg) for arg in op.args)
         text = " ".join(words) + (f" {arguments}" if arguments else "")

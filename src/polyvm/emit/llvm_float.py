@@ -27,8 +27,6 @@ from polyvm.emit.llvm_float_env import (
     compare,
     constrained,
     dynamic_mode,
-    infinity,
-    magnitude,
     never,
     raise_invalid,
     set_round,
@@ -47,7 +45,7 @@ if TYPE_CHECKING:
     Lowering = Callable[[Emitter, Val, list[str]], str]
     Core = Callable[[Emitter, Val, list[str]], str]
 
-__all__ = ["FEATURES", "LOWERINGS", "RUNTIME", "canonical", "lowering"]
+__all__ = ["FEATURES", "LOWERINGS", "PREDICATES", "RUNTIME", "canonical", "lowering"]
 
 NEAREST_AWAY: Final = 4
 
@@ -136,10 +134,14 @@ def _arithmetic(e: Emitter, op: Val, args: list[str]) -> str:
     result = constrained(e, f"{name}.f{op.bits}", t, *(f"{t} {value}" for value in values))
     if e.floats == "canonical":
         return e.result(result, op.bits)
-    pattern = arm.settled(e, result, op.bits, lambda: arm.choose(e, args, op.bits))
-    if op.op in ("fmul", "fdiv"):
-        arm.underflow(e, op, pattern, lambda: arm.repeat(e, op.op[1:], values, op.bits))
-    return pattern
+
+    def again() -> None:
+        arm.repeat(e, values, op.bits)
+
+    # Sums that are tiny are exact, and roots never are. A quotient below a power of two is further from it than half a
+    # unit in the last place: it is tiny after rounding too.
+    tiny = again if op.op == "fmul" else None
+    return arm.settled(e, op, result, lambda: arm.choose(e, args, op.bits), tiny)
 
 
 def _fma(e: Emitter, op: Val, args: list[str]) -> str:
@@ -158,9 +160,9 @@ def _fma(e: Emitter, op: Val, args: list[str]) -> str:
     result = constrained(e, f"fma.f{bits}", t, f"{t} {a}", f"{t} {b}", f"{t} {c}")
     if e.floats == "canonical":
         return canonical(e, result, bits, invalid)
-    pattern = arm.settled(e, result, bits, lambda: arm.choose_fused(e, args, bits))
-    arm.underflow(e, op, pattern, lambda: arm.repeat(e, "fma", [a, b, c], bits))
-    return pattern
+    return arm.settled(
+        e, op, result, lambda: arm.choose_fused(e, args, bits), lambda: arm.repeat(e, [a, b, c], bits)
+    )
 
 
 def _extreme(e: Emitter, op: Val, args: list[str]) -> str:
@@ -174,24 +176,12 @@ def _extreme(e: Emitter, op: Val, args: list[str]) -> str:
 
     def number() -> str:
         if e.floats == "arm":
-            return to_float(e, arm_nan(), wide)
+            choose = arm.choose if op.op in ("fminimum", "fmaximum") else arm.choose_number
+            return to_float(e, choose(e, args, op.bits), wide)
         if op.op in ("fminimum", "fmaximum"):
             return NAN[wide]
         second = e.ins(f"select i1 {compare(e, 'uno', wide, b, b)}, {t} {NAN[wide]}, {t} {b}")
         return e.ins(f"select i1 {compare(e, 'uno', wide, a, a)}, {t} {second}, {t} {a}")
-
-    def arm_nan() -> str:
-        bits, chosen = op.bits, arm.choose(e, args, op.bits)
-        if op.op in ("fminimum", "fmaximum"):
-            return chosen
-        # The number beside a quiet NaN.
-        first, second = (
-            e.ins(f"icmp ugt i{bits} {magnitude(e, arg, bits)}, {infinity(bits)}") for arg in args
-        )
-        loud = e.ins(f"or i1 {arm.signaling(e, args[0], bits)}, {arm.signaling(e, args[1], bits)}")
-        alone = e.ins(f"and i1 {e.ins(f'xor i1 {first}, {second}')}, {e.ins(f'xor i1 {loud}, true')}")
-        other = e.ins(f"select i1 {first}, i{bits} {args[1]}, i{bits} {args[0]}")
-        return e.ins(f"select i1 {alone}, i{bits} {other}, i{bits} {chosen}")
 
     def ordered() -> str:
         # The host's instruction gives its second operand when both are zeros; both orders together see either sign.
@@ -207,11 +197,11 @@ def _extreme(e: Emitter, op: Val, args: list[str]) -> str:
     return half.narrow(e, result) if op.bits == 16 else to_pattern(e, result, wide)
 
 
-_PREDICATES: Final = {"feq": ("oeq", False), "flt": ("olt", True), "fle": ("ole", True)}
+PREDICATES: Final = {"feq": ("oeq", False), "flt": ("olt", True), "fle": ("ole", True)}
 
 
 def _compare(e: Emitter, op: Val, args: list[str]) -> str:
-    predicate, signaling = _PREDICATES[op.op]
+    predicate, signaling = PREDICATES[op.op]
     bits = op.args[0].bits
     if bits == 16:
         return compare(e, predicate, 32, half.widen(e, args[0]), half.widen(e, args[1]), signaling=signaling)

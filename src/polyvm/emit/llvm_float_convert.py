@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 NEAREST_EVEN, TO_ZERO, DOWN, UP, NEAREST_AWAY = range(5)
 # vroundss and vroundsd: the mode, 4 for the host's own, and 8 for silence about inexact.
 _IMMEDIATE: Final = {NEAREST_EVEN: 0, DOWN: 1, UP: 2, TO_ZERO: 3, ROUND_DYNAMIC: 4}
-_SILENT: Final = 8
+SILENT: Final = 8
 
 _PRECISION: Final = {16: 11, 32: 24, 64: 53}
 
@@ -137,11 +137,11 @@ def _integral(e: Emitter, source: _Source, mode: int, *, silent: bool) -> str:
         return assembly(e, t, name, "=x,x", f"{t} {source.value}")
 
     if mode != NEAREST_AWAY:
-        return host(_IMMEDIATE[mode] | (_SILENT if silent else 0))
+        return host(_IMMEDIATE[mode] | (SILENT if silent else 0))
 
     def away() -> str:
         # Half away from zero: the truncated number, and one more when what was cut off is a half or more. All exact.
-        whole = host(_IMMEDIATE[TO_ZERO] | _SILENT)
+        whole = host(_IMMEDIATE[TO_ZERO] | SILENT)
         rest = constrained(e, f"fsub.f{bits}", t, f"{t} {source.value}", f"{t} {whole}")
         far = e.ins(f"icmp uge i{bits} {magnitude(e, to_pattern(e, rest, bits), bits)}, {power(bits, -1)}")
         one = e.ins(f"select i1 {far}, i{bits} {power(bits, 0)}, i{bits} 0")
@@ -152,7 +152,7 @@ def _integral(e: Emitter, source: _Source, mode: int, *, silent: bool) -> str:
     # Where there is no fraction, and for infinities, there is nothing to do; NaNs become quiet.
     size = magnitude(e, source.pattern, bits)
     whole = e.ins(f"icmp uge i{bits} {size}, {power(bits, FRACTION[bits])}")
-    return split(e, whole, t, lambda: host(_IMMEDIATE[TO_ZERO] | _SILENT), away)
+    return split(e, whole, t, lambda: host(_IMMEDIATE[TO_ZERO] | SILENT), away)
 
 
 def _limit(e: Emitter, source: _Source, bits: int, low: int, high: int) -> str:

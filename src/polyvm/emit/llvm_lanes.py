@@ -1,16 +1,15 @@
 """Ops on lanes as LLVM's vectors.
 
 Values stay integers in the text: an op casts its arguments to vectors, works, and casts back, and LLVM folds the casts
-between two ops. What LLVM has no vectors for goes lane by lane through the lowering of the op itself, which is also
-where a NaN among lanes goes, so that what a NaN becomes is said once.
+between two ops. What LLVM has no vectors for goes lane by lane through the lowering of the op itself. Floating point
+is in `llvm_float_lanes`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from polyvm.emit import llvm_float
-from polyvm.emit.llvm_float_env import FRACTION, TYPE, cold_value, constrained
+from polyvm.emit.llvm_float_lanes import flanes
 from polyvm.ir.ops import lanes_of, shuffled
 from polyvm.ir.values import Val
 
@@ -164,48 +163,8 @@ def _lanes(e: Emitter, op: Val, args: list[str]) -> str:
     return _whole(e, _VECTORS[name](e, lane, vectors, count), count, bits)
 
 
-# -- flanes
-_ARITHMETIC: Final = {
-    "fadd": "fadd",
-    "fsub": "fsub",
-    "fmul": "fmul",
-    "fdiv": "fdiv",
-    "fsqrt": "sqrt",
-    "fma": "fma",
-}
-
-
 def _flanes(e: Emitter, op: Val, args: list[str]) -> str:
-    name, count, _, _ = lanes_of(op.attr)
-    bits = op.bits // count
-    if name not in _ARITHMETIC or count not in _COUNTS or bits == 16:
-        return _each(e, op, args)
-
-    def core(e: Emitter, lane: Val, args: list[str]) -> str:
-        t = f"<{count} x {TYPE[bits]}>"
-        operands = [f"{t} {e.ins(f'bitcast i{op.bits} {arg} to {t}')}" for arg in args]
-        result = constrained(e, f"{_ARITHMETIC[name]}.v{count}f{bits}", t, *operands)
-        # As for one number, this comparison may be LLVM's own: no result is a signaling NaN.
-        unusual = e.ins(f"fcmp uno {t} {result}, {result}")
-        if e.floats == "arm" and name in ("fmul", "fma"):
-            # And what may have been tiny before it was rounded to the smallest normal number.
-            pattern = e.ins(f"bitcast {t} {result} to <{count} x i{bits}>")
-            magnitude = e.ins(f"shl <{count} x i{bits}> {pattern}, splat (i{bits} 1)")
-            smallest = f"splat (i{bits} {2 << FRACTION[bits]})"
-            least = e.ins(f"icmp eq <{count} x i{bits}> {magnitude}, {smallest}")
-            unusual = e.ins(f"or <{count} x i1> {unusual}, {least}")
-        odd = e.ins(f"icmp ne i{count} {_whole(e, unusual, count, 1)}, 0")
-
-        def apart() -> str:
-            # Once more, one by one: exceptions that are raised already change nothing.
-            with e.aside():
-                return e.ins(f"bitcast i{op.bits} {_each(e, op, args)} to {t}")
-
-        # The two ways meet in a vector: an integer would go through general registers.
-        chosen = cold_value(e, odd, t, result, apart)
-        return e.ins(f"bitcast {t} {chosen} to i{op.bits}")
-
-    return llvm_float.lowering(core)(e, _lane(op), args)
+    return flanes(e, op, args, _lane(op), _each)
 
 
 # -- shuffle

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from polyvm.ir.ops import FP_FLAGS, FP_MODE, IDC
 from polyvm.isa.aarch64 import load
 from polyvm.isa.aarch64.flags import C, N, V, Z
 from polyvm.isa.aarch64.registers import SP, XZR
-from polyvm.isa.aarch64.system import TPIDR_EL0
+from polyvm.isa.aarch64.system import QC, TPIDR_EL0
 from polyvm.isa.disasm import assemble
 from tests.isa import dictionaries
 
 ISA = load()
+MODE_BITS = ((3, 25), (4, 24), (5, 26))
+"""DN, FZ and AHP, by their bits in the IR's FP_MODE and in FPCR."""
 REGISTERS = (*range(XZR), SP)
 """Every register that can be written, by its number in the file."""
 
@@ -34,6 +37,38 @@ class Machine(dictionaries.Machine):
     def nzcv(self, value: int) -> None:
         for place, flag in enumerate((N, Z, C, V)):
             self.state.write(flag, value >> 3 - place & 1)
+
+    def vector(self, number: int) -> int:
+        """A vector register."""
+        return self.state.read(("q", number))
+
+    def set_vector(self, number: int, value: int) -> None:
+        """Set a vector register."""
+        self.state.write(("q", number), value)
+
+    @property
+    def fpcr(self) -> int:
+        """FPCR: DN, FZ, AHP and the rounding mode (C5.2.7)."""
+        mode = self.state.read(FP_MODE)
+        return sum((mode >> ours & 1) << theirs for ours, theirs in MODE_BITS) | (0, 3, 2, 1)[mode & 7] << 22
+
+    @fpcr.setter
+    def fpcr(self, value: int) -> None:
+        bits = sum((value >> theirs & 1) << ours for ours, theirs in MODE_BITS)
+        self.state.write(FP_MODE, bits | (0, 3, 2, 1)[value >> 22 & 3])
+
+    @property
+    def fpsr(self) -> int:
+        """FPSR: accrued exceptions and saturation (C5.2.8)."""
+        flags = self.state.read(FP_FLAGS)
+        own = self.state.read(IDC) << 7 | self.state.read(QC) << 27
+        return own | sum((flags >> 4 - bit & 1) << bit for bit in range(5))
+
+    @fpsr.setter
+    def fpsr(self, value: int) -> None:
+        self.state.write(FP_FLAGS, sum((value >> bit & 1) << 4 - bit for bit in range(5)))
+        self.state.write(IDC, value >> 7 & 1)
+        self.state.write(QC, value >> 27 & 1)
 
     @property
     def tpidr(self) -> int:

@@ -187,6 +187,13 @@ def test_faults_are_told(signo: int, code: int, kind: str, address: int, esr: in
     assert bytes(context.rest)[16:24] == bytes(8)
 
 
+def test_a_misaligned_pc_has_a_syndrome_of_its_own() -> None:
+    cpu = Cpu()
+    cpu.pc = 0x10042
+    context = enter(cpu, Memory(), SIGBUS, 1, ("misaligned", 0x10042)).uc.mcontext
+    assert (context.fault_address, hex(Esr.from_buffer(context.rest).esr)) == (0, "0x8a000000")
+
+
 @pytest.mark.parametrize("cause", ["illegal", "breakpoint"])
 def test_what_is_no_access_leaves_no_syndrome(cause: str) -> None:
     context = enter(Cpu(), Memory(), SIGILL, 1, (cause, 0x10040)).uc.mcontext

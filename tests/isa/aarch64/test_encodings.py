@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polyvm.ir.golden import Syscall, Trap
-from polyvm.isa.aarch64 import manual
+from polyvm.ir.ops import FP_FLAGS, FP_MODE, IDC
+from polyvm.isa.aarch64 import fpenv, manual
 from polyvm.isa.aarch64.model import SYSTEM
 from polyvm.isa.aarch64.registers import SP, XZR
-from polyvm.isa.aarch64.system import CTR_EL0
+from polyvm.isa.aarch64.system import CTR_EL0, QC
 from polyvm.isa.disasm import assemble
 from polyvm.isa.encoding import EncodingError, decision_tree
 from polyvm.isa.spec import Insn
@@ -165,8 +166,13 @@ UNALLOCATED = {
     "ld2 of one double word": 0x0C40_8C00,
     "ld1 of words with S in a wrong place": 0x0D40_8800,
     "ld1 with Rm and no base that moves": 0x0C5F_7000,
-    "ldr of a SIMD register": 0x3DC0_0000,
-    "fadd": 0x1E60_2800,
+    "ldr of half a SIMD register": 0x7DC0_0000,
+    "ldp of SIMD registers with opc 11": 0xED40_0000,
+    "fadd of halves": 0x1EE0_2800,
+    "fcvt to the same format": 0x1E62_C000,
+    "fmov of the upper half to a word": 0x1EAE_0000,
+    "scvtf of a word with 33 bits of fraction": 0x1E02_7C00,
+    "fmov of an immediate with imm5": 0x1E60_1020,
 }
 
 
@@ -206,8 +212,33 @@ def test_what_the_processor_tells_of_itself() -> None:
     assert machine[3] == 2000  # the tests' clock
     assert machine[4] == 0
     assert sorted(SYSTEM.values()) == [
-        "cntfrq_el0", "cntvct_el0", "ctr_el0", "dczid_el0", "nzcv", "tpidr_el0", "tpidrro_el0",
+        "cntfrq_el0", "cntvct_el0", "ctr_el0", "dczid_el0", "fpcr", "fpsr", "nzcv", "tpidr_el0", "tpidrro_el0",
     ]  # fmt: skip
+
+
+def test_the_floating_point_environment_has_the_bits_that_there_are() -> None:
+    machine = Machine()
+    machine[0] = (1 << 64) - 1
+    machine.do("msr fpcr, x0", "msr fpsr, x0", "mrs x1, fpcr", "mrs x2, fpsr")
+    assert (machine[1], machine[2]) == (0x07C0_0000, 0x0800_009F)
+    for mode, ours in enumerate((0, 3, 2, 1)):  # nearest, up, down, to zero
+        machine[0] = mode << 22
+        machine.do("msr fpcr, x0", "mrs x1, fpcr", "fmov s1, #1.0", "fmov s2, #3.0", "fdiv s0, s1, s2")
+        assert (machine.state.read(FP_MODE), machine[1]) == (ours, mode << 22)
+        assert machine.vector(0) == (0x3EAA_AAAB if mode < 2 else 0x3EAA_AAAA)
+
+
+def test_the_environment_as_numbers_is_what_the_instructions_say() -> None:
+    machine = Machine()
+    for bits in range(128):
+        value = (bits & 31) << 22
+        machine[0], machine[1] = value, bits & 31 | (bits & 32) << 2 | (bits & 64) << 21
+        machine.do("msr fpcr, x0", "msr fpsr, x1")
+        mode = machine.state.read(FP_MODE)
+        assert (fpenv.mode(value), fpenv.fpcr(mode)) == (mode, value)
+        accrued = tuple(machine.state.read(slot) for slot in (FP_FLAGS, IDC, QC))
+        assert (fpenv.accrued(machine[1]), fpenv.fpsr(*accrued)) == (accrued, machine[1])
+    assert fpenv.mode((1 << 64) - 1) == machine.state.read(FP_MODE)
 
 
 def test_flushing_code_ends_an_instruction() -> None:

@@ -1,18 +1,20 @@
-"""The golden evaluator beside Unicorn, an emulator from outside: every integer instruction on random states."""
+"""The golden evaluator beside Unicorn, an emulator from outside: every instruction on random states."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
+from polyvm.ir import golden, softfloat
 from polyvm.ir.ops import OPS
 from polyvm.isa.aarch64.registers import SP, XZR
-from polyvm.isa.aarch64.simd import QC
 from polyvm.isa.encoding import EncodingError
 from polyvm.isa.spec import Insn
+from tests.emit.floatvalues import scattered, specials
 from tests.isa.aarch64.judge import DATA, DATA_SIZE, Judge
 from tests.isa.aarch64.machine import ISA, REGISTERS, Machine
 from tests.isa.dictionaries import Memory, random_value, random_word
@@ -36,7 +38,7 @@ def counted(report: Callable[[str], None]) -> Iterator[Counter[str]]:
     """Random states compared, by instruction; the sum is reported."""
     counts: Counter[str] = Counter()
     yield counts
-    report(f"golden == unicorn: {len(counts)} integer encodings of A64, {counts.total()} random states")
+    report(f"golden == unicorn: {len(counts)} encodings of A64, {counts.total()} random states")
 
 
 class Asked(Exception):
@@ -66,11 +68,15 @@ def touches_vectors(insn: Insn) -> bool:
     return any(ISA.fields[name].file == "q" for name in insn.encoding.fields)
 
 
+def floating(insn: Insn) -> bool:
+    return any(op in golden.FLOAT_OPS for op in ops(insn))
+
+
 def ops(insn: Insn) -> set[str]:
     return {op.op for op in ISA.trace(insn, next(insn.shapes())).walk()}
 
 
-def random_vector(rng: random.Random, bits: int) -> int:
+def random_integers(rng: random.Random, bits: int) -> int:
     """Lanes of corners, small numbers and anything."""
     vector = 0
     for place in range(0, 128, bits):
@@ -81,6 +87,35 @@ def random_vector(rng: random.Random, bits: int) -> int:
             lane = rng.randrange(-bits - 2, bits + 3) if kind == 1 else rng.getrandbits(bits)
         vector |= lane % top << place
     return vector
+
+
+def random_number(rng: random.Random, width: int) -> int:
+    """A number: corners of a format, most of them, what is near the limits of integers, or any."""
+    kind = rng.random()
+    if kind < 0.5:
+        return rng.choice(CORNERS[width])
+    if kind < 0.6:
+        return rng.choice(INTEGERS[width]) + rng.choice((-1, 0, 1)) & (1 << width) - 1
+    return scattered(rng, width)
+
+
+def random_vector(rng: random.Random) -> int:
+    """A number in each lane, or at the low end and nothing or anything above it."""
+    width = rng.choice((16, 32, 32, 64, 64))
+    if rng.random() < 0.6:
+        return sum(random_number(rng, width) << place for place in range(0, 128, width))
+    return rng.choice((0, rng.getrandbits(128 - width))) << width | random_number(rng, width)
+
+
+CORNERS = {width: specials(width) for width in (16, 32, 64)}
+INTEGERS = {
+    width: [
+        softfloat.from_int(n, 128, True, width, softfloat.RTZ)[0]
+        for bits in (*range(12), 15, 31, 32, 63, 64)
+        for n in ((1 << bits), -(1 << bits) & (1 << 128) - 1)
+    ]
+    for width in (16, 32, 64)
+}
 
 
 def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
@@ -101,14 +136,16 @@ def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
     few = [random_value(rng) for _ in range(2)]
     for number in REGISTERS:
         machine[number] = rng.choice(few) if rng.random() < 0.3 else random_value(rng)
+    machine.fpcr = rng.choice((0, 0, rng.getrandbits(2) << 22, rng.getrandbits(5) << 22))
+    machine.fpsr = rng.choice((0, 0, rng.getrandbits(32)))
     machine.nzcv, machine.tpidr = rng.getrandbits(4), rng.getrandbits(64)
     if touches_vectors(insn):
-        bits = rng.choice((8, 16, 32, 64))
-        few = [random_vector(rng, bits) for _ in range(2)]
-        for number in range(32):
-            vector = rng.choice(few) if rng.random() < 0.3 else random_vector(rng, bits)
-            machine.state.write(("q", number), vector)
-        machine.state.write(QC, rng.getrandbits(1))
+        bits, integers = rng.choice((8, 16, 32, 64)), rng.random() < (0.2 if floating(insn) else 0.7)
+        draw = partial(random_integers, rng, bits) if integers else partial(random_vector, rng)
+        few = [draw() for _ in range(2)]
+        named = [value for name, value in insn.fields(word).items() if ISA.fields[name].file == "q"]
+        for number in {value + step & 31 for value in named for step in range(4)}:  # a list has up to four
+            machine.set_vector(number, rng.choice(few) if rng.random() < 0.3 else draw())
     if not any(OPS[op].leaves for op in ops(insn)):
         return word
     wanted = DATA + rng.randrange(64, DATA_SIZE - 128)
@@ -118,7 +155,7 @@ def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
     if "offset" in fields:  # a literal
         fields["offset"] = (wanted - machine.pc & -4) & 0x1F_FFFF
         return insn.encode(fields)
-    base = fields["Rn_sp" if "Rn_sp" in fields else "Rt"]
+    base = fields["Rn_sp"] if "Rn_sp" in fields else fields["Rt"]
     machine[base] = 0
     asked = target(machine, word)
     assert asked is not None
@@ -133,7 +170,8 @@ def test_agrees_with_unicorn(
     insn: Insn, judge: Judge, rng: random.Random, full: bool, counted: Counter[str]
 ) -> None:
     shapes = sum(1 for _ in insn.shapes())
-    wanted, count = (100 if full else 1) * max(40, 5 * shapes), 0
+    least = 150 if floating(insn) else 40
+    wanted, count = (100 if full else 1) * max(least, 5 * shapes), 0
     memory = any(OPS[op].leaves for op in ops(insn))
     data = rng.randbytes(DATA_SIZE)
     if memory:
@@ -147,6 +185,11 @@ def test_agrees_with_unicorn(
         judge.place(word, machine.pc)
         judge.load_state(machine)
         what = f"{insn.text}: {word:#x} {[hex(machine[n]) for n in REGISTERS]} nzcv {machine.nzcv:#x}"
+        if touches_vectors(insn):
+            read = {
+                n: hex(machine.vector(v)) for n, v in insn.fields(word).items() if ISA.fields[n].file == "q"
+            }
+            what += f" {read} fpcr {machine.fpcr:#x} fpsr {machine.fpsr:#x}"
         judge.step(machine.pc)
         machine.step(word)
         judge.compare(machine, what)

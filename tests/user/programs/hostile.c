@@ -139,7 +139,9 @@ int main(void) {
     T(timerfd_settime, 2, EINVAL, null, 0, 0, 0);
     T(getxattr, 1, ENODATA, (long)".", 0, g, 10);
     T(ioctl, 2, 0, ends[0], 0x541b /* FIONREAD */, 0);
+#if defined(__riscv)
     try("riscv_hwprobe", 258, 0, 0, (long[6]){0, 1, 0, 0, 0});
+#endif
     printf("%d calls, %d went wrong\n", calls, wrong);
     return wrong != 0;
 }

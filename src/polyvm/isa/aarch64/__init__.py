@@ -1,4 +1,4 @@
-"""The aarch64 guest: the A64 integer base of Armv8.0-A, CRC32 and integer SIMD, as one specification.
+"""The aarch64 guest: the A64 base of Armv8.0-A, scalar floating point, CRC32 and integer SIMD, as one specification.
 
 It does not run programs yet.
 

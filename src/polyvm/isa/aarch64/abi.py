@@ -185,18 +185,20 @@ def trap_address(name: str, pc: int, value: int) -> int:
 
 
 # Exception classes of ESR (Arm ARM, D24.2.40), with IL, an instruction of 32 bits.
-_INSN_ABORT, _DATA_ABORT = 0x20 << 26 | 1 << 25, 0x24 << 26 | 1 << 25
+_INSN_ABORT, _PC_ALIGNMENT, _DATA_ABORT = (kind << 26 | 1 << 25 for kind in (0x20, 0x22, 0x24))
 _WRITE = 1 << 6
 _TRANSLATION_0, _TRANSLATION_3, _PERMISSION_3, _ALIGNMENT = 0x04, 0x07, 0x0F, 0x21
 _USER = 1 << 48  # addresses from here on are the kernel's, of which a program learns nothing but that
 _SEGV_ACCERR = 2
 
 
-def syndrome(signo: int, code: int, kind: str, address: int) -> int:
+def syndrome(signo: int, code: int, pc: int, kind: str, address: int) -> int:
     """ESR of a wrong access, by its signal, si_code and kind; 0 for what leaves none. Which way a misaligned access
     went is not told."""
     if kind not in ("read", "write", "fetch", "misaligned"):
         return 0
+    if kind == "misaligned" and address == pc:
+        return _PC_ALIGNMENT
     if address >= _USER:
         status = _TRANSLATION_0
     elif kind == "misaligned":
@@ -256,12 +258,13 @@ def setup_frame(
     esr = where = 0
     if fault is not None:
         code = int.from_bytes(info[8:12], "little", signed=True)
-        esr, where = syndrome(signo, code, *fault), fault[1]
+        esr = syndrome(signo, code, cpu.pc, *fault)
+        where = fault[1] if esr not in (0, _PC_ALIGNMENT) else 0  # as the kernel has it: of aborts alone
     data = b"".join(
         (
             info,
             _UC.pack(0, 0, sp, flags, size, mask),
-            _REGS.pack(where if esr else 0, *[x[i] for i in range(XZR)], x[SP], cpu.pc, cpu.read("nzcv")),
+            _REGS.pack(where, *[x[i] for i in range(XZR)], x[SP], cpu.pc, cpu.read("nzcv")),
             _FP.pack(_FPSIMD_MAGIC, _FPSIMD_SIZE, fpsr(cpu), fpcr(cpu)),
             *[q[i].to_bytes(16, "little") for i in range(32)],
             _ESR.pack(_ESR_MAGIC, _ESR.size, esr) if esr else b"",

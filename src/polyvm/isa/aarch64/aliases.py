@@ -58,9 +58,9 @@ def _sized(r: str, zr: str, sp: str, bits: int) -> Iterator[tuple[str, str]]:
 
 def _vectors() -> Iterator[tuple[str, str]]:
     """Those of vectors: moves and conversions."""
-    for letter, lanes, register in (("b", 16, "W"), ("h", 8, "W"), ("s", 4, "W"), ("d", 2, "X")):
+    for letter, register in (("b", "W"), ("h", "W"), ("s", "W"), ("d", "X")):
         for source in (f"{register}n", f"Vn.{letter}[lane]"):
-            to = f"Vd.{letter}[lane{lanes}], {source}"
+            to = f"Vd.{letter}[into], {source}"
             yield f"mov {to}", f"ins {to}"
         yield f"mov {letter.upper()}d, Vn.{letter}[lane]", f"dup {letter.upper()}d, Vn.{letter}[lane]"
     yield "mov Wd, Vn.s[lane]", "umov Wd, Vn.s[lane]"

@@ -20,6 +20,8 @@ from polyvm.isa.aarch64 import (
     simd_across,
     simd_different,
     simd_same,
+    simd_fp_same,
+    simd_fp_misc,
     simd_immediate,
     simd_shift,
     simd_element,
@@ -31,6 +33,7 @@ from polyvm.isa.aarch64.model import aarch64
 
 __all__ = [
     "aarch64", "branches", "crc32", "dp_immediate", "dp_register", "exclusives", "fp", "fp_convert", "loads",
-    "simd_across", "simd_copy", "simd_different", "simd_element", "simd_immediate", "simd_misc",
-    "simd_permute", "simd_same", "simd_scalar_same", "simd_shift", "simd_structures", "system",
+    "simd_across", "simd_copy", "simd_different", "simd_element", "simd_fp_misc", "simd_fp_same",
+    "simd_immediate", "simd_misc", "simd_permute", "simd_same", "simd_scalar_same", "simd_shift",
+    "simd_structures", "system",
 ]  # fmt: skip

@@ -105,7 +105,7 @@ def _compare(name: str, opc: str, *, signaling: bool) -> None:
     of_formats(insn)(f"{name} Fn, Fm", f"0 0 0 11110 ftype 1 Vm 00 1000 Vn {opc}0 000")(
         described(body, f"Compare; {invalid}.")
     )
-    of_formats(insn)(f"{name} Fn, #0.0", f"0 0 0 11110 ftype 1 00000 00 1000 Vn {opc}1 000")(
+    of_formats(insn)(f"{name} Fn, #zero", f"0 0 0 11110 ftype 1 00000 00 1000 Vn {opc}1 000")(
         described(zero, f"Compare with zero; {invalid}.")
     )
 

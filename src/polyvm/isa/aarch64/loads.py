@@ -5,7 +5,8 @@ modes. Unaligned accesses work; that the stack pointer must be aligned is not ch
 accesses are in `exclusives`.
 
 Where a load writes the address back to the register that it loads, or both registers of a pair are the same, which the
-manual leaves open, the last write of these stands, as in QEMU: second register, first register, address.
+manual leaves open, the last write of these stands, as in QEMU: second register, first register, address; of vector
+registers the first comes first.
 """
 
 from __future__ import annotations
@@ -214,11 +215,12 @@ class Pair:
             return
         both = m.load(address, 2 * self.bits)
         low, high = both.trunc(self.bits), both[2 * self.bits - 1 : self.bits]
+        if self.vector:
+            m.q[first] = low.zext(128)
+            m.q[second] = high.zext(128)
+            return
         for register, value in ((second, high), (first, low)):
-            if self.vector:
-                m.q[register] = value.zext(128)
-            else:
-                write(m, register, value.sext(64) if self.signed else value)
+            write(m, register, value.sext(64) if self.signed else value)
 
     def _do_wide(self, m: Tracer, address: Val, first: Val, second: Val) -> None:
         if self.store:
@@ -227,8 +229,8 @@ class Pair:
             m.store(address + 16, m.q[second])
             return
         low, high = m.load(address, 128), m.load(address + 16, 128)
-        m.q[second] = high
         m.q[first] = low
+        m.q[second] = high
 
 
 PAIRS: Final = (

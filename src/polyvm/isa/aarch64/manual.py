@@ -1,7 +1,7 @@
 """What the Arm manual defines for A64, by name: the tables of C4.1 for the Armv8.0-A base, then what extends it.
 
 The measure for `isa.coverage`; nothing here decodes or means anything. Names that several tables share stand for what a
-register does, general or vector; those of floating point on vectors are marked (vector). SVE and SME are not listed.
+register does, general or vector. SVE and SME are not listed.
 """
 
 from __future__ import annotations
@@ -68,28 +68,32 @@ EXTENSIONS: Final = {
     "Data-processing (3 source)": "madd msub smaddl smsubl smulh umaddl umsubl umulh",
     "Advanced SIMD scalar copy": "dup",
     "Advanced SIMD scalar two-register miscellaneous": """
-        suqadd sqabs cmgt cmeq cmlt abs sqxtn usqadd sqneg cmge cmle neg sqxtun uqxtn
+        suqadd sqabs cmgt cmeq cmlt abs sqxtn fcvtns fcvtms fcvtas scvtf fcmgt fcmeq fcmlt fcvtps fcvtzs frecpe frecpx
+        usqadd sqneg cmge cmle neg sqxtun uqxtn fcvtxn fcvtnu fcvtmu fcvtau ucvtf fcmge fcmle fcvtpu fcvtzu frsqrte
     """,
-    "Advanced SIMD scalar pairwise": "addp",
+    "Advanced SIMD scalar pairwise": "addp fmaxnmp faddp fmaxp fminnmp fminp",
     "Advanced SIMD scalar three different": "sqdmlal sqdmlsl sqdmull",
     "Advanced SIMD scalar three same": """
-        sqadd sqsub cmgt cmge sshl sqshl srshl sqrshl add cmtst sqdmulh uqadd uqsub cmhi cmhs ushl uqshl urshl uqrshl
-        sub cmeq sqrdmulh
+        sqadd sqsub cmgt cmge sshl sqshl srshl sqrshl add cmtst sqdmulh fmulx fcmeq frecps frsqrts uqadd uqsub cmhi
+        cmhs ushl uqshl urshl uqrshl sub cmeq sqrdmulh fcmge facge fabd fcmgt facgt
     """,
     "Advanced SIMD scalar shift by immediate": """
-        sshr ssra srshr srsra shl sqshl sqshrn sqrshrn ushr usra urshr ursra sri sli sqshlu uqshl sqshrun sqrshrun
-        uqshrn uqrshrn
+        sshr ssra srshr srsra shl sqshl sqshrn sqrshrn scvtf fcvtzs ushr usra urshr ursra sri sli sqshlu uqshl sqshrun
+        sqrshrun uqshrn uqrshrn ucvtf fcvtzu
     """,
-    "Advanced SIMD scalar x indexed element": "sqdmlal sqdmlsl sqdmull sqdmulh sqrdmulh",
+    "Advanced SIMD scalar x indexed element": "sqdmlal sqdmlsl sqdmull sqdmulh sqrdmulh fmla fmls fmul fmulx",
     "Advanced SIMD table lookup": "tbl tbx",
     "Advanced SIMD permute": "uzp1 trn1 zip1 uzp2 trn2 zip2",
     "Advanced SIMD extract": "ext",
     "Advanced SIMD copy": "dup smov umov ins",
     "Advanced SIMD two-register miscellaneous": """
-        rev64 rev16 saddlp suqadd cls cnt sadalp sqabs cmgt cmeq cmlt abs xtn xtn2 sqxtn sqxtn2 rev32 uaddlp usqadd
-        clz uadalp sqneg cmge cmle neg sqxtun sqxtun2 shll shll2 uqxtn uqxtn2 not rbit urecpe ursqrte
+        rev64 rev16 saddlp suqadd cls cnt sadalp sqabs cmgt cmeq cmlt abs xtn xtn2 sqxtn sqxtn2 fcvtn fcvtn2 fcvtl
+        fcvtl2 frintn frintm fcvtns fcvtms fcvtas scvtf fcmgt fcmeq fcmlt fabs frintp frintz fcvtps fcvtzs urecpe
+        frecpe rev32 uaddlp usqadd clz uadalp sqneg cmge cmle neg sqxtun sqxtun2 shll shll2 uqxtn uqxtn2 fcvtxn
+        fcvtxn2 frinta frintx fcvtnu fcvtmu fcvtau ucvtf not rbit fcmge fcmle fneg frinti fcvtpu fcvtzu ursqrte
+        frsqrte fsqrt
     """,
-    "Advanced SIMD across lanes": "saddlv smaxv sminv addv uaddlv umaxv uminv",
+    "Advanced SIMD across lanes": "saddlv smaxv sminv addv uaddlv umaxv uminv fmaxnmv fmaxv fminnmv fminv",
     "Advanced SIMD three different": """
         saddl saddl2 saddw saddw2 ssubl ssubl2 ssubw ssubw2 addhn addhn2 sabal sabal2 subhn subhn2 sabdl sabdl2 smlal
         smlal2 sqdmlal sqdmlal2 smlsl smlsl2 sqdmlsl sqdmlsl2 smull smull2 sqdmull sqdmull2 pmull pmull2 uaddl uaddl2
@@ -98,27 +102,19 @@ EXTENSIONS: Final = {
     """,
     "Advanced SIMD three same": """
         shadd sqadd srhadd shsub sqsub cmgt cmge sshl sqshl srshl sqrshl smax smin sabd saba add cmtst mla mul smaxp
-        sminp sqdmulh addp and bic orr orn uhadd uqadd urhadd uhsub uqsub cmhi cmhs ushl uqshl urshl uqrshl umax umin
-        uabd uaba sub cmeq mls pmul umaxp uminp sqrdmulh eor bsl bit bif
+        sminp sqdmulh addp fmaxnm fmla fadd fmulx fcmeq fmax frecps and bic fminnm fmls fsub fmin frsqrts orr orn
+        uhadd uqadd urhadd uhsub uqsub cmhi cmhs ushl uqshl urshl uqrshl umax umin uabd uaba sub cmeq mls pmul umaxp
+        uminp sqrdmulh fmaxnmp faddp fmul fcmge facge fmaxp fdiv eor bsl fminnmp fabd fcmgt facgt fminp bit bif
     """,
     "Advanced SIMD modified immediate": "movi orr fmov mvni bic",
     "Advanced SIMD shift by immediate": """
-        sshr ssra srshr srsra shl sqshl shrn shrn2 rshrn rshrn2 sqshrn sqshrn2 sqrshrn sqrshrn2 sshll sshll2 ushr usra
-        urshr ursra sri sli sqshlu uqshl sqshrun sqshrun2 sqrshrun sqrshrun2 uqshrn uqshrn2 uqrshrn uqrshrn2 ushll
-        ushll2
+        sshr ssra srshr srsra shl sqshl shrn shrn2 rshrn rshrn2 sqshrn sqshrn2 sqrshrn sqrshrn2 sshll sshll2 scvtf
+        fcvtzs ushr usra urshr ursra sri sli sqshlu uqshl sqshrun sqshrun2 sqrshrun sqrshrun2 uqshrn uqshrn2 uqrshrn
+        uqrshrn2 ushll ushll2 ucvtf fcvtzu
     """,
     "Advanced SIMD vector x indexed element": """
         smlal smlal2 sqdmlal sqdmlal2 smlsl smlsl2 sqdmlsl sqdmlsl2 mul smull smull2 sqdmull sqdmull2 sqdmulh sqrdmulh
-        mla umlal umlal2 mls umlsl umlsl2 umull umull2
-    """,
-    "Advanced SIMD of floating point": """
-        fabd facge facgt faddp fcmeq fcmge fcmgt fcmle fcmlt fcvtl fcvtl2 fcvtn fcvtn2 fcvtxn fcvtxn2 fmaxnmp fmaxnmv
-        fmaxp fmaxv fminnmp fminnmv fminp fminv fmla fmls fmulx frecpe frecps frecpx frsqrte frsqrts fabs(vector)
-        fadd(vector) fcvtas(vector) fcvtau(vector) fcvtms(vector) fcvtmu(vector) fcvtns(vector) fcvtnu(vector)
-        fcvtps(vector) fcvtpu(vector) fcvtzs(vector) fcvtzu(vector) fdiv(vector) fmax(vector) fmaxnm(vector)
-        fmin(vector) fminnm(vector) fmul(vector) fneg(vector) frinta(vector) frinti(vector) frintm(vector)
-        frintn(vector) frintp(vector) frintx(vector) frintz(vector) fsqrt(vector) fsub(vector) scvtf(vector)
-        ucvtf(vector)
+        fmla fmls fmul mla umlal umlal2 mls umlsl umlsl2 umull umull2 fmulx
     """,
     "Conversion between floating-point and fixed-point": "scvtf ucvtf fcvtzs fcvtzu",
     "Conversion between floating-point and integer": """

@@ -34,6 +34,15 @@ def arranged(T: int) -> tuple[int, int]:
     return bits, (64 << (T & 1)) // bits
 
 
+def lanes_of(field: str, value: int) -> tuple[int, int]:
+    """Width and number of lanes that a field of simd_text says."""
+    if field == "sz":
+        return 32 << value, 1
+    if field == "F":
+        return arranged(value + 4)
+    return (8 << value, 1) if field.startswith("size") else arranged(value)
+
+
 def read(m: Tracer, V: Val, bits: int, count: int) -> Lanes:
     """The low lanes of a register."""
     return m.q[V].trunc(bits * count).lanes(bits)
@@ -61,6 +70,13 @@ def write_upper(m: Tracer, V: Val, value: Lanes, *, upper: int) -> None:
 def element(m: Tracer, V: Val, bits: int, lane: Val) -> Val:
     """A lane of a register, by a number."""
     return (m.q[V] >> (lane.zext(128) << (bits.bit_length() - 1))).trunc(bits)
+
+
+def put(m: Tracer, V: Val, lane: Val, value: Val) -> None:
+    """Write a lane of a register, by a number."""
+    old = m.q[V].lanes(value.bits)
+    numbers = m.const(sum(place << place * value.bits for place in range(old.count)), 128).lanes(value.bits)
+    m.q[V] = (numbers == lane.zext(value.bits)).select(Lanes.splat(value, old.count), old).whole
 
 
 # -- Saturation
@@ -114,8 +130,7 @@ class Row:
         """Make it an instruction; $T stands for the field in its text, and $U, $opcode, $Q and $size are its own."""
 
         def body(m: Tracer, Vd: Val, **fields: Any) -> None:
-            shape = fields[self.field]
-            bits, count = (8 << shape, 1) if self.field.startswith("size") else arranged(shape)
+            bits, count = lanes_of(self.field, fields[self.field])
             names = [name for name in ("Vn", "Vm") if name in fields]
             args = [read(m, fields[name], bits, count) for name in names]
             if self.accumulates:
@@ -130,7 +145,7 @@ class Row:
 
     def _filled(self, text: str) -> str:
         T = self.field
-        size, Q = (f"{T}[2:1]", f"{T}[0]") if T[0] == "T" else (T, T)
+        size, Q = {"T": (f"{T}[2:1]", f"{T}[0]"), "F": ("F[1]", "F[0]")}.get(T[0], (T, T))
         for name, value in (
             ("$U", str(self.U)),
             ("$opcode", self.opcode),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from polyvm.isa.aarch64.simd import Binary
 
 # -- Advanced SIMD scalar pairwise
-insn = aarch64.extension("Advanced SIMD scalar pairwise", "8.0", TITLE)
+scalar = insn = aarch64.extension("Advanced SIMD scalar pairwise", "8.0", TITLE)
 
 
 @insn("addp Dd, Vn.2d", "01 0 11110 11 11000 11011 10 Vn Vd")

@@ -1,6 +1,6 @@
 """Advanced SIMD, lanes from and to registers: the manual's tables "Advanced SIMD copy" and "Advanced SIMD scalar copy".
 
-A lane that is read is a number at run time; one that is written selects code.
+Which lane it is, is a number at run time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from polyvm.ir.lanes import Lanes
 from polyvm.isa.aarch64 import model
 from polyvm.isa.aarch64.model import UNITS, aarch64, described
-from polyvm.isa.aarch64.simd import TITLE, element
+from polyvm.isa.aarch64.simd import TITLE, element, put
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 
 # Letter and width of a lane, and the field imm5: the lane's number above a one that says which size it has.
 SIZES: Final = (("b", 8, "[3:0] 1"), ("h", 16, "[2:0] 10"), ("s", 32, "[1:0] 100"), ("d", 64, "[0] 1000"))
-
-
-def _put(m: Tracer, Vd: Val, lane: int, value: Val) -> None:
-    """Write one lane."""
-    whole = m.q[Vd].lanes(value.bits)
-    places = [whole.count if place == lane else place for place in range(whole.count)]
-    m.q[Vd] = whole.pick(places, Lanes(value, value.bits)).whole
-
 
 # -- Advanced SIMD scalar copy
 insn = aarch64.extension("Advanced SIMD scalar copy", "8.0", TITLE)
@@ -85,17 +77,15 @@ def _vectors(letter: str, bits: int, imm5: str) -> None:
                 described(umov, f"A {unit} of a vector, with zeros above it.")
             )
 
-    place = f"lane{128 // bits}"
+    def ins_general(m: Tracer, into: Val, Rn: Val, Vd: Val) -> None:
+        put(m, Vd, into, model.read(m, Rn, bits))
 
-    def ins_general(m: Tracer, Rn: Val, Vd: Val, **lane: int) -> None:
-        _put(m, Vd, lane[place], model.read(m, Rn, bits))
-
-    insn(f"ins Vd.{letter}[{place}], {register}n", f"0 1 0 01110000 {place}{imm5} 0 0011 1 Rn Vd")(
+    insn(f"ins Vd.{letter}[into], {register}n", f"0 1 0 01110000 into{imm5} 0 0011 1 Rn Vd")(
         described(ins_general, f"Replace a {unit} by that of a general register.")
     )
 
-    def ins(m: Tracer, lane: Val, Vn: Val, Vd: Val, ignored: Val | None = None, **to: int) -> None:
-        _put(m, Vd, to[place], element(m, Vn, bits, lane))
+    def ins(m: Tracer, into: Val, lane: Val, Vn: Val, Vd: Val, ignored: Val | None = None) -> None:
+        put(m, Vd, into, element(m, Vn, bits, lane))
 
     imm4 = {
         8: "lane[3:0]",
@@ -103,9 +93,9 @@ def _vectors(letter: str, bits: int, imm5: str) -> None:
         32: "lane[1:0] ignored[1:0]",
         64: "lane[0] ignored[2:0]",
     }
-    insn(
-        f"ins Vd.{letter}[{place}], Vn.{letter}[lane]", f"0 1 1 01110000 {place}{imm5} 0 {imm4[bits]} 1 Vn Vd"
-    )(described(ins, f"Replace a {unit} by one of a vector."))
+    insn(f"ins Vd.{letter}[into], Vn.{letter}[lane]", f"0 1 1 01110000 into{imm5} 0 {imm4[bits]} 1 Vn Vd")(
+        described(ins, f"Replace a {unit} by one of a vector.")
+    )
 
 
 for row in SIZES:

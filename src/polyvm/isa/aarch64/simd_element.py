@@ -1,14 +1,11 @@
-"""Advanced SIMD, lanes by one lane: the manual's tables "Advanced SIMD vector x indexed element" and the scalar one's.
-
-Floating point is not described yet.
-"""
+"""Advanced SIMD, lanes by one lane: the manual's tables "Advanced SIMD vector x indexed element", and scalars'."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.aarch64 import simd_different, simd_same
+from polyvm.isa.aarch64 import simd_different, simd_fp_same, simd_same
 from polyvm.isa.aarch64.model import aarch64, described
 from polyvm.isa.aarch64.simd import TITLE, Row, element, read, read_upper, write
 from polyvm.isa.aarch64.simd_different import Different
@@ -19,7 +16,10 @@ if TYPE_CHECKING:
 
 # Letter and width of a lane; size; L and M of the encoding with the register, of which half words have sixteen; and H.
 SIZES: Final = (("h", 16, "01", "lane[1:0] Vm[3:0]", "lane[2]"), ("s", 32, "10", "lane[0] Vm", "lane[1]"))
+NUMBERS: Final = (SIZES[1], ("d", 64, "11", "0 Vm", "lane[0]"))
+"""Those of floating point."""
 _SAME: Final = {row.name: row for row in simd_same.ROWS}
+_FLOAT: Final = {row.name: row for row in simd_fp_same.ROWS}
 _LONG: Final = {
     row.name: row for row in (*simd_different.SIGNED, *simd_different.UNSIGNED, *simd_different.DOUBLING)
 }
@@ -35,6 +35,8 @@ LONG: Final = {
     "sqdmull": (0, "1011"), "umlal": (1, "0010"), "umlsl": (1, "0110"), "umull": (1, "1010"),
 }  # fmt: skip
 """U and opcode."""
+FLOAT: Final = {"fmla": (0, "0001"), "fmls": (0, "0101"), "fmul": (0, "1001"), "fmulx": (1, "1001")}
+"""Likewise, of vectors and of scalars."""
 
 
 def _doc(row: Row | Different) -> str:
@@ -42,7 +44,7 @@ def _doc(row: Row | Different) -> str:
 
 
 def _same(row: Row, U: int, opcode: str, *, scalar: bool) -> None:
-    for letter, bits, size, vm, h in SIZES:
+    for letter, bits, size, vm, h in NUMBERS if row.field == "F" else SIZES:
 
         def body(m: Tracer, lane: Val, Vm: Val, Vn: Val, Vd: Val, Q: int = 1, bits: int = bits) -> None:
             count = 1 if scalar else (64 << Q) // bits
@@ -51,9 +53,9 @@ def _same(row: Row, U: int, opcode: str, *, scalar: bool) -> None:
                 args.append(read(m, Vd, bits, count))
             write(m, Vd, row.operation(m, *args))
 
-        T = letter.upper()
-        text = f"{T}d, {T}n" if scalar else f"Vd.{T}, Vn.{T}"
-        head = f"01 {U} 11111" if scalar else f"0 Q {U} 01111"
+        Q, T = ("1", "2d") if bits == 64 else ("Q", letter.upper())
+        text = f"{letter.upper()}d, {letter.upper()}n" if scalar else f"Vd.{T}, Vn.{T}"
+        head = f"01 {U} 11111" if scalar else f"0 {Q} {U} 01111"
         insn(f"{row.name} {text}, Vm.{letter}[lane]", f"{head} {size} {vm} {opcode} {h} 0 Vn Vd")(
             described(body, _doc(row))
         )
@@ -86,9 +88,13 @@ for name in ("sqdmlal", "sqdmlsl", "sqdmull"):
     _long(_LONG[name], *LONG[name], scalar=True)
 for name in ("sqdmulh", "sqrdmulh"):
     _same(_SAME[name], *SAME[name], scalar=True)
+for name, where in FLOAT.items():
+    _same(_FLOAT[name], *where, scalar=True)
 
 insn = aarch64.extension("Advanced SIMD vector x indexed element", "8.0", TITLE)
 for name, where in LONG.items():
     _long(_LONG[name], *where, scalar=False)
 for name, where in SAME.items():
     _same(_SAME[name], *where, scalar=False)
+for name, where in FLOAT.items():
+    _same(_FLOAT[name], *where, scalar=False)

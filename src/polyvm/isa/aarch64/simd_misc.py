@@ -1,6 +1,6 @@
 """Advanced SIMD, one vector: the manual's tables "Advanced SIMD two-register miscellaneous", of vectors and scalars.
 
-Floating point is not described yet.
+Instructions of floating point are in simd_fp_misc.
 """
 
 from __future__ import annotations
@@ -72,16 +72,15 @@ def _mixed_sum(to_signed: bool) -> Callable[[Tracer, Lanes, Lanes], Lanes]:
     return operation
 
 
-def _reciprocal(m: Tracer, a: Lanes) -> Lanes:
-    """An estimate of 1/a, a being a fraction of 32 bits ("RecipEstimate" of the shared pseudocode)."""
-    odd = ((a >> 23) << 1) + 1
-    quotient = (odd & 0 | 1 << 19).op("udiv", 32, (odd,))
-    return a.slt(0).select(((quotient + 1) >> 1) << 23, a | -1)
+def reciprocal(top: Lanes) -> Lanes:
+    """An estimate of 1/a of nine bits, a having as many ("RecipEstimate" of the shared pseudocode)."""
+    odd = (top << 1) + 1
+    quotient = (odd & 0 | 1 << 19).op("udiv", odd.bits, (odd,))
+    return (quotient + 1) >> 1
 
 
-def _reciprocal_root(m: Tracer, a: Lanes) -> Lanes:
-    """An estimate of the square root of 1/a ("RecipSqrtEstimate" of the shared pseudocode)."""
-    top = a >> 23
+def reciprocal_root(top: Lanes) -> Lanes:
+    """An estimate of the square root of 1/a, likewise ("RecipSqrtEstimate" of the shared pseudocode)."""
     scaled = top.ult(256).select((top << 1) + 1, ((top >> 1 << 1) + 1) << 1)
     # The greatest number of ten bits whose square, so scaled, is less than 2^28: a parabola and one of Newton's steps
     # find it or the one before. Bit by bit, LLVM needs seconds for the nine selects in a row.
@@ -89,7 +88,17 @@ def _reciprocal_root(m: Tracer, a: Lanes) -> Lanes:
     root = ((scaled & 0 | 3 << 28) - scaled * root * root >> 10) * root >> 19
     more = root + 1
     root = (scaled * more * more).ult(1 << 28).select(more, root)
-    return (a >> 30 == 0).select(a | -1, ((root + 1) >> 1) << 23)
+    return (root + 1) >> 1
+
+
+def _reciprocal(m: Tracer, a: Lanes) -> Lanes:
+    """An estimate of 1/a, a being a fraction of 32 bits."""
+    return a.slt(0).select(reciprocal(a >> 23) << 23, a | -1)
+
+
+def _reciprocal_root(m: Tracer, a: Lanes) -> Lanes:
+    """An estimate of the square root of 1/a, likewise."""
+    return (a >> 30 == 0).select(a | -1, reciprocal_root(a >> 23) << 23)
 
 
 def _zero(compare: Callable[[Lanes], Lanes]) -> Unary:
@@ -155,7 +164,7 @@ NARROWINGS: Final = (
 )  # fmt: skip
 
 # -- Advanced SIMD scalar two-register miscellaneous
-insn = aarch64.extension("Advanced SIMD scalar two-register miscellaneous", "8.0", TITLE)
+scalar = insn = aarch64.extension("Advanced SIMD scalar two-register miscellaneous", "8.0", TITLE)
 _SCALAR: Final = "01 $U 11110 $size 10000 $opcode 10 Vn Vd"
 for row in SATURATING:
     row.on("size").declare(insn, "Ed.$T, En.$T", _SCALAR)

@@ -1,6 +1,6 @@
 """Advanced SIMD, three vectors of the same arrangement: the manual's table "Advanced SIMD three same" in C4.1.
 
-Operations here are of lanes and serve the scalar table too; floating point is not described yet.
+Operations here are of lanes and serve the scalar table too. Those of floating point are in simd_fp_same.
 """
 
 from __future__ import annotations

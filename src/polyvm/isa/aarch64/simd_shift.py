@@ -1,7 +1,7 @@
 """Advanced SIMD, shifts by a constant: the manual's tables "Advanced SIMD shift by immediate", of vectors and scalars.
 
 The fields immh and immb hold the width of a lane as their highest one, and the amount below it; each width is an
-encoding of its own here. Conversions between fixed and floating point are not described yet.
+encoding of its own here. Of fixed point, the amount says how many bits are behind the point.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from polyvm.ir.lanes import Lanes
 from polyvm.isa.aarch64.model import aarch64, described
 from polyvm.isa.aarch64.simd import TITLE, narrowed, read, read_upper, saturated, widened, write, write_upper
+from polyvm.isa.aarch64.simd_fp import from_fixed, to_fixed
 from polyvm.isa.aarch64.simd_same import saturating_left, shifted_right
 from polyvm.isa.aarch64.simd_text import ARRANGEMENTS
 
@@ -44,7 +45,7 @@ def _amount(m: Tracer, fields: dict[str, Any], bits: int, count: int) -> Lanes:
 class Shift:
     """A row: an operation of (m, lanes, amounts), or of (m, lanes, amounts, destination) where it accumulates.
 
-    scalars: the letters of the scalars that it has.
+    scalars: the letters of the scalars that it has. widths: those of lanes.
     """
 
     name: str
@@ -55,10 +56,13 @@ class Shift:
     doc: str
     accumulates: bool = False
     scalars: str = "d"
+    widths: str = "bhsd"
 
     def vectors(self, insn: Declare) -> None:
         """Those of vectors."""
         for letter, bits, high, low in SIZES:
+            if letter not in self.widths:
+                continue
             Q, T = ("1", "2d") if bits == 64 else ("Q", letter.upper())
             insn(
                 f"{self.name} Vd.{T}, Vn.{T}, #{self.way}",
@@ -189,6 +193,12 @@ SHIFTS: Final = (
           scalars="bhsd"),
     Shift("uqshl", 1, "01110", L, lambda m, a, n: saturating_left(m, a, n, None, U),
           "Shift unsigned lanes left, saturating.", scalars="bhsd"),
+    *(Shift(name, number, opcode, R, operation, doc, scalars="sd", widths="sd")
+      for number, signed, which in ((0, S, "signed"), (1, U, "unsigned"))
+      for name, opcode, operation, doc in (
+          (f"{which[0]}cvtf", "11100", from_fixed(signed=signed), f"From {which} fixed-point numbers."),
+          (f"fcvtz{which[0]}", "11111", to_fixed(signed=signed), f"To {which} fixed-point numbers, towards zero."),
+      )),
 )  # fmt: skip
 NARROWINGS: Final = (
     Narrowing("shrn", 0, "10000", U, False, _low, "Shift lanes right and halve their width.", False),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from polyvm.ir.lanes import Lanes
 from polyvm.isa.aarch64.model import aarch64, described
-from polyvm.isa.aarch64.simd import arranged
+from polyvm.isa.aarch64.simd import arranged, element, put
 from polyvm.isa.aarch64.simd_text import LISTED
 
 if TYPE_CHECKING:
@@ -139,25 +139,24 @@ for post in (0, 1):
             for after in _moves(f"bytes{count}.{T}")[post]:
                 _multiple(store, elements, count, opcode, T, after)
 
-# -- A single structure: the letter and width of its elements, the field that says which lane, and opcode, S and size
+# -- A single structure: the letter and width of its elements, and where the lane's number lies beside opcode and size
 LANES: Final = (
-    ("b", 8, "lane16", "[3]", "00", "lane16[2] lane16[1:0]"),
-    ("h", 16, "lane8", "[2]", "01", "lane8[1] lane8[0] 0"),
-    ("s", 32, "lane4", "[1]", "10", "lane4[0] 00"),
-    ("d", 64, "lane2", "[0]", "10", "0 01"),
+    ("b", 8, "lane[3]", "00", "lane[2] lane[1:0]"),
+    ("h", 16, "lane[2]", "01", "lane[1] lane[0] 0"),
+    ("s", 32, "lane[1]", "10", "lane[0] 00"),
+    ("d", 64, "lane[0]", "10", "0 01"),
 )
 
 
-def _single(store: bool, count: int, row: tuple[str, int, str, str, str, str], after: After) -> None:
-    letter, bits, field, top, opcode, low = row
+def _single(store: bool, count: int, row: tuple[str, int, str, str, str], after: After) -> None:
+    letter, bits, top, opcode, low = row
 
-    def body(m: Tracer, Rn_sp: Val, Vt: Val, **fields: Any) -> None:
-        lane: int = fields[field]
+    def body(m: Tracer, lane: Val, Rn_sp: Val, Vt: Val, **fields: Any) -> None:
         address = m.x[Rn_sp]
         places = [address + bits // 8 * which if which else address for which in range(count)]
         registers = [Vt + which if which else Vt for which in range(count)]
         if store:
-            values = [m.q[register].lanes(bits)[lane] for register in registers]
+            values = [element(m, register, bits, lane) for register in registers]
             if count > 1:
                 m.probe(address, bits // 8 * count, write=True)
             for place, value in zip(places, values, strict=True):
@@ -165,16 +164,14 @@ def _single(store: bool, count: int, row: tuple[str, int, str, str, str, str], a
         else:
             loaded = [m.load(place, bits) for place in places]
             for register, value in zip(registers, loaded, strict=True):
-                old = m.q[register].lanes(bits)
-                chosen = [old.count if place == lane else place for place in range(old.count)]
-                m.q[register] = old.pick(chosen, Lanes(value, bits)).whole
+                put(m, register, lane, value)
         _moved(m, Rn_sp, fields, after, bits // 8 * count)
 
     name = f"{'st' if store else 'ld'}{count}"
     code = after.code.replace("$R", str((count - 1) & 1))
     insn(
-        f"{name} {_list(count, letter)}[{field}], [Xn_sp]{after.text}",
-        f"0 {field}{top} 001101 {code[0]} {int(not store)} {code[2:]} {opcode}{(count - 1) >> 1} {low} Rn_sp Vt",
+        f"{name} {_list(count, letter)}[lane], [Xn_sp]{after.text}",
+        f"0 {top} 001101 {code[0]} {int(not store)} {code[2:]} {opcode}{(count - 1) >> 1} {low} Rn_sp Vt",
     )(described(body, f"{'Store' if store else 'Load'} one lane of {_registers(count)}{_then(after)}."))
 
 

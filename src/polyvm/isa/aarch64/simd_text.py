@@ -1,7 +1,8 @@
 """How A64 assembly writes vector registers, their lanes and lists, and the fields that say what lanes there are.
 
 Text only: nothing here has a meaning. A field that begins with T holds size and Q, the arrangement: 0 is 8B, 1 is 16B
-and so on to 7, which is 2D; one that begins with size holds the size of a lane, Q the length of the vector. In texts,
+and so on to 7, which is 2D; F holds the lower bit of size and Q, which of 2S, 4S and 2D it is, and sz that bit alone;
+one that begins with size holds the size of a lane, Q the length of the vector. In texts,
 Vd.T is a vector in the arrangement that T says, Vd.B one of bytes as long as Q says, Vd.16b one that is always so; low,
 full, wide and long say how an arrangement goes with a field that does not hold all of it; E is a scalar as wide as a
 lane, L one of twice that.
@@ -28,6 +29,8 @@ FIELDS: Final = {
     "T_bh": Field("arrangement", 3, shape=(0, 1, 2, 3)),
     "T_hs": Field("arrangement", 3, shape=(2, 3, 4, 5)),
     "T_across": Field("arrangement", 3, shape=(0, 1, 2, 3, 5)),
+    "F": Field("arrangement", 2, shape=(0, 1, 3)),
+    "sz": Field("arrangement", 1, shape=(0, 1)),
     "Q": Field("arrangement", 1, shape=(0, 1)),
     "size": Field("arrangement", 2, shape=(0, 1, 2, 3)),
     "size_bhs": Field("arrangement", 2, shape=(0, 1, 2)),
@@ -35,7 +38,7 @@ FIELDS: Final = {
     "size_d": Field("arrangement", 2, shape=(3,)),
     "size_hs": Field("arrangement", 2, shape=(1, 2)),
     "lane": Field("unsigned"),
-    **{f"lane{count}": Field("unsigned", shape=tuple(range(count))) for count in (2, 4, 8, 16)},
+    "into": Field("unsigned"),
     "offset8": Field("unsigned", 3, shape=tuple(range(8))),
     "offset16": Field("unsigned", 4, shape=tuple(range(16))),
     "lshift": Field("unsigned"),
@@ -43,7 +46,8 @@ FIELDS: Final = {
     "imm8": Field("unsigned", 8),
     "amount": Field("bytes"),  # of a shift, in bytes
 }  # fmt: skip
-"""Fields of SIMD instructions. offset8 and offset16 are the first byte that EXT takes."""
+"""Fields of SIMD instructions. `lane` is a lane by number, `into` one that is written beside it; offset8 and offset16
+are the first byte that EXT takes."""
 T_FIELDS: Final = tuple(name for name in FIELDS if name[0] == "T")
 SIZE_FIELDS: Final = tuple(name for name in FIELDS if name.startswith("size"))
 
@@ -180,6 +184,7 @@ LISTED: Final = ("", "2", "3", "4")
 
 OPERANDS: Final = {
     **{f"V{x}.{t}": vector(f"V{x}", t, _BY_T) for x in REGISTERS for t in T_FIELDS},
+    **{f"V{x}.F": vector(f"V{x}", "F", dict(enumerate(ARRANGEMENTS[4:]))) for x in REGISTERS},
     **{f"V{x}.long.{t}": vector(f"V{x}", t, _LONG) for x in REGISTERS for t in T_FIELDS},
     **{
         f"V{x}.{letter.upper()}": vector(f"V{x}", "Q", dict(enumerate(ARRANGEMENTS[2 * place : 2 * place + 2])))
@@ -194,6 +199,7 @@ OPERANDS: Final = {
         for size in SIZE_FIELDS
     },
     **{f"{letter.upper()}{x}": scalar(f"V{x}", "", {0: letter}) for x in REGISTERS for letter in "bhsdq"},
+    **{f"E{x}.sz": scalar(f"V{x}", "sz", {0: "s", 1: "d"}) for x in REGISTERS},
     **{
         f"{kind}{x}.{field}": scalar(
             f"V{x}", field, {value: (LETTERS + "q")[(value >> (field[0] == "T")) + wider] for value in values}

@@ -60,9 +60,7 @@ def table(system: dict[int, str]) -> dict[str, Syntax]:
         "prefetch": _named(PREFETCHES),
         "full": Syntax(default=lambda name: 15),
         "system": _named(system),
-        "float": Syntax(
-            lambda value, bits: f"{_immediate(value):.8f}", lambda text, bits: _FLOATS[float(text)]
-        ),
+        "float": Syntax(lambda value, bits: f"{_immediate(value):.8f}", lambda text, bits: _float(text)),
         "fraction": Syntax(
             lambda value, bits: str((1 << bits) - value), lambda text, bits: (1 << bits) - int(text, 0)
         ),
@@ -76,6 +74,13 @@ def _immediate(imm8: int) -> float:
 
 
 _FLOATS: Final = {_immediate(imm8): imm8 for imm8 in range(256)}
+
+
+def _float(text: str) -> int:
+    number = float(text)
+    if number not in _FLOATS:
+        raise ValueError(f"{text} is no number of eight bits")
+    return _FLOATS[number]
 
 
 def _one_of(text: str, numbers: tuple[int, ...]) -> int:
@@ -160,6 +165,16 @@ def _scaling(amount: int) -> Operand:
     return Operand(("S",), lambda values: str(amount if values["S"] else 0), read, lambda values: {"S": 0})
 
 
+# -- What a comparison with zero has in place of a register
+def _zero() -> Operand:
+    def read(text: str, values: Values) -> dict[str, int]:
+        if float(text.removeprefix("#")) != 0:
+            raise ValueError(f"{text} is not 0.0")
+        return {}
+
+    return Operand((), lambda values: "0.0", read)
+
+
 # -- Bit masks (C6.2, AND (immediate); "DecodeBitMasks" of the shared pseudocode)
 def mask(element: int, bits: int, imms: int, immr: int) -> int:
     """A run of imms + 1 ones, rotated right by immr in elements of so many bits, and repeated."""
@@ -217,6 +232,7 @@ OPERANDS: Final = {
         for name in ["d", "n", "m", "a", "t", "t2"]
     },
     **{f"V{name}.d": _register(f"V{name}", tuple(f"v{number}.d" for number in range(32))) for name in "dn"},
+    "zero": _zero(),
     "Xlink": _register("Rn", X_NAMES, default=30),
     "Rm_option": _either("Rm", "option", wide=(3, 7)),
     "Rm_index": _either("Rm", "index", wide=(3, 7)),
