@@ -125,5 +125,5 @@ def test_slots_and_layout(isa: Isa) -> None:
     assert slots[FP_MODE] == 6
     assert isa.state_layout(256) == {
         ("r", 0): (256, 2), ("r", 1): (258, 2), ("r", 2): (260, 2), ("r", 3): (262, 2), ("r", 4): (264, 2),
-        ("mode", 0): (266, 8),
+        ("mode", 0): (272, 8),
     }  # fmt: skip
