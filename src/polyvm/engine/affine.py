@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from polyvm.engine.discover import MASK, Block, Placed, Slot, slot_of, static_value
+from polyvm.engine.discover import MASK, Block, Placed, Slot, inputs, slot_of, static_value
 from polyvm.engine.liveness import Effects, is_zero
 from polyvm.ir.ops import FP_FLAGS, FP_MODE, OPS, ROUND_DYNAMIC, rounding
 from polyvm.ir.trace import walk
@@ -196,7 +196,7 @@ class _Finder:
     def _never(self, op: Val) -> bool:
         """Whether a condition is known to be false where the rounding mode is the usual one."""
         condition = op.args[0]
-        reads = [value for value in _inputs(condition) if not OPS[value.op].pure]
+        reads = [value for value in inputs(condition) if not OPS[value.op].pure]
         if any(value.op != "get" or value.attr != FP_MODE for value in reads):
             return False
         body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
@@ -291,12 +291,6 @@ class _Finder:
                     strip.streams.append(Stream(terms, low, high, step, write))
         if not 0 < len(strip.streams) <= MAX_STREAMS:
             raise _No
-
-
-def _inputs(op: Val) -> Iterable[Val]:
-    yield op
-    for arg in op.args:
-        yield from _inputs(arg)
 
 
 def _signed(number: int) -> int:

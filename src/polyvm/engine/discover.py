@@ -118,6 +118,12 @@ Constants = dict[Slot, tuple[int, int]]
 
 def static_value(op: Val, fields: dict[str, int], pc: int, known: Constants | None = None) -> int | None:
     """The value of an op that depends on nothing but the place, the fields and known registers, else None."""
+    return _static(op, fields, pc, known, {})
+
+
+def _static(
+    op: Val, fields: dict[str, int], pc: int, known: Constants | None, found: dict[Val, int | None]
+) -> int | None:
     if op.op == "const":
         return op.attr  # type: ignore[return-value]  # a const's attr is its number
     if op.op == "field":
@@ -129,13 +135,15 @@ def static_value(op: Val, fields: dict[str, int], pc: int, known: Constants | No
         return known[slot][0] if slot in known else None
     if not OPS[op.op].pure:
         return None
-    args = []
-    for arg in op.args:
-        value = static_value(arg, fields, pc, known)
-        if value is None:
-            return None
-        args.append(value)
-    return fold_numbers(op, args)
+    if op not in found:
+        args = []
+        for arg in op.args:
+            value = _static(arg, fields, pc, known, found)
+            if value is None:
+                break
+            args.append(value)
+        found[op] = fold_numbers(op, args) if len(args) == len(op.args) else None
+    return found[op]
 
 
 def slot_of(op: Val, fields: dict[str, int]) -> Slot | None:
@@ -228,10 +236,14 @@ def _jump(flow: Flow, op: Val, placed: Placed, isa: Isa, known: Constants) -> No
 
 
 def inputs(op: Val) -> Iterable[Val]:
-    """A value and all that it is computed from."""
-    yield op
-    for arg in op.args:
-        yield from inputs(arg)
+    """A value and all that it is computed from, each once: an iteration that is unrolled uses its values many times."""
+    found, waiting = {op}, [op]
+    while waiting:
+        value = waiting.pop()
+        yield value
+        new = [arg for arg in value.args if arg not in found]
+        found.update(new)
+        waiting += dict.fromkeys(new)
 
 
 def discover(

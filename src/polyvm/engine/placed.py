@@ -29,6 +29,7 @@ class PlacedEmitter(Deferred):
 
     def emit(self, ops: tuple[Val, ...]) -> None:
         """Emit ops in order, folding what the fields made constant."""
+        outer, self.ops = self.ops, ops
         for op in ops:
             args = self.take(op, [self.values[a] for a in op.args])
             if args and OPS[op.op].pure:
@@ -46,6 +47,7 @@ class PlacedEmitter(Deferred):
             if op.bits:
                 self.values[op] = value
                 self.give(op, args, value)
+        self.ops = outer
 
     def _copy(self, op: Val) -> bool:
         """Whether both halves of a copy are of the same value: a loose one stays loose."""

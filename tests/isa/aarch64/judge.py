@@ -26,9 +26,9 @@ NOP = int.from_bytes(assemble(ISA, "nop"), "little")
 class Judge:
     """Unicorn with code and data where the tests put them."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: int = uc.UC_CPU_ARM64_A57) -> None:
         self.cpu = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
-        self.cpu.ctl_set_cpu_model(uc.UC_CPU_ARM64_A57)
+        self.cpu.ctl_set_cpu_model(model)
         self.cpu.mem_map(CODE, CODE_SIZE)
         self.cpu.mem_write(CODE, NOP.to_bytes(4, "little") * (CODE_SIZE // 4))
         self.cpu.mem_map(DATA, DATA_SIZE)

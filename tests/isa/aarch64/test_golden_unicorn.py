@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
+from unicorn import arm64_const as uc
 
 from polyvm.ir import golden, softfloat
 from polyvm.ir.ops import OPS
@@ -23,14 +24,29 @@ from tests.isa.dictionaries import Memory, random_value, random_word
 LEAVING = {"svc", "brk", "udf"}
 MONITORED = {insn.name for insn in ISA.insns if insn.name.startswith(("stxr", "stxp", "stlxr", "stlxp"))}
 WAITING = {"wfe", "wfi", "yield"}
-JUDGED = [insn for insn in ISA.insns if insn.name not in LEAVING | MONITORED | WAITING]
+# Of signed numbers, MemAtomic of the manual's shared pseudocode compares SInt of both; this judge takes what is in
+# memory as unsigned where it is narrower than 64 bits. Later versions of QEMU do as the manual; test_atomics judges.
+UNSIGNED = {insn for insn in ISA.insns if insn.name.startswith(("ldsmax", "ldsmin")) and " Ws" in insn.text}
+JUDGED = [
+    insn for insn in ISA.insns if insn.name not in LEAVING | MONITORED | WAITING and insn not in UNSIGNED
+]
 # What the processor is like, and clocks: everybody has their own.
 PRIVATE = {"ctr_el0", "dczid_el0", "cntfrq_el0", "cntvct_el0", "tpidrro_el0"}
 
 
+LATER = {"FEAT_LSE", "FEAT_LRCPC"}
+"""Extensions that the judge of Armv8.0 has not."""
+
+
 @pytest.fixture(scope="module")
-def judge() -> Judge:
-    return Judge()
+def judges() -> dict[bool, Judge]:
+    """A processor of Armv8.0, and one with all that there is."""
+    return {False: Judge(), True: Judge(uc.UC_CPU_ARM64_MAX)}
+
+
+@pytest.fixture
+def judge(judges: dict[bool, Judge], insn: Insn) -> Judge:
+    return judges[insn.extension.name in LATER]
 
 
 @pytest.fixture(scope="module")

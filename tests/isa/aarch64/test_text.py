@@ -164,6 +164,11 @@ SAME = {
     "stp q0, q1, [sp, #-32]!": "stp q0, q1, [sp, #-32]!",
     "ldr v0, [x1]": None,
     "msr fpcr, x0": "msr fpcr, x0",
+    "casp x0, x1, x2, x3, [sp]": "casp x0, x1, x2, x3, [sp]",
+    "casp x0, x2, x2, x3, [sp]": None,
+    "casp w1, w2, w4, w5, [x0]": None,
+    "stadd x0, [x1]": "ldadd x0, xzr, [x1]",
+    "stuminlb w0, [sp]": "lduminlb w0, wzr, [sp]",
     "and x0, x1, #0": None,
     "and x0, x1, #-1": None,
     "and x0, x1, #0x5555555555555555": "and x0, x1, #0x5555555555555555",
@@ -249,8 +254,8 @@ def normal(text: str) -> str:
 # What Capstone knows in the encoding space of integer instructions, and we do not: by its mnemonic, and why.
 BEYOND = {
     r"(ld|st|stz|stz?2)z?2?g(m?|p)|addg|subg|irg|gmi|subps?|cmpp|stzgm|ldgm|stgm": "memory tagging",
-    r"casp?a?l?[bh]?|swpp?a?l?[bh]?|(ld|st)(add|clr|eor|set|[su]max|[su]min)p?a?l?[bh]?": "FEAT_LSE, FEAT_LSE128",
-    r"ldap(u?r)(s?[bhw])?|stlurb?h?|ldiapp|stilp": "FEAT_LRCPC",
+    r"swppa?l?|ld(clr|set)pa?l?": "FEAT_LSE128",
+    r"ldapur(s?[bhw])?|stlurb?h?|ldiapp|stilp": "FEAT_LRCPC2, FEAT_LRCPC3",
     r"ldlarb?h?|stllrb?h?": "FEAT_LOR",
     r"ldra[ab]": "pointer authentication: loads",
     r"(b|bl)ra[ab]z?|reta[ab]|ereta[ab]": "pointer authentication: branches",
@@ -424,7 +429,7 @@ def test_llvm_assembles_our_text_to_our_words(
                 lines.append((word, text))
     source = tmp_path / "text.s"
     source.write_text("".join(f"{text}\n" for _, text in lines))
-    theirs = assembled(source, "-target", "aarch64-linux-musl", "-mcpu=generic+crc")
+    theirs = assembled(source, "-target", "aarch64-linux-musl", "-mcpu=generic+crc+lse+rcpc")
     assert len(theirs) == 4 * len(lines)
     for position, (word, text) in enumerate(lines):
         assert hex(int.from_bytes(theirs[4 * position : 4 * position + 4], "little")) == hex(word), text

@@ -60,8 +60,8 @@ DECLARATIONS: dict[str, str] = {}
 
 
 def hwcap() -> int:
-    """AT_HWCAP (asm/hwcap.h): FP, ASIMD, CRC32."""
-    return 1 << 0 | 1 << 1 | 1 << 7
+    """AT_HWCAP (asm/hwcap.h): FP, ASIMD, CRC32, ATOMICS, LRCPC."""
+    return 1 << 0 | 1 << 1 | 1 << 7 | 1 << 8 | 1 << 15
 
 
 def hwcap2() -> int:
@@ -349,7 +349,7 @@ def vdso() -> tuple[bytes, dict[str, int]]:
 _CPUINFO = """\
 processor\t: {}
 BogoMIPS\t: 2000.00
-Features\t: fp asimd crc32
+Features\t: fp asimd crc32 atomics lrcpc
 CPU implementer\t: 0x00
 CPU architecture: 8
 CPU variant\t: 0x0

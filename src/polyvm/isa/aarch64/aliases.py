@@ -88,6 +88,10 @@ ALIASES: Final = (
     )),
     *((name, f"hint #{number}") for number, name in HINTS.items()),
     *_vectors(),
+    *((f"st{name}{order}{size} {r}s, [Xn_sp]", f"ld{name}{order}{size} {r}s, {r.lower()}zr, [Xn_sp]")
+      for name in ("add", "clr", "eor", "set", "smax", "smin", "umax", "umin")
+      for order in ("", "l")
+      for size, r in (("b", "W"), ("h", "W"), ("", "W"), ("", "X"))),
 )  # fmt: skip
 
 # Accepted, never printed.

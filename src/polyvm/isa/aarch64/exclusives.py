@@ -31,7 +31,8 @@ WIDTHS: Final = (("b", "00", "W", 8), ("h", "01", "W", 16), ("", "10", "W", 32),
 """Letter of the mnemonic, size field, register, bits."""
 
 
-def _aligned(m: Tracer, address: Val, size: int) -> None:
+def aligned(m: Tracer, address: Val, size: int) -> None:
+    """Trap where an address is not a multiple of a size in bytes."""
     if size > 1:
         with m.when((address & (size - 1)) != 0):
             m.trap("misaligned", address)
@@ -39,7 +40,7 @@ def _aligned(m: Tracer, address: Val, size: int) -> None:
 
 def _load_exclusive(m: Tracer, address: Val, bits: int, acquire: bool) -> Val:
     """Load and monitor up to 128 bits."""
-    _aligned(m, address, bits // 8)
+    aligned(m, address, bits // 8)
     value = m.load(address, bits)
     if acquire:
         m.fence("r", "rw")
@@ -54,7 +55,7 @@ def _load_exclusive(m: Tracer, address: Val, bits: int, acquire: bool) -> Val:
 def _store_exclusive(m: Tracer, address: Val, new: Val, Rs: Val) -> None:
     """Store up to 128 bits if the monitor saw the address, and memory still has what it saw. A release in any case."""
     bits = new.bits
-    _aligned(m, address, bits // 8)
+    aligned(m, address, bits // 8)
     expected = m.get(EXCLUSIVE_LOW)
     if bits == 128:
         expected = expected.zext(128) | (m.get(EXCLUSIVE_HIGH).zext(128) << 64)
@@ -128,14 +129,14 @@ def _ordered(letter: str, size: str, register: str, bits: int) -> None:
 
     def stlr(m: Tracer, Rn_sp: Val, Rt: Val) -> None:
         address = m.x[Rn_sp]
-        _aligned(m, address, bits // 8)
+        aligned(m, address, bits // 8)
         m.fence("rw", "w")
         m.store(address, read(m, Rt, bits))
         m.fence("w", "r")  # a later LDAR must not overtake it
 
     def ldar(m: Tracer, Rn_sp: Val, Rt: Val) -> None:
         address = m.x[Rn_sp]
-        _aligned(m, address, bits // 8)
+        aligned(m, address, bits // 8)
         value = m.load(address, bits)
         m.fence("r", "rw")
         write(m, Rt, value)

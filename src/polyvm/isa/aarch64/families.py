@@ -10,6 +10,7 @@ from polyvm.isa.aarch64 import (
     system,
     simd_structures,
     exclusives,
+    atomics,
     loads,
     dp_register,
     crc32,
@@ -32,7 +33,7 @@ from polyvm.isa.aarch64.model import aarch64
 # isort: on
 
 __all__ = [
-    "aarch64", "branches", "crc32", "dp_immediate", "dp_register", "exclusives", "fp", "fp_convert", "loads",
+    "aarch64", "atomics", "branches", "crc32", "dp_immediate", "dp_register", "exclusives", "fp", "fp_convert", "loads",
     "simd_across", "simd_copy", "simd_different", "simd_element", "simd_fp_misc", "simd_fp_same",
     "simd_immediate", "simd_misc", "simd_permute", "simd_same", "simd_scalar_same", "simd_shift",
     "simd_structures", "system",

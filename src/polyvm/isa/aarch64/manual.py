@@ -168,9 +168,8 @@ EXTENSIONS: Final = {
         xpacd pacga braa braaz brab brabz blraa blraaz blrab blrabz retaa retab ldraa ldrab
     """,
     "FEAT_JSCVT": "fjcvtzs",
-    "FEAT_LRCPC, FEAT_LRCPC2": """
-        ldaprb ldaprh ldapr ldapurb ldapursb ldapurh ldapursh ldapur ldapursw stlurb stlurh stlur
-    """,
+    "FEAT_LRCPC": "ldaprb ldaprh ldapr",
+    "FEAT_LRCPC2": "ldapurb ldapursb ldapurh ldapursh ldapur ldapursw stlurb stlurh stlur",
     "FEAT_FCMA": "fcadd fcmla",
     "FEAT_FlagM, FEAT_FlagM2": "cfinv rmif setf8 setf16 axflag xaflag",
     "FEAT_FRINTTS": "frint32x frint32z frint64x frint64z",

@@ -124,6 +124,17 @@ def _register(field: str, names: tuple[str, ...], default: int | None = None) ->
     )
 
 
+def _next(field: str, names: tuple[str, ...]) -> Operand:
+    """The register after one that is named before."""
+
+    def read(text: str, values: Values) -> dict[str, int]:
+        if text != names[values[field] + 1]:
+            raise ValueError(f"{text!r} does not follow {names[values[field]]}")
+        return {}
+
+    return Operand((field,), lambda values: names[values[field] + 1], read)
+
+
 def _either(field: str, other: str, wide: tuple[int, ...]) -> Operand:
     """A register that is named X where another field has one of these values, else W."""
     w, x = _register(field, W_NAMES), _register(field, X_NAMES)
@@ -233,6 +244,8 @@ OPERANDS: Final = {
     },
     **{f"V{name}.d": _register(f"V{name}", tuple(f"v{number}.d" for number in range(32))) for name in "dn"},
     "zero": _zero(),
+    **{f"W{name}_next": _next(f"R{name}", W_NAMES) for name in "st"},
+    **{f"X{name}_next": _next(f"R{name}", X_NAMES) for name in "st"},
     "Xlink": _register("Rn", X_NAMES, default=30),
     "Rm_option": _either("Rm", "option", wide=(3, 7)),
     "Rm_index": _either("Rm", "index", wide=(3, 7)),
