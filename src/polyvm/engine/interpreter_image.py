@@ -85,7 +85,9 @@ def load(
             finally:
                 os.close(fd)
     if progress is not None:
-        progress(f"polyvm: compiling the {guest} interpreter for this machine, once (a few seconds)")
+        progress(
+            f"polyvm: compiling the {guest} interpreter for this machine, once (seconds, or most of a minute)"
+        )
     data = _make(guest, identity)
     if folder is not None:
         cachedir.write(folder, name, data)

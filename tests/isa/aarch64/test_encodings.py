@@ -81,6 +81,9 @@ def test_number_31_is_what_the_field_says(rng: random.Random) -> None:
         for name in insn.encoding.fields:
             if ISA.fields[name].file:
                 wide = ISA.field_bits(insn.encoding, name)
+                if insn.encoding.low_zeros(name):  # the first of two registers is an even one
+                    assert insn.name.startswith("casp")
+                    continue
                 if insn.encoding.width(name) == 4:  # half words by number are in the lower sixteen registers
                     assert name == "Vm"
                     continue
