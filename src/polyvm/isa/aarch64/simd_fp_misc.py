@@ -101,7 +101,7 @@ for scalar in (True, False):
     for row in SCALARS:
         _declare(row, "", scalar=scalar)
     for row in ZEROS:
-        _declare(row, ", #0.0", scalar=scalar)
+        _declare(row, ", #zero", scalar=scalar)
 for row in VECTORS:
     _declare(row, "", scalar=False)
 _declare(
