@@ -287,6 +287,8 @@ MISTAKES = [
 ]  # fmt: skip
 
 
+@pytest.mark.timeout(3600)
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("guest", "emitter", "taste", "shown"),
     [
