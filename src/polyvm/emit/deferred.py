@@ -97,9 +97,8 @@ class Deferred(Emitter):
             )
         return place
 
-    def emit(self, ops: tuple[Val, ...]) -> None:
-        """Emit ops in order."""
-        outer, self.ops = self.ops, ops
+    def each(self, ops: tuple[Val, ...]) -> None:
+        """Emit ops one by one."""
         for op in ops:
             args = self.take(op, [self.values[arg] for arg in op.args])
             own = getattr(self, "op_" + op.op, None)
@@ -111,7 +110,6 @@ class Deferred(Emitter):
             if op.bits:
                 self.values[op] = value
                 self.give(op, args, value)
-        self.ops = outer
 
     # -- Settling
     def settle(self, values: Sequence[str], *, leaving: bool = False) -> list[str]:

@@ -89,13 +89,17 @@ class Emitter:
     def emit(self, ops: tuple[Val, ...]) -> None:
         """Emit ops in order."""
         outer, self.ops = self.ops, ops
+        self.each(ops)
+        self.ops = outer
+
+    def each(self, ops: tuple[Val, ...]) -> None:
+        """Emit ops one by one: what subclasses that keep more of them override."""
         for op in ops:
             args = [self.values[a] for a in op.args]
             own = getattr(self, "op_" + op.op, None)
             value = own(op, args) if own is not None else self.simple(op, args)
             if op.bits:
                 self.values[op] = value
-        self.ops = outer
 
     def simple(self, op: Val, args: list[str]) -> str:
         """An op that means the same in every compiler."""

@@ -27,9 +27,8 @@ class PlacedEmitter(Deferred):
         self.floats = isa.floats
         self.placed: Placed | None = None
 
-    def emit(self, ops: tuple[Val, ...]) -> None:
-        """Emit ops in order, folding what the fields made constant."""
-        outer, self.ops = self.ops, ops
+    def each(self, ops: tuple[Val, ...]) -> None:
+        """Emit ops one by one, folding what the fields made constant."""
         for op in ops:
             args = self.take(op, [self.values[a] for a in op.args])
             if args and OPS[op.op].pure:
@@ -47,7 +46,6 @@ class PlacedEmitter(Deferred):
             if op.bits:
                 self.values[op] = value
                 self.give(op, args, value)
-        self.ops = outer
 
     def _copy(self, op: Val) -> bool:
         """Whether both halves of a copy are of the same value: a loose one stays loose."""
