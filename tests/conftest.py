@@ -60,11 +60,28 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     # What takes long begins first: at the end one process would wait for the other.
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    _measure_some(items)
     if not config.getoption("--full"):
         skip = pytest.mark.skip(reason="full size only: make test-full")
         for item in items:
             if item.get_closest_marker("full"):
                 item.add_marker(skip)
+
+
+FEW = 40
+"""Cases of one test that are all measured; of more, so many."""
+
+
+def _measure_some(items: list[pytest.Item]) -> None:
+    """Have coverage look at some cases of a test with hundreds: they run the same lines, two to five times slower."""
+    tests: dict[object, list[pytest.Item]] = {}
+    for item in items:
+        tests.setdefault((item.path, getattr(item, "originalname", item.name)), []).append(item)
+    for cases in tests.values():
+        measured = {len(cases) * number // FEW for number in range(FEW)}
+        for place, item in enumerate(cases):
+            if len(cases) > FEW and place not in measured:
+                item.add_marker(pytest.mark.no_cover)
 
 
 # ---------------------------------------------------------------------------- the run's options

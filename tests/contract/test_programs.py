@@ -33,6 +33,9 @@ from tests.contract.programs import (
 from tests.contract.riscv64 import GUEST as RISCV64
 from tests.contract.tiers import EVERY, TIERS, Outcome, Tier, differences, tiers
 
+pytestmark = pytest.mark.no_cover
+"""What compilers of regions do is measured where they are tested; here they do much more of it."""
+
 PROGRAMS = 5
 """Of each taste, in CI."""
 ENOUGH = 200_000
@@ -288,7 +291,6 @@ MISTAKES = [
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("guest", "emitter", "taste", "shown"),
     [
