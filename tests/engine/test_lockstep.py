@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from polyvm.bench import debian
 from polyvm.engine.layout import PRECISE, WHOLE
 from polyvm.errors import PolyvmError
 from tests.conformance.test_programs import PROGRAMS
@@ -238,10 +237,10 @@ select printf('%d %.3f', a, b * 1.5) from t order by b limit 3;
 @pytest.mark.full
 @pytest.mark.parametrize("mode", [Mode(threshold=400), Mode(kind=PRECISE, turns=31, threshold=400)], ids=str)
 def test_real_programs(mode: Mode, tmp_path: Path, total: Tally, report: Callable[[str], None]) -> None:
-    folder = fetch.folder()
-    if not debian.present(folder):
-        pytest.skip(f"Debian's riscv64 programs are not here: {fetch.COMMAND}")
-    root = folder / "root"
+    try:
+        root = fetch.root("riscv64")
+    except LookupError as error:
+        pytest.skip(str(error))
     numbers = tmp_path / "numbers"
     numbers.write_text("".join(f"{i * 7919 % 1009} line {i}\n" for i in range(400)))
     (tmp_path / "query").write_text(SQL)
@@ -265,13 +264,15 @@ def test_real_programs(mode: Mode, tmp_path: Path, total: Tally, report: Callabl
 @pytest.mark.long
 @pytest.mark.no_cover
 @pytest.mark.parametrize("kind", NAMES, ids=NAMES.values())
-def test_riscv_tests(kind: str, riscv_tests_dir: Path, report: Callable[[str], None]) -> None:
-    """The region of each program's start, with all that it may reach, and what gets hot besides."""
+def test_riscv_tests(kind: str, riscv_tests_dir: Path, full: bool, report: Callable[[str], None]) -> None:
+    """The region of each program's start, with all that it may reach, and what gets hot besides.
+
+    Each program in one kind of region, and at full size in every kind.
+    """
     engine = Eager("riscv64", kind=kind, turns=2, threshold=1)
     programs = sorted(path for path in riscv_tests_dir.iterdir() if path.name.startswith("rv64"))
     assert len(programs) == RISCV_TESTS
-    in_units = 0
-    for path in programs:
+    for path in programs if full else programs[list(NAMES).index(kind) :: len(NAMES)]:
         made = Judged(engine=engine)
         cpu = made.cpu
         cpu.pc = load_program(path, made.space)

@@ -1,4 +1,4 @@
-"""The real programs, or the reason why they are not here."""
+"""The real programs of each guest, or the reason why they are not here."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from polyvm.bench import debian
+from tests.conftest import require_c
 from tests.real import fetch
 
 
+@pytest.fixture(scope="session", params=fetch.GUESTS)
+def machine(request: pytest.FixtureRequest) -> str:
+    """Each guest that Debian's programs are here for."""
+    require_c(request.param)
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def sysroot() -> Path:
-    """A folder with Debian's riscv64 programs and libraries, as --sysroot and --root take it."""
-    folder = fetch.folder()
-    if not debian.present(folder) or set(debian.contents(folder)["packages"]) != set(fetch.PACKAGES):
-        pytest.skip(f"Debian's riscv64 programs are not here: {fetch.COMMAND}")
-    return folder / "root"
+def sysroot(machine: str) -> Path:
+    """A folder with Debian's programs and libraries for a guest, as --sysroot and --root take it."""
+    try:
+        return fetch.root(machine)
+    except LookupError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

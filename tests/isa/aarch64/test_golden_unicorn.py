@@ -186,8 +186,8 @@ def test_agrees_with_unicorn(
     insn: Insn, judge: Judge, rng: random.Random, full: bool, counted: Counter[str]
 ) -> None:
     shapes = sum(1 for _ in insn.shapes())
-    least = 150 if floating(insn) else 40
-    wanted, count = (100 if full else 1) * max(least, 5 * shapes), 0
+    least = 40 if floating(insn) else 15
+    wanted, count = (400 if full else 1) * max(least, 2 * shapes), 0
     memory = any(OPS[op].leaves for op in ops(insn))
     data = rng.randbytes(DATA_SIZE)
     if memory:
