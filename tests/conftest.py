@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -81,7 +81,21 @@ def _measure_some(items: list[pytest.Item]) -> None:
         measured = {len(cases) * number // FEW for number in range(FEW)}
         for place, item in enumerate(cases):
             if len(cases) > FEW and place not in measured:
-                item.add_marker(pytest.mark.no_cover)
+                item.add_marker(pytest.mark.unmeasured)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """An unmeasured test runs without the tracer. (pytest-cov's no_cover starts coverage anew after each test, which
+    patches os._exit and os.execve once more each time: forks took half a minute in the end.)"""
+    tracer = sys.gettrace() if item.get_closest_marker("unmeasured") else None
+    if tracer is None:
+        return (yield)
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
 
 
 # ---------------------------------------------------------------------------- the run's options

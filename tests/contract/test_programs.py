@@ -33,7 +33,7 @@ from tests.contract.programs import (
 from tests.contract.riscv64 import GUEST as RISCV64
 from tests.contract.tiers import EVERY, TIERS, Outcome, Tier, differences, tiers
 
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.unmeasured
 """What compilers of regions do is measured where they are tested; here they do much more of it."""
 
 PROGRAMS = 5

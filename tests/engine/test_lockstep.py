@@ -262,7 +262,7 @@ def test_real_programs(mode: Mode, tmp_path: Path, total: Tally, report: Callabl
 
 # ---------------------------------------------------------------------------- in this process
 @pytest.mark.long
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("kind", NAMES, ids=NAMES.values())
 def test_riscv_tests(kind: str, riscv_tests_dir: Path, full: bool, report: Callable[[str], None]) -> None:
     """The region of each program's start, with all that it may reach, and what gets hot besides.
@@ -287,7 +287,7 @@ def test_riscv_tests(kind: str, riscv_tests_dir: Path, full: bool, report: Calla
     )
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("stopped", [False, True], ids=["undisturbed", "stopped"])
 def test_programs_made_at_random(
     stopped: bool, full: bool, rng: random.Random, report: Callable[[str], None]

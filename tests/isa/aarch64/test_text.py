@@ -360,7 +360,7 @@ def vector_word(rng: random.Random) -> int:
 VECTORS = [insn for insn in ISA.insns if any(ISA.fields[name].file == "q" for name in insn.encoding.fields)]
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("random_one", [integer_word, float_word, vector_word])
 def test_random_words_are_the_same_to_capstone(
     random_one: Callable[[random.Random], int], rng: random.Random, full: bool, report: Callable[[str], None]
