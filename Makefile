@@ -54,7 +54,12 @@ $(VENV)/.dev: $(VENV)/.test
 	@$(PIP) install --editable '.[test,dev]'
 	@touch $@
 
-# Real programs for riscv64, Debian's: fetched into the tests' cache once. Where that cannot be, their tests skip.
+# Tests start polyvm thousands of times: where Python is told not to write bytecode, each would compile it again.
+.PHONY: $(VENV)/.compiled
+$(VENV)/.compiled: $(VENV)/.test
+	@$(BIN)/python -m compileall -q src
+
+# Real programs for every guest, Debian's: fetched into the tests' cache once. Where that cannot be, their tests skip.
 $(VENV)/.real: $(VENV)/.test
 	@$(BIN)/python tests/real/fetch.py || echo "without Debian's programs the tests of tests/real skip" >&2
 	@touch $@
@@ -66,10 +71,10 @@ demo: $(VENV)/.run
 demo-guest: $(VENV)/.test
 	@$(BIN)/python examples/demo/build.py
 
-test: $(VENV)/.test $(VENV)/.real
+test: $(VENV)/.test $(VENV)/.real $(VENV)/.compiled
 	@$(PYTEST) $(TEST_ARGS)
 
-test-full: $(VENV)/.test $(VENV)/.real
+test-full: $(VENV)/.test $(VENV)/.real $(VENV)/.compiled
 	@$(PYTEST) --full $(TEST_ARGS)
 
 check: check-format check-lint check-types check-layers check-docs

@@ -36,6 +36,9 @@ def test_numbers_follow_each_other() -> None:
     """A handler's number is where the table has its stencil, and jumps by a distance have two."""
     number = PIECES
     for entry in handlers(ISA):
+        if entry.again:
+            assert entry.number < number
+            continue
         assert entry.number == number
         names = stencil.names(entry)
         assert len(names) == entry.ways

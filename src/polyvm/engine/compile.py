@@ -25,6 +25,17 @@ OPTIONS = ("-cgpp-huge-func=1", "-grow-region-complexity-budget=500", "-disable-
 take for huge, and the register allocator weighs where to split. Together 40% of code generation for a large region.
 And constants are made where they are wanted: most are guest addresses on ways out that are hardly ever taken."""
 
+STRAIGHT = (
+    "always_inliner",
+    "simplify_cfg",
+    "instruction_combine",
+    "new_gvn",
+    "simplify_cfg",
+    "aggressive_dce",
+)
+"""The passes for thousands of small functions without loops, an interpreter's handlers: of a level's many passes these
+do all that there is to do, in a quarter of the time (aarch64: 5.8 s for 19.0, 1% more code)."""
+
 _machines: dict[tuple[int, str, str], Any] = {}
 
 
@@ -88,26 +99,27 @@ def compile_object(
     ir: str,
     *,
     opt: int = 2,
-    passes: int | None = None,
+    passes: int | tuple[str, ...] | None = None,
     cpu: str | None = None,
     features: str | None = None,
     vectorise: bool = True,
 ) -> bytes:
     """The relocatable object of LLVM text. Raises PVM-COMPILE-FAILED.
 
-    opt: the level of code generation, and of what goes before it unless `passes` names another.
+    opt: the level of code generation, and of what goes before it unless `passes` names another, or passes by name.
     """
     machine = target_machine(opt, cpu, features)
-    level = opt if passes is None else passes
-    made = optimised(machine, ir, level, loops=vectorise, straight=vectorise)
+    made = optimised(machine, ir, opt if passes is None else passes, loops=vectorise, straight=vectorise)
     del ir  # an interpreter's is long, and LLVM has it in its own form soon
     with made as module:
         return emit(machine, module)
 
 
 @contextmanager
-def optimised(machine: Any, ir: str, level: int, *, loops: bool, straight: bool) -> Iterator[Any]:
-    """The module that LLVM's passes of a level make of its text; of level 0, nothing is done to it.
+def optimised(
+    machine: Any, ir: str, passes: int | tuple[str, ...], *, loops: bool, straight: bool
+) -> Iterator[Any]:
+    """The module that LLVM's passes of a level, or those named, make of its text; of level 0, nothing is done to it.
 
     loops, straight: whether loops, and straight code, may be made to work on vectors.
 
@@ -130,7 +142,7 @@ def optimised(machine: Any, ir: str, level: int, *, loops: bool, straight: bool)
                 module.verify()
             except RuntimeError as error:
                 raise _refused(error) from error
-            _optimise(machine, module, level, loops=loops, straight=straight)
+            _optimise(machine, module, passes, loops=loops, straight=straight)
             yield module
 
 
@@ -138,14 +150,21 @@ def _refused(error: RuntimeError) -> PolyvmError:
     return PolyvmError("PVM-COMPILE-FAILED", f"LLVM refuses the text: {str(error).strip()}")
 
 
-def _optimise(machine: Any, module: Any, level: int, *, loops: bool, straight: bool) -> None:
+def _optimise(
+    machine: Any, module: Any, passes: int | tuple[str, ...], *, loops: bool, straight: bool
+) -> None:
     from llvmlite import binding as llvm
 
     for function in module.functions:
         if not function.is_declaration and function.linkage == llvm.Linkage.external:
             function.visibility = "hidden"  # else its address would come from a global offset table
-    if level:
-        options = llvm.create_pipeline_tuning_options(speed_level=level)
+    if isinstance(passes, tuple):
+        manager = llvm.create_new_module_pass_manager()
+        for name in passes:
+            getattr(manager, f"add_{name}_pass")()
+        manager.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
+    elif passes:
+        options = llvm.create_pipeline_tuning_options(speed_level=passes)
         options.loop_vectorization, options.slp_vectorization = loops, straight
         builder = llvm.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)

@@ -49,7 +49,8 @@ class Cutter:
         """See table()."""
         pieces: list[tuple[str, Entry | None]] = [(stencil.BEGINNING, None), (stencil.END, None)]
         for entry in handlers(self.isa):
-            pieces += [(name, entry) for name, _ in stencil.names(entry)]
+            if not entry.again:
+                pieces += [(name, entry) for name, _ in stencil.names(entry)]
         start = len(pieces) * _RECORD.size
         records = [self._record(name, entry, start) for name, entry in pieces]
         return b"".join([*records, *self.holes])
@@ -69,7 +70,7 @@ class Cutter:
         ):
             length -= _JUMP_SIZE
             found.pop()
-        first = start + sum(map(len, self.holes))
+        first = start + _HOLE.size * len(self.holes)
         self.holes += [self._hole(reference, symbol.place, length, entry) for reference in found]
         flags = size = left = 0
         if entry is not None:

@@ -296,7 +296,7 @@ def module(isa: Isa) -> tuple[set[str], str]:
     made: dict[str, Stencil] = {BEGINNING: _beginning(), END: _end()}
     texts += [piece.finish(name) for name, piece in made.items() if isinstance(piece, _Piece)]
     for entry in handlers(isa):
-        for name, forward in names(entry):
+        for name, forward in () if entry.again else names(entry):
             made[name] = stencil = Stencil(entry.insn, entry.shape, places, forward=forward)
             texts.append(stencil.text(name))
     for stencil in made.values():

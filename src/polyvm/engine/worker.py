@@ -38,9 +38,8 @@ def interpreter(guest: str, key: str = "") -> bytes:
 
     isa = Guest(guest).isa
     runtime = compiler.runtime_ir() + llvm_float.RUNTIME.replace("FP_MODE", str(ST["fp_mode"]))
-    flat = flatten.Flat(
-        compiler.compile_object(runtime + tier0.module(isa, *stencil.module(isa))), apart=stencil.SECTION
-    )
+    text = runtime + tier0.module(isa, *stencil.module(isa))
+    flat = flatten.Flat(compiler.compile_object(text, passes=compiler.STRAIGHT), apart=stencil.SECTION)
     flat.append("pvr", cut.table(isa, flat))
     exports = [
         "decode",
