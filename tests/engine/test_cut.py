@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from polyvm.engine import cut, stencil
+from polyvm.engine.entries import PIECES, handlers
 from polyvm.engine.flatten import Reference, Symbol
-from polyvm.engine.interpreter import PIECES, handlers
 from polyvm.errors import PolyvmError
 from tests.isa.riscv64.machine import ISA
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import time
@@ -138,6 +139,33 @@ def test_what_is_no_object_is_refused() -> None:
     ):
         with pytest.raises(PolyvmError, match="flat image"):
             flatten.flatten(bad)
+
+
+ONE = """
+@table = internal constant [2 x i32] [i32 5, i32 6]
+declare hidden i32 @other(i32)
+define internal i32 @own() noinline { ret i32 1000 }
+define i32 @f(i32 %a) { %b = call i32 @own() %c = call i32 @other(i32 %a) %d = add i32 %b, %c ret i32 %d }
+define i32 @pick(i32 %i) { %p = getelementptr i32, ptr @table, i32 %i %v = load i32, ptr %p ret i32 %v }
+"""
+OTHER = """
+declare hidden i32 @pick(i32)
+define internal i32 @own() noinline { ret i32 70 }
+define i32 @other(i32 %a) { %b = call i32 @pick(i32 %a) %c = call i32 @own() %d = add i32 %b, %c ret i32 %d }
+"""
+
+
+def test_objects_refer_to_each_other() -> None:
+    """By their global symbols; what is internal to two objects under one name is two."""
+    objects = [compiler.compile_object(text, passes=0) for text in (ONE, OTHER)]
+    for these in (objects, objects[::-1]):
+        loaded = image.load(flatten.Flat(*these).pack(["f", "other"]))
+        f = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_int32)(loaded.address("f"))
+        assert (f(0), f(1)) == (1075, 1076)
+        loaded.unload()
+    with pytest.raises(PolyvmError, match="defined twice") as caught:
+        flatten.Flat(objects[0], objects[1], objects[1])
+    assert caught.value.context["symbol"] == "other"
 
 
 def test_tables_come_out_sorted_and_relative_to_the_image() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from _struct import Struct
 
 from polyvm.engine import layout, stencil
-from polyvm.engine.interpreter import Entry, Lane, handlers
+from polyvm.engine.entries import WHOLE, Entry, Lane, handlers
 from polyvm.errors import PolyvmError
 
 TYPE_CHECKING = False
@@ -48,9 +48,8 @@ class Cutter:
     def table(self) -> bytes:
         """See table()."""
         pieces: list[tuple[str, Entry | None]] = [(stencil.BEGINNING, None), (stencil.END, None)]
-        for entry in handlers(self.isa):
-            if not entry.again:
-                pieces += [(name, entry) for name, _ in stencil.names(entry)]
+        for entry in WHOLE.own(handlers(self.isa)):
+            pieces += [(name, entry) for name, _ in stencil.names(entry)]
         start = len(pieces) * _RECORD.size
         records = [self._record(name, entry, start) for name, entry in pieces]
         return b"".join([*records, *self.holes])

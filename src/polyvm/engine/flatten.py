@@ -1,7 +1,8 @@
-"""From a relocatable ELF object to a flat, position-independent image: place sections, apply relocations, sort tables.
+"""From relocatable ELF objects to one flat, position-independent image: place sections, apply relocations, sort tables.
 
-Pure Python over x86-64 objects of the small code model. It refuses, by name, whatever would make the image depend on
-its address or on anything outside it: absolute relocations, writable data, thread-local storage, undefined symbols.
+Pure Python over x86-64 objects of the small code model, which may refer to each other's global symbols. It refuses, by
+name, whatever would make the image depend on its address or on anything outside it: absolute relocations, writable
+data, thread-local storage, undefined symbols.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _S32 = Struct("<i")
 
 SHT_PROGBITS, SHT_SYMTAB, SHT_RELA, SHT_NOBITS = 1, 2, 4, 8
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_TLS = 1, 2, 4, 0x400
-SHN_UNDEF, SHN_ABS, SHN_COMMON = 0, 0xFFF1, 0xFFF2
+SHN_UNDEF, SHN_RESERVED = 0, 0xFF00  # from there on, indices that are no section's: absolute, common
+STB_LOCAL = 0
 
 # System V ABI, AMD64 supplement, table 4.10.
 RELOCATIONS = {
@@ -61,7 +63,8 @@ def _string(table: bytes, at: int) -> str:
     return table[at : table.index(b"\0", at)].decode()
 
 
-def _sections(obj: bytes) -> list[_Section]:
+def _sections(obj: bytes, first: int = 0) -> list[_Section]:
+    """An object's sections. first: how many there are before them, which the numbers in them shall count too."""
     if obj[:6] != b"\x7fELF\2\1" or obj[16:20] != b"\1\0\x3e\0":
         raise _refuse("it is no relocatable x86-64 ELF file")
     offset = int.from_bytes(obj[40:48], "little")
@@ -75,6 +78,9 @@ def _sections(obj: bytes) -> list[_Section]:
             section.data = obj[section.offset : section.offset + section.size]
     for section, header in zip(sections, headers, strict=True):
         section.name = _string(sections[names].data, header[0])
+        section.link += first
+        if section.type == SHT_RELA:
+            section.info += first
     return sections
 
 
@@ -123,37 +129,42 @@ class Reference(NamedTuple):
 
 
 class Flat:
-    """An object that is being made flat: the bytes of its sections, and what is where.
+    """Objects that are being made flat: the bytes of their sections, and what is where.
 
     apart: a section whose relocations are not applied but listed, in `references`, because its code is not run where
     it lies. Raises PVM-COMPILE-FAILED.
     """
 
-    def __init__(self, obj: bytes, apart: str = "") -> None:
-        self.sections = _sections(obj)
+    def __init__(self, *objects: bytes, apart: str = "") -> None:
+        self.sections: list[_Section] = []
+        firsts = []
+        for obj in objects:
+            firsts.append(len(self.sections))
+            self.sections += _sections(obj, firsts[-1])
         self.code, spans = _place(self.sections)
         self.named = {name: span for name, span in spans.items() if name.isidentifier()}
         provided = {"pv_image": 0}
         for name, (start, size) in self.named.items():
             provided[f"__start_{name}"] = start
             provided[f"__stop_{name}"] = start + size
-        self.symbols, self.defined = _symbols(self.sections, provided)
+        self.defined = _defined(self.sections, firsts)
+        self.symbols = _symbols(self.sections, firsts, provided, self.defined)
         self.apart = apart
         self.references: list[Reference] = []
-        for target, table in self._tables():
+        for target, table, symbols in self._tables():
             if target.name == apart:
                 assert target.place is not None
                 for offset, info, addend in _RELA.iter_unpack(table):
-                    symbol = self.symbols[info >> 32]
+                    symbol = symbols[info >> 32]
                     self.references.append(
                         Reference(target.place + offset, info & 0xFFFFFFFF, symbol, addend)
                     )
 
-    def _tables(self) -> Iterator[tuple[_Section, bytes]]:
-        """The sections that have relocations, and these."""
+    def _tables(self) -> Iterator[tuple[_Section, bytes, list[Symbol]]]:
+        """The sections that have relocations, these, and the symbols that they count."""
         for section in self.sections:
             if section.type == SHT_RELA and self.sections[section.info].place is not None:
-                yield self.sections[section.info], section.data
+                yield self.sections[section.info], section.data, self.symbols[section.link]
 
     def append(self, name: str, data: bytes) -> None:
         """Add a section behind all others."""
@@ -168,11 +179,10 @@ class Flat:
         if labelled:
             self.append(PLACES, bytes(12 * len(labelled)))
         behind = Symbol("pv_process", -(-len(self.code) // image.PAGE) * image.PAGE, 0)
-        symbols = [behind if symbol.name == behind.name else symbol for symbol in self.symbols]
-        for target, table in self._tables():
+        for target, table, symbols in self._tables():
             if target.name != self.apart:
                 assert target.place is not None
-                _relocate(self.code, target.place, target.name, table, symbols)
+                _relocate(self.code, target.place, target.name, table, symbols, behind)
         _sort_tables(self.code, self.named)
         if labelled:
             _places(self.code, rows, self.named[PLACES], labelled)
@@ -192,32 +202,60 @@ def flatten(obj: bytes, exports: Iterable[str] = (), meta: bytes = b"") -> bytes
     return Flat(obj).pack(exports, meta)
 
 
-def _symbols(sections: list[_Section], provided: dict[str, int]) -> tuple[list[Symbol], dict[str, Symbol]]:
-    """Every symbol, and the defined ones by name."""
-    symbols: list[Symbol] = []
-    defined: dict[str, Symbol] = {}
-    for table in sections:
+def _rows_of_symbols(
+    sections: list[_Section], firsts: list[int]
+) -> Iterator[tuple[int, str, bool, int, int, _Section | None]]:
+    """Every symbol: its table, name, whether other objects see it, value, size, and section if it has one."""
+    for number, table in enumerate(sections):
         if table.type != SHT_SYMTAB:
             continue
         strings = sections[table.link].data
-        for name_at, _info, _, index, value, size in _SYMBOL.iter_unpack(table.data):
-            name = _string(strings, name_at)
-            place: int | None = None
-            if index == SHN_UNDEF:
-                place = provided.get(name)
-            elif index < len(sections):
-                section = sections[index]
-                name = name or section.name
-                if section.place is not None:
-                    place = section.place + value
-                    defined[name] = Symbol(name, place, size)
-            symbols.append(Symbol(name, place, size))
-    return symbols, defined
+        first = max(place for place in firsts if place <= number)
+        for name_at, info, _, index, value, size in _SYMBOL.iter_unpack(table.data):
+            section = sections[first + index] if SHN_UNDEF < index < SHN_RESERVED else None
+            name = _string(strings, name_at) or (section.name if section else "")
+            # What is special is not defined either; an undefined one is told by its index.
+            yield number, name, info >> 4 != STB_LOCAL, value, size, section
 
 
-def _relocate(code: bytearray, place: int, section: str, table: bytes, symbols: list[Symbol]) -> None:
+def _defined(sections: list[_Section], firsts: list[int]) -> dict[str, Symbol]:
+    """The symbols that have a place, by name; one that all objects see goes before an object's own."""
+    defined: dict[str, Symbol] = {}
+    seen: set[str] = set()
+    for _, name, shared, value, size, section in _rows_of_symbols(sections, firsts):
+        if section is None or section.place is None or (name in seen and not shared):
+            continue
+        if shared and name in seen:
+            raise _refuse("a symbol is defined twice", symbol=name)
+        if shared:
+            seen.add(name)
+        defined[name] = Symbol(name, section.place + value, size)
+    return defined
+
+
+def _symbols(
+    sections: list[_Section], firsts: list[int], provided: dict[str, int], defined: dict[str, Symbol]
+) -> dict[int, list[Symbol]]:
+    """Every symbol of each table, in order: with the place that it has there, in another object, or from here."""
+    tables: dict[int, list[Symbol]] = {}
+    for table, name, shared, value, size, section in _rows_of_symbols(sections, firsts):
+        place: int | None
+        if section is not None:
+            place = None if section.place is None else section.place + value
+        else:
+            other = defined.get(name) if shared else None
+            place = other.place if other is not None else provided.get(name)
+        tables.setdefault(table, []).append(Symbol(name, place, size))
+    return tables
+
+
+def _relocate(
+    code: bytearray, place: int, section: str, table: bytes, symbols: list[Symbol], behind: Symbol
+) -> None:
     for offset, info, addend in _RELA.iter_unpack(table):
         kind, (name, value, _) = info & 0xFFFFFFFF, symbols[info >> 32]
+        if name == behind.name:
+            value = behind.place
         at = place + offset
         if kind == 0:
             continue

@@ -2,64 +2,24 @@
 
 Every (instruction, shape) becomes one LLVM function that ends by jumping to the next one; a decoder made of the
 decision tree fills the code slots the first time an instruction is met. Python is reached only by leaving. This
-module makes the text; `engine.image` compiles it and keeps it.
+module makes the text, of all handlers or of a part; `engine.worker` has it compiled, `engine.image` keeps it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY, Emitter
 from polyvm.engine import landing, layout
+from polyvm.engine.entries import HEADER, WHOLE, Entry, Lane, Part, handlers, pack, pc_relative
 from polyvm.engine.layout import COUNTERS, CR, CS, ST
 from polyvm.ir.ops import FP_FLAGS, FP_MODE
-from polyvm.ir.trace import walk
 from polyvm.ir.values import SpecError, Val
 from polyvm.isa.encoding import Encoding, Leaf, Switch
 from polyvm.isa.spec import Field, Insn, Isa, Shape
 
 SIGNATURE = "(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)"
 SECTION = "pvh"  # of the handlers of instructions
-PIECES = 2  # stencils that are of no instruction: how a block begins and ends
-HEADER = 8
-"""Bytes of a code slot before the decoded fields."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """Where a decoded field lies in a code slot: byte offset, bits of the lane, and how it was extended."""
-
-    offset: int
-    bits: int
-    signed: bool
-
-
-def pack(insn: Insn) -> dict[str, Lane]:
-    """Lay an instruction's data fields out in the eight bytes of a code slot."""
-    lanes: dict[str, Lane] = {}
-    byte = HEADER
-    wide = []
-    for name, bits in insn.data_fields.items():
-        if bits <= 8:
-            lanes[name] = Lane(byte, 8, _signed(insn.isa.fields[name]))
-            byte += 1
-        else:
-            wide.append((name, bits))
-    for name, bits in sorted(wide, key=lambda item: item[1]):
-        size = 2 if bits <= 16 else 4
-        byte = (byte + size - 1) // size * size
-        lanes[name] = Lane(byte, 8 * size, _signed(insn.isa.fields[name]))
-        byte += size
-    if byte > layout.SLOT_SIZE:
-        raise SpecError(
-            f"{insn.text}: the data fields need {byte - HEADER} bytes of a code slot, there are 8"
-        )
-    return lanes
-
-
-def _signed(field: Field) -> bool:
-    return field.kind not in ("register", "unsigned")
 
 
 class Handler(Emitter):
@@ -86,7 +46,7 @@ class Handler(Emitter):
         body = "\n".join(self.lines)
         # Never a part of the decoder, whose own accesses are fetches.
         place = "" if number is None else f' section "{SECTION}" prefix i32 {number}'
-        return f"define internal preserve_nonecc void @{name}{SIGNATURE} #0 noinline{place} {{\n{body}\n}}\n"
+        return f"define hidden preserve_nonecc void @{name}{SIGNATURE} #0 noinline{place} {{\n{body}\n}}\n"
 
     def _ends(self) -> bool:
         last = self.trace.ops[-1].op if self.trace.ops else ""
@@ -372,114 +332,46 @@ def log_target(e: Emitter, pc: str, target: str) -> None:
     e.do(f"store i64 {target}, ptr {e.ins(f'getelementptr i8, ptr {entry}, i64 8')}")
 
 
-def distance_field(target: Val) -> str | None:
-    """The data field that a jump's distance is, extended or not; None for other jumps."""
-    value = pc_relative(target)
-    while value is not None and value.op in ("sext", "zext", "trunc"):
-        value = value.args[0]
-    return str(value.attr) if value is not None and value.op == "field" else None
-
-
-def pc_relative(target: Val) -> Val | None:
-    """The distance, when a jump target is the program counter plus something."""
-    if target.op == "add" and target.args[0].op == "pc":
-        return target.args[1]
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A handler's name in the image and what it does.
-
-    number: of its stencil. distance: the data field that it jumps by, if it does. again: an entry before it has the
-    same handler and stencil.
-    """
-
-    symbol: str
-    insn: Insn
-    shape: Shape
-    number: int
-    distance: str | None
-    again: bool
-
-    @property
-    def ways(self) -> int:
-        """How many stencils it has, which follow each other: the second of two is for jumps forward."""
-        return 1 if self.distance is None else 2
-
-    @property
-    def lanes(self) -> dict[str, Lane]:
-        """Where its fields are in a code slot."""
-        return pack(self.insn)
-
-
-def handlers(isa: Isa) -> list[Entry]:
-    """Every handler of a guest, in a fixed order. What does the same with the same fields has one handler.
-
-    Of aarch64's 3,342 instructions and shapes 471 are such: LD1 loads the same bytes of lanes of any width.
-    """
-    found: list[Entry] = []
-    made: dict[object, tuple[str, int]] = {}
-    number = PIECES
-    for place, insn in enumerate(isa.insns):
-        for index, shape in enumerate(insn.shapes()):
-            ops = isa.trace(insn, shape).ops
-            jumps = [op for op in walk(ops) if op.op == "jump"]
-            distances = [field for op in jumps if (field := distance_field(op.args[0])) is not None]
-            same = insn.size, tuple(pack(insn).items()), _structure(ops, {})
-            again = same in made
-            symbol, own = made.setdefault(same, (f"h{place}_{index}", number))
-            found.append(Entry(symbol, insn, shape, own, distances[0] if distances else None, again))
-            number += 0 if again else found[-1].ways
-    return found
-
-
-def _structure(ops: Iterable[Val], numbers: dict[int, int]) -> tuple[object, ...]:
-    """What ops do, for comparing: ops that they use are told by their numbers."""
-    found = []
-    for op in ops:
-        numbers[id(op)] = len(numbers)
-        attr = _structure(op.attr, numbers) if op.op == "if" else op.attr  # type: ignore[arg-type]  # an if's body
-        found.append((op.op, op.bits, tuple(_argument(arg, numbers) for arg in op.args), attr))
-    return tuple(found)
-
-
-def _argument(arg: Val, numbers: dict[int, int]) -> object:
-    number = numbers.get(id(arg))
-    return (
-        number
-        if number is not None
-        else (arg.op, arg.bits, arg.attr, *(_argument(a, numbers) for a in arg.args))
-    )
-
-
-def module(isa: Isa, declarations: set[str], stencils: str) -> str:
-    """The LLVM text of a guest's interpreter. Needs the host runtime's text beside it.
+def module(isa: Isa, declarations: set[str], stencils: str, part: Part = WHOLE) -> str:
+    """The LLVM text of a guest's interpreter, or of a part of it. Needs the host runtime's text beside it.
 
     stencils: the text of tier 1's, and declarations what it needs.
     """
     places = isa.state_layout(layout.REGISTERS)
     declarations = set(declarations)
-    functions = [stencils]
     entries = handlers(isa)
-    for entry in entries:
-        if entry.again:
-            continue
+    functions = [stencils, *(_shared(isa, entries) if part.first else ())]
+    for entry in part.own(entries):
         handler = Handler(entry.insn, entry.shape, places)
         functions.append(handler.text(entry.symbol, entry.number))
         declarations |= handler.declarations
-    decoder = Decoder(isa, entries)
-    functions.append(decoder.function())
-    others = ("LOST", "SYSCALL", "INTERRUPTED")
-    functions.extend(_leave(reason) for reason in layout.REASONS if reason not in others)
-    functions += [_leave(reason, keep_pc=True) for reason in ("FETCH", "MISALIGNED")]
-    functions += [_leave_syscall(), _warm(), _enter_unit()]
-    functions += [_pause(), _watched()]
+    if part.first:
+        elsewhere = {entry.symbol for entry in entries} - {entry.symbol for entry in part.own(entries)}
+    else:
+        elsewhere = {f"leave_{reason}" for reason in layout.REASONS} | SHARED
     own = {"pv_read_flags", "pv_write_flags", "pv_write_mode", "pv_set_round"}
     return "\n".join(
-        [*(d for d in sorted(declarations) if not any(f"@{n}(" in d for n in own)), *functions,
-         "attributes #0 = { nounwind strictfp \"no-builtins\" }", METADATA, "!2 = !{}"]
+        [*(d for d in sorted(declarations) if not any(f"@{n}(" in d for n in own)), *map(declared, sorted(elsewhere)),
+         *functions, "attributes #0 = { nounwind strictfp \"no-builtins\" }", METADATA, "!2 = !{}"]
     )  # fmt: skip
+
+
+SHARED = {"leave_FETCH", "leave_MISALIGNED", "leave_WARM", "watched"}
+"""What is in the first part alone, besides a way out for every reason."""
+
+
+def declared(name: str) -> str:
+    """The declaration of a function that is in another part."""
+    return f"declare hidden preserve_nonecc void @{name}{SIGNATURE}"
+
+
+def _shared(isa: Isa, entries: list[Entry]) -> list[str]:
+    """The decoder, and what handlers end in."""
+    others = ("LOST", "SYSCALL", "INTERRUPTED")
+    texts = [Decoder(isa, entries).function()]
+    texts += [_leave(reason) for reason in layout.REASONS if reason not in others]
+    texts += [_leave(reason, keep_pc=True) for reason in ("FETCH", "MISALIGNED")]
+    return [*texts, _leave_syscall(), _warm(), _enter_unit(), _pause(), _watched()]
 
 
 class Piece(Handler):
@@ -507,7 +399,7 @@ def _leave(reason: str, *, keep_pc: bool = False) -> str:
     e.do(f"store i32 {number}, ptr {e.st('reason')}")
     e.do(f"store i64 %budget, ptr {e.st('budget')}")
     e.do("ret void")
-    return e.function(f"leave_{reason}", "#0 cold noinline", linkage="internal ")
+    return e.function(f"leave_{reason}", "#0 cold noinline", linkage="hidden ")
 
 
 BAD_ADDRESS = 4096  # behind the space, where nothing is ever mapped: EFAULT from the kernel
@@ -599,7 +491,7 @@ def _warm() -> str:
     tiered = e.ins(f"load i32, ptr {e.st('tiered')}")
     e.unlikely(e.ins(f"icmp eq i32 {tiered}, 0"), lambda: e.leave("HOT", "%ip", "%budget"))
     e.tail("@pv_warm")
-    return e.function("leave_WARM", "#0 cold noinline", linkage="internal ")
+    return e.function("leave_WARM", "#0 cold noinline", linkage="hidden ")
 
 
 def _enter_unit() -> str:
@@ -678,7 +570,7 @@ def _watched() -> str:
     slots = e.ins(f"load ptr, ptr {e.st('slot_base')}")
     distance = e.ins(f"shl i64 {e.ins('load i64, ptr ' + e.st('pc'))}, {layout.SLOT_SHIFT}")
     e.enter(e.ins(f"getelementptr i8, ptr {slots}, i64 {distance}"), left)
-    return e.function("watched", "#0 cold noinline", linkage="internal ")
+    return e.function("watched", "#0 cold noinline", linkage="hidden ")
 
 
 def _ask(e: Piece, hook: str, without: Callable[[], None]) -> str:

@@ -86,7 +86,7 @@ def load(
                 os.close(fd)
     if progress is not None:
         progress(
-            f"polyvm: compiling the {guest} interpreter for this machine, once (seconds, or most of a minute)"
+            f"polyvm: compiling the {guest} interpreter for this machine, once (seconds, or half a minute)"
         )
     data = _make(guest, identity)
     if folder is not None:

@@ -22,7 +22,7 @@ _DEFINED = re.compile(r"^define .*?@([\w.]+)\(", re.MULTILINE)
 def handler_text(insn: Insn, shape: Shape) -> tuple[str, str]:
     """The handler's LLVM text, and the whole module that it takes to compile it."""
     handler = Handler(insn, shape, insn.isa.state_layout(layout.REGISTERS))
-    text = handler.text(symbol(insn)).replace("define internal", "define", 1)
+    text = handler.text(symbol(insn)).replace("define hidden", "define", 1)
     support = llvm_float.RUNTIME.replace("FP_MODE", str(layout.ST["fp_mode"])) if "pv_" in text else ""
     defined = set(_DEFINED.findall(support))
     declared = sorted(d for d in handler.declarations if re.search(r"@([\w.]+)\(", d)[1] not in defined)  # type: ignore[index]  # all are declarations

@@ -10,7 +10,8 @@ from __future__ import annotations
 from polyvm.emit import patcher
 from polyvm.emit.llvm import Emitter
 from polyvm.engine import layout
-from polyvm.engine.interpreter import SIGNATURE, Entry, Handler, Piece, distance_field, handlers
+from polyvm.engine.entries import WHOLE, Entry, Part, distance_field, handlers
+from polyvm.engine.interpreter import SIGNATURE, Handler, Piece, declared
 from polyvm.engine.layout import COUNTERS, WARM_FIRST
 from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
@@ -199,7 +200,7 @@ class _Shared(Piece):
 
     def finish(self, name: str) -> str:
         """The function."""
-        return self.function(name, "#1 noinline", linkage="internal ")
+        return self.function(name, "#1 noinline", linkage="hidden ")
 
     def outside(self, access: int) -> None:
         """An access is outside of the space; what was done of the block is not counted, as at any fault."""
@@ -285,26 +286,35 @@ def shared(isa: Isa) -> str:
     return "\n".join([*texts, *(piece.finish(name) for name, piece in pieces.items())])
 
 
-def module(isa: Isa) -> tuple[set[str], str]:
-    """The LLVM text of a guest's stencils, and the declarations that they need besides. It is part of the
-    interpreter's text, whose ways out it uses.
+SHARED = ("pv_read", "pv_write", "pv_forward", "pv_backward", "pv_dynamic", "pv_cold", "pv_warm")
+
+
+def module(isa: Isa, part: Part = WHOLE) -> tuple[set[str], str]:
+    """The LLVM text of a guest's stencils, or of a part of them, and the declarations that they need besides. It is
+    part of the interpreter's text, whose ways out it uses.
     """
     places = isa.state_layout(layout.REGISTERS)
     texts: list[str] = []
     holes: dict[str, str] = {}
     declarations: set[str] = set()
-    made: dict[str, Stencil] = {BEGINNING: _beginning(), END: _end()}
-    texts += [piece.finish(name) for name, piece in made.items() if isinstance(piece, _Piece)]
-    for entry in handlers(isa):
-        for name, forward in () if entry.again else names(entry):
+    made: dict[str, Stencil] = {}
+    if part.first:
+        pieces = {BEGINNING: _beginning(), END: _end()}
+        texts += [piece.finish(name) for name, piece in pieces.items()]
+        made |= pieces
+    for entry in part.own(handlers(isa)):
+        for name, forward in names(entry):
             made[name] = stencil = Stencil(entry.insn, entry.shape, places, forward=forward)
             texts.append(stencil.text(name))
     for stencil in made.values():
         holes |= stencil.holes
         declarations |= stencil.declarations
+    if part.first:
+        texts += [shared(isa), patcher.text(layout.names())]
+    else:
+        texts += map(declared, SHARED)
     return declarations, "\n".join(
-        [f"declare preserve_nonecc void @{NEXT}{SIGNATURE}", *holes.values(), *texts, shared(isa),
-         patcher.text(layout.names()),
+        [f"declare preserve_nonecc void @{NEXT}{SIGNATURE}", *holes.values(), *texts,
          'attributes #1 = { nounwind strictfp "no-builtins" "no-jump-tables"="true" }']
     )  # fmt: skip
 

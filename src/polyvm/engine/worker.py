@@ -12,10 +12,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from polyvm.engine import interpreter_image
+from polyvm.errors import PolyvmError
 from polyvm.ir.values import SpecError
 
 if TYPE_CHECKING:
     import _socket
+    import subprocess
     from collections.abc import Callable, Iterable
 
     from polyvm.engine.discover import Region
@@ -27,19 +30,30 @@ REST_S = 10.0
 """CPU seconds spent at most on what a program that has ended had still waited for."""
 
 
+PART = 500
+"""Handlers that are worth a compiler process of their own: two seconds' work, most of one to start it."""
+
+
 def interpreter(guest: str, key: str = "") -> bytes:
-    """The image of a guest's interpreter, host runtime included; key: what it is made from, kept inside."""
-    from polyvm.emit import llvm_float
+    """The image of a guest's interpreter, host runtime included; key: what it is made from, kept inside.
+
+    A guest with thousands of handlers is compiled in parts, by as many processes as there are processors for it.
+    """
     from polyvm.engine import compile as compiler
-    from polyvm.engine import cut, flatten, stencil
-    from polyvm.engine import interpreter as tier0
+    from polyvm.engine import cut, entries, flatten, stencil
     from polyvm.engine.guest import Guest
-    from polyvm.engine.layout import ST
 
     isa = Guest(guest).isa
-    runtime = compiler.runtime_ir() + llvm_float.RUNTIME.replace("FP_MODE", str(ST["fp_mode"]))
-    text = runtime + tier0.module(isa, *stencil.module(isa))
-    flat = flatten.Flat(compiler.compile_object(text, passes=compiler.STRAIGHT), apart=stencil.SECTION)
+    handlers = len(entries.WHOLE.own(entries.handlers(isa)))
+    of = max(1, min(handlers // PART, len(os.sched_getaffinity(0))))
+    others = [_start_part(guest, number, of) for number in range(1, of)]
+    try:
+        objects = [part(guest, 0, of), *map(_finish_part, others)]
+    finally:
+        for process in others:
+            process.kill()
+            process.wait()
+    flat = flatten.Flat(*objects, apart=stencil.SECTION)
     flat.append("pvr", cut.table(isa, flat))
     exports = [
         "decode",
@@ -50,6 +64,40 @@ def interpreter(guest: str, key: str = "") -> bytes:
         *compiler.host_module().EXPORTS,
     ]
     return flat.pack(exports, key.encode())
+
+
+def part(guest: str, number: int, of: int) -> bytes:
+    """The object of a part of a guest's interpreter; the host's runtime is in the first."""
+    from polyvm.emit import llvm_float
+    from polyvm.engine import compile as compiler
+    from polyvm.engine import entries, stencil
+    from polyvm.engine import interpreter as tier0
+    from polyvm.engine.guest import Guest
+    from polyvm.engine.layout import ST
+
+    isa, own = Guest(guest).isa, entries.Part(number, of)
+    text = llvm_float.RUNTIME.replace("FP_MODE", str(ST["fp_mode"]))
+    text += tier0.module(isa, *stencil.module(isa, own), own)
+    if own.first:
+        text = compiler.runtime_ir() + text
+    return compiler.compile_object(text, passes=compiler.STRAIGHT)
+
+
+def _start_part(guest: str, number: int, of: int) -> subprocess.Popen[bytes]:
+    import subprocess
+
+    command = interpreter_image.worker_command("part", guest, str(number), str(of))
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+
+
+def _finish_part(process: subprocess.Popen[bytes]) -> bytes:
+    made, _ = process.communicate()
+    if process.returncode:
+        raise PolyvmError(
+            "PVM-COMPILE-FAILED", "A compiler process failed.", hint="What it said stands above.",
+            status=process.returncode,
+        )  # fmt: skip
+    return made
 
 
 def compile_unit(
@@ -214,7 +262,6 @@ def pool(guest: str, path: str) -> None:
 def _serve(sock: _socket.socket) -> None:
     """One guest process's compilations, in a process of its own, below the guest's own priority."""
     from polyvm.engine.workers import receive, send
-    from polyvm.errors import PolyvmError
 
     os.nice(5)
     sock.settimeout(None)
@@ -269,7 +316,6 @@ def _finish(
 
     from polyvm.engine import image as images
     from polyvm.engine import unitfiles
-    from polyvm.errors import PolyvmError
 
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -304,6 +350,13 @@ def _finish(
             unitfiles.store(folder, unit, pc, others, name_of)
 
 
+def _die_with_parent() -> None:
+    """Nobody else wants what is made here, and it takes a processor for seconds."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+
+
 def _write(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
@@ -311,12 +364,15 @@ def _write(fd: int, data: bytes) -> None:
 
 
 def main() -> None:
-    """What a worker process runs: `interpreter GUEST KEY` writes an image to its output, `pool GUEST SOCKET` serves."""
+    """What a worker process runs: `interpreter GUEST KEY` writes an image to its output, and `part GUEST NUMBER OF` an
+    object of a part of it; `pool GUEST SOCKET` serves."""
     arguments = sys.argv[1:]
-    if len(arguments) == 3 and arguments[0] == "interpreter":
+    if (len(arguments), arguments[:1]) in ((3, ["interpreter"]), (4, ["part"])):
         # Who asked may be gone when it is done: no reason for a traceback on somebody's terminal.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        _write(1, interpreter(arguments[1], arguments[2]))
+        _die_with_parent()
+        guest, *rest = arguments[1:]
+        _write(1, interpreter(guest, *rest) if len(rest) == 1 else part(guest, *map(int, rest)))
         return
     if len(arguments) == 3 and arguments[0] == "pool":
         pool(arguments[1], arguments[2])
