@@ -112,8 +112,8 @@ class Lane:
         return sorted(self.folder.glob("units/*/*.pvu"))
 
     def interpreters(self) -> list[Path]:
-        """The compiled interpreters on the disk: one."""
-        return sorted(self.folder.glob("tier0/*.pvi"))
+        """The program's compiled interpreters on the disk: one."""
+        return sorted(self.folder.glob("tier0/riscv64-*.pvi"))
 
     def pools(self) -> list[int]:
         """The process numbers of the compile pools of this cache."""
