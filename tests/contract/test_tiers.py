@@ -44,7 +44,7 @@ SHAPES, ALL_SHAPES = 6, 1700
 """Shapes of an instruction that are looked at, chosen by the seed where it has more, and of all of them, roughly."""
 WORDS, ALL_WORDS = 2, 1700
 """Instruction words of each instruction in each shape; one where there are too many shapes for that."""
-STATES, FEWEST, MOST = 9000, 5, 24
+STATES, FEWEST, MOST = 6000, 4, 24
 """States of all instructions of a guest, and of one shape."""
 TIERS_HERE = ("golden", "interpreter", "baseline", "region", "region, precise", "region, all")
 """Those that single instructions can tell apart."""

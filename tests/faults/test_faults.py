@@ -39,7 +39,7 @@ QEMU = shutil.which("qemu-riscv64")
 GROUPS = ("ops", "wild", "jumps", "flow", "floats", "rounding", "handlers", "calls", "others")
 COLD, WARM, FILL = 30, 1200, 20000
 """Turns of a fragment before it counts: for a try in tier 0; until its region is fetched; until it is compiled."""
-SAMPLE = 6  # of so many scenarios the golden evaluator does one, unless it does all
+SAMPLE = 12  # of so many scenarios the golden evaluator does one, unless it does all
 PATIENCE = 60.0  # seconds for one fragment
 AUTO = pytest.param("auto", marks=pytest.mark.full)  # what it runs in the end is what region runs
 

@@ -201,7 +201,7 @@ class Engine:
         self.tier = tier
         self.counted = counted
         self.folder = None if folder == "" else cachedir.prepare(folder)
-        self.native, self.key, self.made, self.rejected = _native(guest, self.folder, progress)
+        self.native, self.key, self.written, self.rejected = _native(guest, self.folder, progress)
         self.exits = [0] * len(layout.REASONS)
         self.golden_steps = 0
         self.space: AddressSpace | None = None
@@ -639,7 +639,7 @@ class Engine:
             "units": units.compiled if units else 0,
             "disk": {"hits": units.hits, "misses": units.misses} if units else {},
             "disk_rejected": self.rejected + (units.rejected if units else 0),
-            "disk_written": self.made + (units.stored if units else 0),
+            "disk_written": self.written + (units.stored if units else 0),
             "compile_s": units.compile_s if units else 0.0,
             "workers_cpu_s": compilers.cpu_s if compilers else 0.0,
             "compiler": compilers.failed if compilers else "",
@@ -690,9 +690,9 @@ def _native(
 ) -> tuple[Native, str, bool, int]:
     found = _natives.get(guest)
     if found is None:
-        image, key, made, rejected = interpreter_image.load(
+        image, key, written, rejected = interpreter_image.load(
             guest, folder, progress, tail=layout.PROCESS_SIZE + ARENA_SIZE
         )
-        found = _natives[guest] = (Native(image), key, made, rejected)
+        found = _natives[guest] = (Native(image), key, written, rejected)
         fault.install()
     return found

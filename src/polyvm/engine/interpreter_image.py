@@ -62,7 +62,8 @@ def key(guest: str) -> str:
 def load(
     guest: str, folder: str | None, progress: Callable[[str], None] | None, *, tail: int
 ) -> tuple[Image, str, bool, int]:
-    """The interpreter of a guest, its key, whether it had to be made, and how many files could not be used (0 or 1).
+    """The interpreter of a guest, its key, whether it was made and kept now, and how many files could not be used
+    (0 or 1).
 
     folder: the cache, or None for none. progress: told a line when making it takes a while.
     Raises PVM-COMPILE-FAILED, PVM-CACHE-UNTRUSTED, PVM-RESOURCE.
@@ -89,10 +90,10 @@ def load(
             f"polyvm: compiling the {guest} interpreter for this machine, once (seconds, or half a minute)"
         )
     data = _make(guest, identity)
+    written = folder is not None and cachedir.write(folder, name, data)
     if folder is not None:
-        cachedir.write(folder, name, data)
         cachedir.trim(folder)
-    return images.load(data, tail=tail), identity, True, rejected
+    return images.load(data, tail=tail), identity, written, rejected
 
 
 def worker_command(*arguments: str) -> list[str]:
