@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from polyvm.engine import layout
@@ -95,7 +96,8 @@ class Entry:
         return pack(self.insn)
 
 
-def handlers(isa: Isa) -> list[Entry]:
+@cache
+def handlers(isa: Isa) -> tuple[Entry, ...]:
     """Every handler of a guest, in a fixed order. What does the same with the same fields has one handler.
 
     Of aarch64's 3,342 instructions and shapes 471 are such: LD1 loads the same bytes of lanes of any width.
@@ -113,7 +115,7 @@ def handlers(isa: Isa) -> list[Entry]:
             symbol, own = made.setdefault(same, (f"h{place}_{index}", number))
             found.append(Entry(symbol, insn, shape, own, distances[0] if distances else None, again))
             number += 0 if again else found[-1].ways
-    return found
+    return tuple(found)
 
 
 def _structure(ops: Iterable[Val], numbers: dict[int, int]) -> tuple[object, ...]:

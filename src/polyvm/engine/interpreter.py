@@ -7,7 +7,7 @@ module makes the text, of all handlers or of a part; `engine.worker` has it comp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY, Emitter
 from polyvm.engine import landing, layout
@@ -340,13 +340,14 @@ def module(isa: Isa, declarations: set[str], stencils: str, part: Part = WHOLE) 
     places = isa.state_layout(layout.REGISTERS)
     declarations = set(declarations)
     entries = handlers(isa)
+    made = part.own(entries)
     functions = [stencils, *(_shared(isa, entries) if part.first else ())]
-    for entry in part.own(entries):
+    for entry in made:
         handler = Handler(entry.insn, entry.shape, places)
         functions.append(handler.text(entry.symbol, entry.number))
         declarations |= handler.declarations
     if part.first:
-        elsewhere = {entry.symbol for entry in entries} - {entry.symbol for entry in part.own(entries)}
+        elsewhere = {entry.symbol for entry in entries} - {entry.symbol for entry in made}
     else:
         elsewhere = {f"leave_{reason}" for reason in layout.REASONS} | SHARED
     own = {"pv_read_flags", "pv_write_flags", "pv_write_mode", "pv_set_round"}
@@ -365,7 +366,7 @@ def declared(name: str) -> str:
     return f"declare hidden preserve_nonecc void @{name}{SIGNATURE}"
 
 
-def _shared(isa: Isa, entries: list[Entry]) -> list[str]:
+def _shared(isa: Isa, entries: Iterable[Entry]) -> list[str]:
     """The decoder, and what handlers end in."""
     others = ("LOST", "SYSCALL", "INTERRUPTED")
     texts = [Decoder(isa, entries).function()]
@@ -591,7 +592,7 @@ def _stay(e: Piece, reason: int) -> None:
 class Decoder(Handler):
     """The handler of an empty slot: fetch, find the instruction, fill the slot, and run it."""
 
-    def __init__(self, isa: Isa, entries: list[Entry]) -> None:
+    def __init__(self, isa: Isa, entries: Iterable[Entry]) -> None:
         Emitter.__init__(self)
         self.isa = isa
         self.by_insn: dict[Insn, list[Entry]] = {}

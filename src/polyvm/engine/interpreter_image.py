@@ -90,8 +90,9 @@ def load(
             f"polyvm: compiling the {guest} interpreter for this machine, once (seconds, or half a minute)"
         )
     data = _make(guest, identity)
-    written = folder is not None and cachedir.write(folder, name, data)
+    written = False
     if folder is not None:
+        written = cachedir.write(folder, name, data)
         cachedir.trim(folder)
     return images.load(data, tail=tail), identity, written, rejected
 
