@@ -172,16 +172,15 @@ class LeavingEmitter(PlacedEmitter):
     def save(self) -> None:
         """Precise mode: before an access, make the state what the guest may see if it faults.
 
-        The stores are volatile, as accesses are, so neither is moved across the other.
+        The stores are volatile, as accesses are, so neither is moved across the other. The PC is in the table of
+        accesses.
         """
         if not self.precise:
             return
-        assert self.placed is not None
         slots = sorted(self.stale)
         values = self.settle([self.read(slot) for slot in slots])
         for slot, value in zip(slots, values, strict=True):
             self.put(slot, value, self._at(self.places[slot][0]), "volatile ")
-        self.do(f"store volatile i64 {self.placed.pc}, ptr {self.st('pc')}")
         self.stale.clear()
 
     def account(self, undone: int) -> None:

@@ -294,8 +294,6 @@ class RegionEmitter(LeavingEmitter):
         one, which would lose their places. It seems to write a field of the state that is no business of units.
         """
         assert self.placed is not None
-        if self.precise:
-            return
         self.do(
             f'call void asm sideeffect "{wall(self.placed.pc)}", "=*m"(ptr elementtype(i32) {self.st("tid")}) '
             "nomerge nounwind willreturn memory(argmem: readwrite)"
@@ -304,8 +302,6 @@ class RegionEmitter(LeavingEmitter):
 
     def _mark(self) -> str:
         assert self.placed is not None
-        if self.precise:
-            return ""
         self.marked.add(self.placed.pc)
         number = 2 + 2 * len(self.metadata)
         self.metadata.append(
@@ -411,8 +407,6 @@ class RegionEmitter(LeavingEmitter):
         makes one instruction of a load and the arithmetic that alone uses its value, and takes them apart again.
         """
         assert self.placed is not None
-        if self.precise:
-            return
         if self.placed.pc in self.kept or self._folds():
             self._used(value, t)
 
