@@ -268,8 +268,11 @@ def discover(
     # The function first, whole: a region without part of a loop is of less use than one without a callee.
     own, waiting = search.body(roots, limit + ROOM * len(roots))
     search.take(own)
-    room = callees
-    for callee in waiting:  # grows: callees of callees come last
+    room, busy = callees, frozenset(hot)
+    while waiting:
+        # What is called often comes first, whoever calls it, then what is called here; callees of callees come last.
+        often = search.called(busy)
+        callee = waiting.pop(next((n for n, callee in enumerate(waiting) if callee in often), 0))
         if callee in search.placed:
             continue
         body, deeper = search.body([callee], min(MAX_CALLEE, room) + 1)
@@ -302,8 +305,8 @@ def discover(
         block.successors = _successors(block, blocks, returns)
     inside = _reachable(blocks, found)
     mine = frozenset(inside & own.placed.keys())
-    busy = frozenset({entry, *entries, *hot} & blocks.keys())
-    region = Region(entry, found, inside, returns, frozenset(unmet - blocks.keys()), mine, busy)
+    ours = frozenset({entry, *entries, *hot} & blocks.keys())
+    region = Region(entry, found, inside, returns, frozenset(unmet - blocks.keys()), mine, ours)
     # Where tier 0 may be going around when the region arrives, or when it was left in an inner loop.
     heads = sorted(loop_heads(region) & mine - set(found))
     found.extend(heads[:MAX_HEADS])
@@ -366,6 +369,14 @@ class _Search(_Body):
         self.leaders |= body.leaders
         self.calls |= body.calls
         self.unmet |= body.unmet
+
+    def called(self, hot: frozenset[int]) -> set[int]:
+        """What is called often: it was found hot, or the place that it returns to was."""
+        found = set(hot)
+        for pc, callees in self.calls.items():
+            if self.placed[pc].next_pc in hot:
+                found.update(callees)
+        return found
 
     def body(self, roots: Iterable[int], limit: int) -> tuple[_Body, list[int]]:
         """A function from its entries on, up to so many instructions, and what it calls in order."""
