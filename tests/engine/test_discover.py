@@ -162,6 +162,35 @@ def test_functions_come_before_what_they_call() -> None:
     assert "leaf" not in short.graph(short.region(limit=0, callees=20))
 
 
+def test_what_is_called_often_is_taken_along_first() -> None:
+    """It is known by its own heat, or by that of where it returns to; what is called now and then gets what is left."""
+    ten = "c.nop\n" * 10
+    code = Program(f"""
+        start: jal ra, rare
+        one:   jal ra, often
+        two:   jal ra, usual
+        three: c.j start
+        rare:  {ten} c.jr ra
+        often: {ten} c.jr ra
+        usual: {ten} jal t0, deep
+        deep:  c.jr t0
+    """)
+
+    def taken(*hot: str, **limits: int) -> set[str]:
+        return {"rare", "often", "usual"} & set(
+            code.graph(code.region(hot=[code[name] for name in hot], **limits))
+        )
+
+    assert taken(callees=14) == {"rare"}
+    assert taken("two", callees=14) == {"often"}
+    assert taken("usual", callees=14) == {"usual"}
+    assert taken("two", "usual", callees=30) == {"often", "usual"}
+    assert taken(cold=25) == {"rare", "often"}
+    assert taken("three", cold=12) == {"usual"}
+    assert taken("three", "two", cold=12) == {"often", "usual"}
+    assert taken("three", cold=23) == {"rare", "usual"}
+
+
 def test_a_function_is_what_is_reached_without_its_callees() -> None:
     code = Program("""
         start: jal ra, outer

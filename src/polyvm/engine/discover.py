@@ -24,8 +24,9 @@ Ran = Callable[[int], bool]
 
 MAX_INSNS, ROOM = 1500, 100
 """Instructions of a region's own function: so many, and so many more for each address that it is to be entered at."""
-MAX_CALLEE, MAX_CALLEES = 200, 600
-"""Instructions of a function that is taken along into its callers' regions, and of all of them in one."""
+MAX_CALLEE, MAX_CALLEES, MAX_COLD = 250, 900, 300
+"""Instructions of a function that is taken along into its callers' regions, of all of them in one, and how many there
+may be before only what is called often is taken along."""
 MAX_RETURN_SITES = 40
 MAX_HEADS = 16
 """Loops that are entries because they are loops."""
@@ -253,32 +254,34 @@ def discover(
     observed: Observed | None = None,
     limit: int = MAX_INSNS,
     callees: int = MAX_CALLEES,
+    cold: int = MAX_COLD,
     entries: Iterable[int] = (),
     ran: Ran | None = None,
     hot: Iterable[int] = (),
 ) -> Region | None:
     """The region of a hot address, or None when not even one instruction can be decoded there.
 
-    limit, callees: instructions of its own, and of all that it calls. entries: other addresses at which it is to be
-    entered, as far as it goes there. ran: what was never executed is
-    left out, at the price of an exit where somebody goes there after all. hot: places that were found hot.
+    limit, callees: instructions of its own, and of all that it calls. cold: of these, before only what is called often
+    is taken along. entries: other addresses at which it is to be entered, as far as it goes there. ran: what was never
+    executed is left out, at the price of an exit where somebody goes there after all. hot: places that were found hot.
     """
     search = _Search(isa, fetch, observed or {}, ran)
     roots = [entry, *entries]
     # The function first, whole: a region without part of a loop is of less use than one without a callee.
     own, waiting = search.body(roots, limit + ROOM * len(roots))
     search.take(own)
-    room, busy = callees, frozenset(hot)
+    room, spare, busy = callees, min(callees, cold), frozenset(hot)
     while waiting:
         # What is called often comes first, whoever calls it, then what is called here; callees of callees come last.
         often = search.called(busy)
         callee = waiting.pop(next((n for n, callee in enumerate(waiting) if callee in often), 0))
-        if callee in search.placed:
+        most = min(MAX_CALLEE, room if callee in often else spare)
+        if callee in search.placed or most <= 0:
             continue
-        body, deeper = search.body([callee], min(MAX_CALLEE, room) + 1)
-        if len(body.placed) <= min(MAX_CALLEE, room):
+        body, deeper = search.body([callee], most + 1)
+        if len(body.placed) <= most:
             search.take(body)
-            room -= len(body.placed)
+            room, spare = room - len(body.placed), spare - len(body.placed)
             waiting += deeper
     placed, flows, leaders, calls = search.placed, search.flows, search.leaders | set(roots), search.calls
     unmet = search.unmet
