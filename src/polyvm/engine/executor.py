@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 
 TIERS = ("auto", "golden", "interpreter", "baseline", "region")
 NEVER = 0xFFFF_FFFF
+LOG_S = 0.02
+"""Where dynamic jumps went is read so often, in CPU seconds, when nothing is wanted: a few hundred fill a log."""
+ASK_S = 0.5
+"""A place asks for its region so often at most, in CPU seconds."""
 HOT_AFTER = 16384
 """Backward or dynamic jumps to a place before its region is compiled: some 0.2 ms at least. Compiling costs hundreds of
 times that, so engine.tiering decides which of what is hot is compiled. What the disk has is taken after HOT_FIRST."""
@@ -82,6 +86,7 @@ class GuestCpu(Cpu):
         )
         self.hot_cells = host.view(self.counter_block, 8 * COUNTERS).cast("I")
         self.begun: dict[int, int] = {}  # what counters were set to that came to their end before
+        self.log_read = 0.0  # when its log was, in CPU seconds
         self.counters = self.counter_block
         self.hot_cells[:COUNTERS] = _pattern(engine.threshold)
         self.hot_cells[COUNTERS:] = _pattern(WARM_FIRST if engine.tiered else NEVER)
@@ -296,7 +301,8 @@ class Engine:
         """A loop or a callee became hot, or a unit met too many jumps that it did not know."""
         pc = cpu._words[_HOT_PC]
         self.hotness.ran_down(cpu, pc)
-        self.hotness.rate(pc, process_time())
+        now = process_time()
+        rate = self.hotness.rate(pc, now)
         units = self.units
         later = HOT_AFTER if units is not None else NEVER
         if self.tiered and self.native.arena.full:
@@ -315,13 +321,15 @@ class Engine:
         elif units is not None:
             if units.bytes > units.limit:
                 self._evict(cpu.space, units)
-            self._read_log(cpu)
             waited = pc in self.met or (self.expected is not None and pc not in self.expected)
             self._expect(units)
             if pc not in self.met:
                 self.met.add(pc)
                 if pc not in units.by_pc and self._fetch(cpu.space, units, pc):
                     waited = False
+            if waited or now - cpu.log_read > LOG_S:
+                cpu.log_read = now
+                self._read_log(cpu)
             if waited and pc == cpu.pc and pc in units.by_pc and not self.hotness.eager:
                 # Others jump to its region often: that is as it should be, and no reason to make it again.
                 later = HOT_AFTER << 8
@@ -332,6 +340,8 @@ class Engine:
                 self._want(cpu.space, units, cpu.pc if spent else pc)
                 # Asked again only when much more has happened: by then the region is there, or will never be.
                 later = HOT_AFTER << 2 * max(1, self.tries.get(pc, 0))
+                if not self.hotness.eager:
+                    later = min(max(later, int(rate * ASK_S)), NEVER >> 1)
         self.hotness.begin(cpu, pc, later)
 
     def _evict(self, space: AddressSpace, units: Units) -> None:
