@@ -37,8 +37,8 @@ class Emitter:
         self.values: dict[Val, str] = {}
         self.ops: tuple[Val, ...] = ()  # those that are emitted now
         self.declarations: set[str] = set()
-        self.half_rounds: dict[str, tuple[str, str]] = {}
-        """Results of AES's half rounds, by which and of what: the other half may do both at once."""
+        self.rounds: dict[str, tuple[str, str]] = {}
+        """What the host's rounds of AES gave, and of what, without a key: what follows may be done by them, too."""
         self.features = llvm_float.FEATURES | llvm_crypto.host_features()
         self._names = 0
         self.label = "entry"

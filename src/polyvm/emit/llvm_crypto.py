@@ -52,28 +52,51 @@ def _whole(e: Emitter, value: str, t: str) -> str:
     return e.ins(f"bitcast {t} {value} to i128")
 
 
-# -- AES. The host's instructions do whole rounds: with a key of zeros, or with what takes back half of one.
+# -- AES. The host's instructions do whole rounds and add a key: one of zeros, or halves of rounds that are seen together.
 def _aes(e: Emitter, op: Val, args: list[str]) -> str:
     if "aes" not in e.features:
         e.leave_golden()
         return never(e, "0")
-    kind, zero = str(op.attr), "zeroinitializer"
-
-    def host(name: str, state: str) -> str:
-        keyed = () if name == "aesimc" else (f"{PAIR} {zero}",)
-        made = e.call(PAIR, f"llvm.x86.aesni.{name}", f"{PAIR} {_vector(e, state, PAIR)}", *keyed)
-        return _whole(e, made, PAIR)
-
-    state = args[0]
-    before = e.half_rounds.get(state)
+    kind, state = str(op.attr), args[0]
     if kind in ("mix", "unmix"):
-        first, both = ("encrypt", "aesenc") if kind == "mix" else ("decrypt", "aesdec")
-        if before is not None and before[0] == first:
-            return host(both, before[1])  # what it mixes is half a round: one instruction does it all
-        return host("aesimc", state) if kind == "unmix" else host("aesenc", host("aesdeclast", state))
-    result = host("aesenclast" if kind == "encrypt" else "aesdeclast", state)
-    e.half_rounds[result] = kind, state
+        return _mixed(e, kind, state)
+    name = "aesenclast" if kind == "encrypt" else "aesdeclast"
+    state = _keyed(e, op.args[0]) or state
+    result = _round(e, name, state)
+    e.rounds[result] = name, state
     return result
+
+
+def _round(e: Emitter, name: str, state: str, key: str | None = None) -> str:
+    """One instruction of the host."""
+    added = "zeroinitializer" if key is None else _vector(e, key, PAIR)
+    keyed = () if name == "aesimc" else (f"{PAIR} {added}",)
+    made = e.call(PAIR, f"llvm.x86.aesni.{name}", f"{PAIR} {_vector(e, state, PAIR)}", *keyed)
+    return _whole(e, made, PAIR)
+
+
+def _mixed(e: Emitter, kind: str, state: str) -> str:
+    half, whole = ("aesenclast", "aesenc") if kind == "mix" else ("aesdeclast", "aesdec")
+    name, before = e.rounds.get(state, ("", ""))
+    if name == half:  # what it mixes is the other half: one instruction does it all
+        result = _round(e, whole, before)
+        e.rounds[result] = whole, before
+        return result
+    return (
+        _round(e, "aesimc", state) if kind == "unmix" else _round(e, "aesenc", _round(e, "aesdeclast", state))
+    )
+
+
+def _keyed(e: Emitter, value: Val) -> str | None:
+    """The sum of a whole round and a key, which that round could have added itself; None where it is none."""
+    if value.op != "xor":
+        return None
+    first, second = (e.values[arg] for arg in value.args)
+    for result, key in ((first, second), (second, first)):
+        name, before = e.rounds.get(result, ("", ""))
+        if name in ("aesenc", "aesdec"):
+            return _round(e, name, before, key)
+    return None
 
 
 # -- Hashes
