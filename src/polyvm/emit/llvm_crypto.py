@@ -52,7 +52,7 @@ def _whole(e: Emitter, value: str, t: str) -> str:
     return e.ins(f"bitcast {t} {value} to i128")
 
 
-# -- AES. The host's instructions do whole rounds and add a key: one of zeros, or halves of rounds that are seen together.
+# -- AES. The host does whole rounds and adds a key: zeros, or what the guest does in other instructions beside it.
 def _aes(e: Emitter, op: Val, args: list[str]) -> str:
     if "aes" not in e.features:
         e.leave_golden()
