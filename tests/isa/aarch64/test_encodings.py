@@ -268,12 +268,12 @@ def test_the_id_registers_say_what_hwcap_says() -> None:
         "dgh": isar1 >> 48, "i8mm": isar1 >> 52,
     }  # fmt: skip
     values = {name: value & 15 for name, value in fields.items()}
-    assert values == dict.fromkeys(fields, 1) | {"aes": 2, "sha2": 2, "atomics": 2, "flagm": 2}
+    assert values == dict.fromkeys(fields, 1) | {"aes": 2, "sha2": 2, "atomics": 2, "flagm": 2, "lrcpc": 2}
     assert pfr0 == 0x11  # no SVE, no halves; EL0 and EL1 of 64 bits
     names = features.names().split()
     assert names == [
         "fp", "asimd", "aes", "pmull", "sha1", "sha2", "crc32", "atomics", "cpuid", "asimdrdm", "jscvt", "fcma",
-        "lrcpc", "sha3", "asimddp", "sha512", "flagm", "sb", "flagm2", "frint", "i8mm", "dgh",
+        "lrcpc", "sha3", "asimddp", "sha512", "ilrcpc", "flagm", "sb", "flagm2", "frint", "i8mm", "dgh",
     ]  # fmt: skip
     assert abi.hwcap().bit_count() + abi.hwcap2().bit_count() == len(names)
     assert f"Features\t: {' '.join(names)}\n" in abi.cpuinfo(1)

@@ -24,7 +24,7 @@ from tests.toolchain import build
 
 QEMU = shutil.which("qemu-aarch64")
 RECORD = struct.Struct("<18Q512s")
-MEMORY = {"FEAT_LSE", "FEAT_LRCPC"}
+MEMORY = {"FEAT_LSE", "FEAT_LRCPC", "FEAT_LRCPC2"}
 LATER = [
     insn
     for insn in ISA.insns

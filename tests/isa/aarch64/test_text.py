@@ -255,7 +255,7 @@ def normal(text: str) -> str:
 BEYOND = {
     r"(ld|st|stz|stz?2)z?2?g(m?|p)|addg|subg|irg|gmi|subps?|cmpp|stzgm|ldgm|stgm": "memory tagging",
     r"swppa?l?|ld(clr|set)pa?l?": "FEAT_LSE128",
-    r"ldapur(s?[bhw])?|stlurb?h?|ldiapp|stilp": "FEAT_LRCPC2, FEAT_LRCPC3",
+    r"ldiapp|stilp": "FEAT_LRCPC3",
     r"ldlarb?h?|stllrb?h?": "FEAT_LOR",
     r"ldra[ab]": "pointer authentication: loads",
     r"(b|bl)ra[ab]z?|reta[ab]|ereta[ab]": "pointer authentication: branches",

@@ -26,6 +26,7 @@ FEATURES = (
     ("FEAT_SHA3", "sha3", 1, 17, ISAR0, 32, 1),
     ("FEAT_DotProd", "asimddp", 1, 20, ISAR0, 44, 1),
     ("FEAT_SHA512", "sha512", 1, 21, ISAR0, 12, 2),
+    ("FEAT_LRCPC2", "ilrcpc", 1, 26, ISAR1, 20, 2),
     ("FEAT_FlagM", "flagm", 1, 27, ISAR0, 52, 1),
     ("FEAT_SB", "sb", 1, 29, ISAR1, 36, 1),
     ("FEAT_FlagM2", "flagm2", 2, 7, ISAR0, 52, 2),

@@ -163,6 +163,17 @@ EXTENSIONS: Final = {
     "FEAT_SHA3": "eor3 rax1 xar bcax",
     "FEAT_SHA512": "sha512h sha512h2 sha512su0 sha512su1",
     "FEAT_SM3, FEAT_SM4": "sm3partw1 sm3partw2 sm3ss1 sm3tt1a sm3tt1b sm3tt2a sm3tt2b sm4e sm4ekey",
+    "FEAT_FP16": """
+        fabd(half) fabs(half) facge(half) facgt(half) fadd(half) faddp(half) fccmp(half) fccmpe(half)
+        fcmeq(half) fcmge(half) fcmgt(half) fcmle(half) fcmlt(half) fcmp(half) fcmpe(half) fcsel(half)
+        fcvtas(half) fcvtau(half) fcvtms(half) fcvtmu(half) fcvtns(half) fcvtnu(half) fcvtps(half)
+        fcvtpu(half) fcvtzs(half) fcvtzu(half) fdiv(half) fmadd(half) fmax(half) fmaxnm(half) fmaxnmp(half)
+        fmaxnmv(half) fmaxp(half) fmaxv(half) fmin(half) fminnm(half) fminnmp(half) fminnmv(half) fminp(half)
+        fminv(half) fmla(half) fmls(half) fmov(half) fmsub(half) fmul(half) fmulx(half) fneg(half)
+        fnmadd(half) fnmsub(half) fnmul(half) frecpe(half) frecps(half) frecpx(half) frinta(half) frinti(half)
+        frintm(half) frintn(half) frintp(half) frintx(half) frintz(half) frsqrte(half) frsqrts(half)
+        fsqrt(half) fsub(half) scvtf(half) ucvtf(half)
+    """,
     "FEAT_FHM": "fmlal fmlal2 fmlsl fmlsl2",
     "FEAT_BF16": "bfcvt bfcvtn bfcvtn2 bfdot bfmlalb bfmlalt bfmmla",
     "FEAT_PAuth, hints": """
