@@ -19,7 +19,7 @@ from polyvm.isa.encoding import EncodingError
 from polyvm.isa.spec import Insn
 from tests.isa.aarch64.judge import FPCR, FPSR
 from tests.isa.aarch64.machine import ISA, Machine
-from tests.isa.aarch64.test_golden_unicorn import JUDGED, floating, prepared
+from tests.isa.aarch64.test_golden_unicorn import JUDGED, disputed, floating, prepared
 from tests.toolchain import build
 
 QEMU = shutil.which("qemu-aarch64")
@@ -38,7 +38,7 @@ def word_of(insn: Insn, machine: Machine, rng: random.Random) -> int:
     """An instruction whose general registers are lent ones, and the state for it."""
     while True:
         word = prepared(insn, machine, rng)
-        if word is None:
+        if word is None or disputed(insn, machine, word):
             continue
         fields = insn.fields(word)
         fields |= {name: rng.choice(REGISTERS) for name in fields if ISA.fields[name].file == "x"}

@@ -186,6 +186,14 @@ def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
     return word if asked is not None and DATA + 64 <= asked < DATA + DATA_SIZE - 64 else None
 
 
+def disputed(insn: Insn, machine: Machine, word: int) -> bool:
+    """FJCVTZS of a positive denormal number that FPCR.FZ makes zero: the manual (FPToFixedJS of the shared pseudocode)
+    clears Z, as the number was no zero; QEMU 5 and 7 set it. test_flushed_numbers_are_lost has the manual's answer."""
+    if insn.name != "fjcvtzs" or not machine.fpcr >> 24 & 1:
+        return False
+    return 0 < machine.vector(insn.fields(word)["Vn"]) % (1 << 64) < 1 << 52
+
+
 @pytest.mark.parametrize("insn", JUDGED, ids=[insn.text for insn in JUDGED])
 def test_agrees_with_unicorn(
     insn: Insn, judge: Judge, rng: random.Random, full: bool, counted: Counter[str]
@@ -201,7 +209,7 @@ def test_agrees_with_unicorn(
     while count < wanted:
         machine.pc = judge.room()
         word = prepared(insn, machine, rng)
-        if word is None:
+        if word is None or disputed(insn, machine, word):
             continue
         judge.place(word, machine.pc)
         judge.load_state(machine)
@@ -219,3 +227,13 @@ def test_agrees_with_unicorn(
     if memory:
         assert bytes(machine.memory.data) == bytes(judge.cpu.mem_read(DATA, DATA_SIZE))
     counted[insn.text] += count
+
+
+def test_flushed_numbers_are_lost() -> None:
+    for fpcr, number, nzcv in ((0, 0, 4), (1 << 24, 0, 4), (1 << 24, 1, 0), (1 << 24, 1 << 63, 0), (0, 1, 0)):
+        machine = Machine()
+        machine.fpcr, machine[0] = fpcr, 7
+        machine.set_vector(1, number)
+        machine.do("fjcvtzs w0, d1")
+        flags = 0x80 if fpcr and number == 1 else 0x10 if number == 1 else 0  # flushed, or inexact
+        assert (machine[0], machine.nzcv, machine.fpsr) == (0, nzcv, flags)
