@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+from polyvm.isa.aarch64 import features
 from polyvm.user import openflags
 from polyvm.user.hostabi import numbers
 from polyvm.user.syscalls.numbers_generic import NAMES
@@ -61,9 +62,11 @@ def test_flags_of_open(machine: str) -> None:
 
 
 def test_capabilities() -> None:
+    """Names in /proc/cpuinfo are those of the macros, small."""
     told = macros("asm/hwcap.h", "aarch64")
-    wanted = ("FP", "ASIMD", "CRC32", "ATOMICS", "LRCPC")
-    assert abi("aarch64").hwcap() == sum(told[f"HWCAP_{name}"] for name in wanted)
+    names = [name.upper() for name in features.names().split()]
+    hwcap, hwcap2 = (sum(told.get(f"{head}_{name}", 0) for name in names) for head in ("HWCAP", "HWCAP2"))
+    assert (abi("aarch64").hwcap(), abi("aarch64").hwcap2()) == (hwcap, hwcap2)
 
 
 FRAME = """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from polyvm.emit import llvm_float, llvm_lanes
+from polyvm.emit import llvm_crypto, llvm_float, llvm_lanes
 from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
 
@@ -26,7 +26,7 @@ class Emitter:
     `counter` and `leave_golden`, and may override anything else.
     """
 
-    features: frozenset[str] = llvm_float.FEATURES
+    features: frozenset[str]
     """What the host's instruction set has of what lowerings ask for."""
 
     floats: str = "canonical"
@@ -37,6 +37,9 @@ class Emitter:
         self.values: dict[Val, str] = {}
         self.ops: tuple[Val, ...] = ()  # those that are emitted now
         self.declarations: set[str] = set()
+        self.rounds: dict[str, tuple[str, str]] = {}
+        """What the host's rounds of AES gave, and of what, without a key: what follows may be done by them, too."""
+        self.features = llvm_float.FEATURES | llvm_crypto.host_features()
         self._names = 0
         self.label = "entry"
 
@@ -397,6 +400,7 @@ _SIMPLE: dict[str, Callable[[Emitter, Val, list[str]], str]] = {
     **dict.fromkeys(("uadd_sat", "sadd_sat", "usub_sat", "ssub_sat"), _saturating),
     "clmul": _clmul,
     "permute": _permute,
+    **llvm_crypto.LOWERINGS,
     **llvm_float.LOWERINGS,
     **llvm_lanes.LOWERINGS,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from polyvm.ir import softfloat
+from polyvm.ir import crypto, softfloat
 from polyvm.ir.ops import (
     ALTERNATIVE_HALF,
     DEFAULT_NAN,
@@ -172,6 +172,10 @@ _PURE: dict[str, Callable[[list[int], int, int, object], int]] = {
     "bitrev": lambda a, w, n, t: int(f"{a[0]:0{w}b}"[::-1], 2),
     "clmul": lambda a, w, n, t: _clmul(a[0], a[1]),
     "permute": lambda a, w, n, t: _permute(a[0], a[1], w, t),  # type: ignore[arg-type]  # attr is the lane width
+    "aes": lambda a, w, n, t: crypto.aes(a[0], t),  # type: ignore[arg-type]  # attr is the kind, here and below
+    "sha1": lambda a, w, n, t: crypto.numbers("sha1", t, a),  # type: ignore[arg-type]
+    "sha256": lambda a, w, n, t: crypto.numbers("sha256", t, a),  # type: ignore[arg-type]
+    "sha256_words": lambda a, w, n, t: crypto.numbers("sha256_words", t, a),  # type: ignore[arg-type]
     "eq": lambda a, w, n, t: a[0] == a[1],
     "ne": lambda a, w, n, t: a[0] != a[1],
     "ult": lambda a, w, n, t: a[0] < a[1],

@@ -142,6 +142,14 @@ class Lanes:
         """Arithmetic shift right; by the width or more it is all sign."""
         return self._shift("ashr", amount)
 
+    def rotl(self, amount: Lanes | Val | int) -> Lanes:
+        """Rotate left, modulo the width."""
+        return self._shift("rotl", amount)
+
+    def rotr(self, amount: Lanes | Val | int) -> Lanes:
+        """Rotate right, modulo the width."""
+        return self._shift("rotr", amount)
+
     def clz(self) -> Lanes:
         """Leading zeros; the width for 0."""
         return self.op("clz", self.bits)

@@ -41,6 +41,14 @@ operand that counts as zero sets IDC.
 ROUND_DYNAMIC: Final = 7
 """The rounding attribute of an op that takes the mode from FP_MODE."""
 
+CRYPTO_KINDS: Final = {
+    "aes": ("encrypt", "decrypt", "mix", "unmix"),
+    "sha1": ("choose", "parity", "majority"),
+    "sha256": ("low", "high"),
+    "sha256_words": ("first", "second"),
+}
+"""The attrs of cryptographic ops, which `ir.crypto` defines; their results have 128 bits."""
+
 COUNTERS: Final = ("cycle", "time", "instret")
 AMO_KINDS: Final = ("swap", "add", "and", "or", "xor", "min", "max", "minu", "maxu")
 
@@ -117,6 +125,15 @@ def _table() -> dict[str, OpInfo]:
         2,
         "Table look-up by lanes of attr bits: lane i is lane arg1[i] of arg0, 0 when arg1[i] is past the end.",
     )
+    op("aes", 1, "Half a round of AES on 16 bytes, the first lowest; attr = 'encrypt', ShiftRows with SubBytes, or "
+       "'decrypt', their inverse; 'mix', MixColumns, or 'unmix', its inverse (FIPS 197).")  # fmt: skip
+    op("sha1", 3, "Four rounds of SHA-1, attr = 'choose', 'parity' or 'majority': the new a, b, c, d. arg0 is a, b, c, "
+       "d, the first lowest; arg1 is e; arg2 four sums of a word and the constant (FIPS 180-4).")  # fmt: skip
+    op("sha256", 3, "Four rounds of SHA-256: the new a, b, c, d where attr is 'low', the new e, f, g, h where it is "
+       "'high'. arg0 is a, b, c, d, the first lowest; arg1 e, f, g, h; arg2 as for sha1.")  # fmt: skip
+    op("sha256_words", 2, "Of SHA-256's schedule, attr = 'first': four words and sigma0 of the one behind each, arg1 "
+       "being the next four; 'second': four sums and sigma1 of the word two before each, arg1 being the four before "
+       "them.")  # fmt: skip
     op("eq", 2, "1 bit: equal.")
     op("ne", 2, "1 bit: not equal.")
     op("ult", 2, "1 bit: unsigned less.")

@@ -241,6 +241,23 @@ class Tracer:
         self._seen.pop()
         self._blocks[-1].append(Val(self, "if", 0, (condition,), tuple(body)))
 
+    # -- cryptography (`ir.crypto`)
+    def aes(self, kind: str, state: Val) -> Val:
+        """Half a round of AES: "encrypt", "decrypt", "mix" or "unmix"."""
+        return self.emit("aes", 128, (state,), kind)
+
+    def sha1(self, kind: str, state: Val, e: Val, sums: Val) -> Val:
+        """Four rounds of SHA-1, by its function: "choose", "parity" or "majority"; a to d, of 128 bits."""
+        return self.emit("sha1", 128, (state, e, sums), kind)
+
+    def sha256(self, kind: str, low: Val, high: Val, sums: Val) -> Val:
+        """Four rounds of SHA-256: of the state's 256 bits the "low" or the "high" half."""
+        return self.emit("sha256", 128, (low, high, sums), kind)
+
+    def sha256_words(self, kind: str, a: Val, b: Val) -> Val:
+        """Half of four words of SHA-256's schedule, "first" or "second"."""
+        return self.emit("sha256_words", 128, (a, b), kind)
+
     # -- memory
     def load(self, address: Val, bits: int) -> Val:
         """Read `bits` bits, little-endian, at any alignment."""

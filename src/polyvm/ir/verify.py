@@ -6,7 +6,7 @@ op that may leave the instruction. It checks form, never meaning.
 
 from __future__ import annotations
 
-from polyvm.ir.ops import COMPARISONS, FLOAT_BITS, FLOATING, MEMORY_BITS, OPS
+from polyvm.ir.ops import COMPARISONS, CRYPTO_KINDS, FLOAT_BITS, FLOATING, MEMORY_BITS, OPS
 from polyvm.ir.trace import Trace
 from polyvm.ir.values import SpecError, Val
 
@@ -93,6 +93,7 @@ def _check_lanes(op: Val) -> None:
             raise SpecError(f"{what}: attr is (op, count, widths, attr)")
     info = OPS.get(name)
     allowed = name in FLOATING if op.op == "flanes" else info is not None and info.pure
+    allowed = allowed and name not in CRYPTO_KINDS  # which take whole vectors
     if info is None or not info.arity or not allowed:
         raise SpecError(f"{what}: {name!r} is no op that lanes can have")
     if [arg.bits for arg in op.args] != [count * bits for bits in widths] or op.bits % count:
@@ -162,6 +163,10 @@ def _check_widths(op: Val) -> None:
         raise SpecError(f"{name} of {op.bits} bits takes {widths}")
     if name == "clmul" and (widths[0] != widths[1] or op.bits != 2 * widths[0] or widths[0] > 64):
         raise SpecError(f"clmul of {op.bits} bits takes {widths}")
+    if name in CRYPTO_KINDS:
+        wanted = [128, 32, 128] if name == "sha1" else [128] * len(widths)
+        if op.attr not in CRYPTO_KINDS[name] or [op.bits, *widths] != [128, *wanted]:
+            raise SpecError(f"{name} of {op.bits} bits with {op.attr!r} takes {widths}")
     if name == "permute" and (not isinstance(op.attr, int) or op.attr < 1 or op.bits % op.attr):
         raise SpecError(f"permute of {op.bits} bits in lanes of {op.attr}")
     if name == "fcmp" and (op.bits != 4 or widths[0] != widths[1]):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from polyvm.ir.golden import Syscall, Trap
 from polyvm.ir.ops import FP_FLAGS, FP_MODE, IDC
-from polyvm.isa.aarch64 import fpenv, manual
-from polyvm.isa.aarch64.model import SYSTEM
+from polyvm.isa.aarch64 import abi, features, fpenv, manual
+from polyvm.isa.aarch64.model import IDENTITY, SYSTEM
 from polyvm.isa.aarch64.registers import SP, XZR
 from polyvm.isa.aarch64.system import CTR_EL0, QC
 from polyvm.isa.disasm import assemble
@@ -153,7 +153,29 @@ UNALLOCATED = {
     "br with op2": 0xD61E_0000,
     "bc.eq": 0x5400_0010,
     "msr spsel": 0xD500_40BF,
-    "mrs of midr_el1": 0xD538_0000,
+    "mrs of sctlr_el1": 0xD538_1000,
+    "mrs of id_pfr0_el1, which Linux does not emulate": 0xD538_0100,
+    "mrs of the register behind revidr_el1": 0xD538_00E0,
+    "msr of midr_el1": 0xD518_0000,
+    "pacia": 0xDAC1_0000,
+    "xpaci": 0xDAC1_43E0,
+    "pacga": 0x9AC0_3000,
+    "braa": 0xD71F_0800,
+    "retaa": 0xD65F_0BFF,
+    "ldraa": 0xF820_0400,
+    "setf of words": 0x3A00_880D,
+    "cfinv with CRm": 0xD500_411F,
+    "frint32z of halves": 0x1EE8_4000,
+    "fjcvtzs of a single": 0x1E3E_0000,
+    "sqrdmlah of bytes": 0x6E00_8400,
+    "sqrdmlah of double words": 0x6EC0_8400,
+    "sdot of half words": 0x4E40_9400,
+    "smmla of eight bytes": 0x0E80_A400,
+    "pmull of half words": 0x0E60_E000,
+    "fcadd of bytes": 0x6E00_E400,
+    "fcmla of one double word": 0x2EC0_C400,
+    "fcmla of two words by number": 0x2F80_1000,
+    "sm3ss1": 0xCE40_0000,
     "msr of ctr_el0": 0xD51B_0020,
     "add of one double word": 0x0EE0_8400,
     "mul of double words": 0x4EE0_9C00,
@@ -164,7 +186,6 @@ UNALLOCATED = {
     "ext past eight bytes": 0x2E00_4000,
     "addv of two words": 0x0EB1_B800,
     "rev64 of double words": 0x4EE0_0800,
-    "pmull of double words": 0x0EE0_E000,
     "saddl of double words": 0x0EE0_0000,
     "sshr of one double word": 0x0F40_0400,
     "movi of words by nothing known": 0x0F00_CC00,
@@ -217,9 +238,51 @@ def test_what_the_processor_tells_of_itself() -> None:
     assert machine[2] == 1_000_000_000
     assert machine[3] == 2000  # the tests' clock
     assert machine[4] == 0
-    assert sorted(SYSTEM.values()) == [
+    assert sorted(set(SYSTEM.values()) - set(IDENTITY.values())) == [
         "cntfrq_el0", "cntvct_el0", "ctr_el0", "dczid_el0", "fpcr", "fpsr", "nzcv", "tpidr_el0", "tpidrro_el0",
     ]  # fmt: skip
+
+
+def test_the_table_of_features_is_what_the_specification_has() -> None:
+    told = {feature for feature, *_ in features.FEATURES}
+    specified = {extension.name for extension in ISA.extensions if extension.name.startswith("FEAT_")}
+    # Floating point and vectors are tables of C4.1, DGH is a hint.
+    assert told - {"ID registers"} == specified | {"FEAT_FP", "FEAT_AdvSIMD", "FEAT_DGH"}
+    places = [row[2:4] for row in features.FEATURES]
+    assert len(set(places)) == len(places)
+
+
+def test_the_id_registers_say_what_hwcap_says() -> None:
+    """By the fields of Linux's arch/arm64/include/asm/sysreg.h, read by an instruction."""
+    machine = Machine()
+
+    def read(name: str) -> int:
+        machine.do(f"mrs x0, {name}")
+        return machine[0]
+
+    isar0, isar1, pfr0 = (read(f"id_aa64{name}_el1") for name in ("isar0", "isar1", "pfr0"))
+    fields = {
+        "aes": isar0 >> 4, "sha1": isar0 >> 8, "sha2": isar0 >> 12, "crc32": isar0 >> 16, "atomics": isar0 >> 20,
+        "asimdrdm": isar0 >> 28, "sha3": isar0 >> 32, "asimddp": isar0 >> 44, "flagm": isar0 >> 52,
+        "jscvt": isar1 >> 12, "fcma": isar1 >> 16, "lrcpc": isar1 >> 20, "frint": isar1 >> 32, "sb": isar1 >> 36,
+        "dgh": isar1 >> 48, "i8mm": isar1 >> 52,
+    }  # fmt: skip
+    values = {name: value & 15 for name, value in fields.items()}
+    assert values == dict.fromkeys(fields, 1) | {"aes": 2, "sha2": 2, "atomics": 2, "flagm": 2, "lrcpc": 2}
+    assert pfr0 == 0x11  # no SVE, no halves; EL0 and EL1 of 64 bits
+    names = features.names().split()
+    assert names == [
+        "fp", "asimd", "aes", "pmull", "sha1", "sha2", "crc32", "atomics", "cpuid", "asimdrdm", "jscvt", "fcma",
+        "lrcpc", "sha3", "asimddp", "sha512", "ilrcpc", "flagm", "sb", "flagm2", "frint", "i8mm", "dgh",
+    ]  # fmt: skip
+    assert abi.hwcap().bit_count() + abi.hwcap2().bit_count() == len(names)
+    assert f"Features\t: {' '.join(names)}\n" in abi.cpuinfo(1)
+    assert (read("midr_el1"), read("mpidr_el1"), read("revidr_el1")) == (0xF_0000, 1 << 31, 0)
+    assert (read("id_aa64mmfr0_el1"), read("id_aa64dfr0_el1")) == (0xFF00_0000, 6)
+    assert len(IDENTITY) == 3 + 48  # CRm 2 to 7 are there as a whole
+    known = {"id_aa64isar0_el1", "id_aa64isar1_el1", "id_aa64pfr0_el1", "midr_el1", "mpidr_el1", "id_aa64mmfr0_el1",
+             "id_aa64dfr0_el1"}  # fmt: skip
+    assert {name for name in IDENTITY.values() if read(name)} == known
 
 
 def test_the_floating_point_environment_has_the_bits_that_there_are() -> None:

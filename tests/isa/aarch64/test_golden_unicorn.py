@@ -12,6 +12,7 @@ from unicorn import arm64_const as uc
 
 from polyvm.ir import golden, softfloat
 from polyvm.ir.ops import OPS
+from polyvm.isa.aarch64.model import IDENTITY
 from polyvm.isa.aarch64.registers import SP, XZR
 from polyvm.isa.encoding import EncodingError
 from polyvm.isa.spec import Insn
@@ -27,15 +28,17 @@ WAITING = {"wfe", "wfi", "yield"}
 # Of signed numbers, MemAtomic of the manual's shared pseudocode compares SInt of both; this judge takes what is in
 # memory as unsigned where it is narrower than 64 bits. Later versions of QEMU do as the manual; test_atomics judges.
 UNSIGNED = {insn for insn in ISA.insns if insn.name.startswith(("ldsmax", "ldsmin")) and " Ws" in insn.text}
+UNKNOWN = {"FEAT_I8MM"}
+"""Extensions that this judge has not: test_golden_qemu asks a later one."""
 JUDGED = [
-    insn for insn in ISA.insns if insn.name not in LEAVING | MONITORED | WAITING and insn not in UNSIGNED
+    insn
+    for insn in ISA.insns
+    if insn.name not in LEAVING | MONITORED | WAITING
+    and insn not in UNSIGNED
+    and insn.extension.name not in UNKNOWN
 ]
 # What the processor is like, and clocks: everybody has their own.
-PRIVATE = {"ctr_el0", "dczid_el0", "cntfrq_el0", "cntvct_el0", "tpidrro_el0"}
-
-
-LATER = {"FEAT_LSE", "FEAT_LRCPC"}
-"""Extensions that the judge of Armv8.0 has not."""
+PRIVATE = {"ctr_el0", "dczid_el0", "cntfrq_el0", "cntvct_el0", "tpidrro_el0", *IDENTITY.values()}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def judges() -> dict[bool, Judge]:
 
 @pytest.fixture
 def judge(judges: dict[bool, Judge], insn: Insn) -> Judge:
-    return judges[insn.extension.name in LATER]
+    return judges[insn.extension.version != "8.0"]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,8 @@ def target(machine: Machine, word: int) -> int | None:
         asking.step(word)
     except Asked as asked:
         return int(asked.args[0])
+    except golden.Trap as trap:  # not aligned yet
+        return trap.value
     return None
 
 
@@ -181,6 +186,14 @@ def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
     return word if asked is not None and DATA + 64 <= asked < DATA + DATA_SIZE - 64 else None
 
 
+def disputed(insn: Insn, machine: Machine, word: int) -> bool:
+    """FJCVTZS of a positive denormal number that FPCR.FZ makes zero: the manual (FPToFixedJS of the shared pseudocode)
+    clears Z, as the number was no zero; QEMU 5 and 7 set it. test_flushed_numbers_are_lost has the manual's answer."""
+    if insn.name != "fjcvtzs" or not machine.fpcr >> 24 & 1:
+        return False
+    return 0 < machine.vector(insn.fields(word)["Vn"]) % (1 << 64) < 1 << 52
+
+
 @pytest.mark.parametrize("insn", JUDGED, ids=[insn.text for insn in JUDGED])
 def test_agrees_with_unicorn(
     insn: Insn, judge: Judge, rng: random.Random, full: bool, counted: Counter[str]
@@ -196,7 +209,7 @@ def test_agrees_with_unicorn(
     while count < wanted:
         machine.pc = judge.room()
         word = prepared(insn, machine, rng)
-        if word is None:
+        if word is None or disputed(insn, machine, word):
             continue
         judge.place(word, machine.pc)
         judge.load_state(machine)
@@ -214,3 +227,13 @@ def test_agrees_with_unicorn(
     if memory:
         assert bytes(machine.memory.data) == bytes(judge.cpu.mem_read(DATA, DATA_SIZE))
     counted[insn.text] += count
+
+
+def test_flushed_numbers_are_lost() -> None:
+    for fpcr, number, nzcv in ((0, 0, 4), (1 << 24, 0, 4), (1 << 24, 1, 0), (1 << 24, 1 << 63, 0), (0, 1, 0)):
+        machine = Machine()
+        machine.fpcr, machine[0] = fpcr, 7
+        machine.set_vector(1, number)
+        machine.do("fjcvtzs w0, d1")
+        flags = 0x80 if fpcr and number == 1 else 0x10 if number == 1 else 0  # flushed, or inexact
+        assert (machine[0], machine.nzcv, machine.fpsr) == (0, nzcv, flags)

@@ -1,4 +1,4 @@
-"""The aarch64 guest: A64 of Armv8.0-A with floating point and SIMD, CRC32 and newer atomics, as one specification.
+"""The aarch64 guest: A64 of Armv8.0-A with floating point and SIMD, and extensions since, as one specification.
 
 Importing the package costs nothing; `load()` imports every family and returns the Isa.
 """

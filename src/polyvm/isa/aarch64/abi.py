@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from _struct import Struct
 
+from polyvm.isa.aarch64 import features
 from polyvm.isa.aarch64.registers import SP, XZR
 
 TYPE_CHECKING = False
@@ -60,13 +61,13 @@ DECLARATIONS: dict[str, str] = {}
 
 
 def hwcap() -> int:
-    """AT_HWCAP (asm/hwcap.h): FP, ASIMD, CRC32, ATOMICS, LRCPC."""
-    return 1 << 0 | 1 << 1 | 1 << 7 | 1 << 8 | 1 << 15
+    """AT_HWCAP."""
+    return features.hwcap(1)
 
 
 def hwcap2() -> int:
-    """AT_HWCAP2: nothing of it."""
-    return 0
+    """AT_HWCAP2."""
+    return features.hwcap(2)
 
 
 def syscall(cpu: Registers) -> tuple[int, int, int, int, int, int, int]:
@@ -346,15 +347,15 @@ def vdso() -> tuple[bytes, dict[str, int]]:
     return vdso.build(MACHINE, _VERSION, functions, _NOP)
 
 
-_CPUINFO = """\
-processor\t: {}
+_CPUINFO = f"""\
+processor\t: {{}}
 BogoMIPS\t: 2000.00
-Features\t: fp asimd crc32 atomics lrcpc
-CPU implementer\t: 0x00
+Features\t: {features.names()}
+CPU implementer\t: 0x{features.MIDR >> 24:02x}
 CPU architecture: 8
-CPU variant\t: 0x0
-CPU part\t: 0x000
-CPU revision\t: 0
+CPU variant\t: 0x{features.MIDR >> 20 & 15:x}
+CPU part\t: 0x{features.MIDR >> 4 & 0xFFF:03x}
+CPU revision\t: {features.MIDR & 15}
 
 """
 """Of each processor; the first number is what a counter of 1 GHz makes, and 0x00 no maker's."""

@@ -1,4 +1,4 @@
-"""FEAT_LSE and FEAT_LRCPC: atomic operations on memory, compare and swap, and loads that later accesses follow.
+"""FEAT_LSE, FEAT_LRCPC and FEAT_LRCPC2: atomic operations, compare and swap, and loads that later accesses follow.
 
 Their addresses must be aligned, those of pairs to both. Every order of atomics is sequentially consistent here, as each
 of the weaker ones may be.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from polyvm.isa.aarch64.exclusives import WIDTHS, aligned
+from polyvm.isa.aarch64.exclusives import WIDTHS, aligned, released
 from polyvm.isa.aarch64.model import UNITS, aarch64, described, read, read_pair, write
 
 if TYPE_CHECKING:
@@ -96,13 +96,17 @@ for operation in OPERATIONS:
 insn = aarch64.extension("FEAT_LRCPC", "8.3", "Loads and Stores")
 
 
+def _acquired(m: Tracer, address: Val, bits: int) -> Val:
+    """Load before all later accesses."""
+    aligned(m, address, bits // 8)
+    value = m.load(address, bits)
+    m.fence("r", "rw")
+    return value
+
+
 def _load(letter: str, size: str, register: str, bits: int) -> None:
     def body(m: Tracer, Rn_sp: Val, Rt: Val) -> None:
-        address = m.x[Rn_sp]
-        aligned(m, address, bits // 8)
-        value = m.load(address, bits)
-        m.fence("r", "rw")
-        write(m, Rt, value)
+        write(m, Rt, _acquired(m, m.x[Rn_sp], bits))
 
     insn(f"ldapr{letter} {register}t, [Xn_sp]", f"{size} 111 0 00 1 0 1 11111 1 100 00 Rn_sp Rt")(
         described(
@@ -113,3 +117,43 @@ def _load(letter: str, size: str, register: str, bits: int) -> None:
 
 for row in WIDTHS:
     _load(*row)
+
+insn = aarch64.extension("FEAT_LRCPC2", "8.4", "Loads and Stores")
+_UNSCALED: Final = "[Xn_sp{, #simm}]"
+
+
+def _unscaled(letter: str, size: str, register: str, bits: int) -> None:
+    """The table "LDAPR/STLR (unscaled immediate)" of C4.1, numbers without a sign."""
+
+    def load(m: Tracer, simm: Val, Rn_sp: Val, Rt: Val) -> None:
+        write(m, Rt, _acquired(m, m.x[Rn_sp] + simm.sext(64), bits))
+
+    def store(m: Tracer, simm: Val, Rn_sp: Val, Rt: Val) -> None:
+        released(m, m.x[Rn_sp] + simm.sext(64), read(m, Rt, bits))
+
+    head, tail = f"{size} 011001", "0 simm[8:0] 00 Rn_sp Rt"
+    insn(f"stlur{letter} {register}t, {_UNSCALED}", f"{head} 00 {tail}")(
+        described(store, f"Store a {UNITS[bits]}, after all earlier accesses.")
+    )
+    insn(f"ldapur{letter} {register}t, {_UNSCALED}", f"{head} 01 {tail}")(
+        described(load, f"Load a {UNITS[bits]}, before all later accesses.")
+    )
+
+
+def _unscaled_signed(letter: str, size: str, bits: int) -> None:
+    for opc, register, wide in (("10", "X", 64), ("11", "W", 32)):
+        if wide == bits:
+            continue
+
+        def load(m: Tracer, simm: Val, Rn_sp: Val, Rt: Val, wide: int = wide) -> None:
+            write(m, Rt, _acquired(m, m.x[Rn_sp] + simm.sext(64), bits).sext(wide))
+
+        insn(f"ldapurs{letter} {register}t, {_UNSCALED}", f"{size} 011001 {opc} 0 simm[8:0] 00 Rn_sp Rt")(
+            described(load, f"Load a signed {UNITS[bits]}, before all later accesses.")
+        )
+
+
+for row in WIDTHS:
+    _unscaled(*row)
+for letter, size, _, bits in (*WIDTHS[:2], ("w", *WIDTHS[2][1:])):
+    _unscaled_signed(letter, size, bits)

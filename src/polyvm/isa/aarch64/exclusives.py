@@ -124,15 +124,19 @@ _exclusive_pair("11", "X", 64)
 insn = aarch64.extension("Load/store ordered", "8.0", TITLE)
 
 
+def released(m: Tracer, address: Val, value: Val) -> None:
+    """Store after all earlier accesses."""
+    aligned(m, address, value.bits // 8)
+    m.fence("rw", "w")
+    m.store(address, value)
+    m.fence("w", "r")  # a later LDAR must not overtake it
+
+
 def _ordered(letter: str, size: str, register: str, bits: int) -> None:
     unit = f"a {UNITS[bits]}"
 
     def stlr(m: Tracer, Rn_sp: Val, Rt: Val) -> None:
-        address = m.x[Rn_sp]
-        aligned(m, address, bits // 8)
-        m.fence("rw", "w")
-        m.store(address, read(m, Rt, bits))
-        m.fence("w", "r")  # a later LDAR must not overtake it
+        released(m, m.x[Rn_sp], read(m, Rt, bits))
 
     def ldar(m: Tracer, Rn_sp: Val, Rt: Val) -> None:
         address = m.x[Rn_sp]

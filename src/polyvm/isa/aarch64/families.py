@@ -14,6 +14,9 @@ from polyvm.isa.aarch64 import (
     loads,
     dp_register,
     crc32,
+    flag_manipulation,
+    crypto_aes,
+    crypto_sha,
     simd_scalar_same,
     simd_permute,
     simd_copy,
@@ -26,15 +29,17 @@ from polyvm.isa.aarch64 import (
     simd_immediate,
     simd_shift,
     simd_element,
+    simd_extra,
     fp_convert,
     fp,
+    fp_later,
 )
 from polyvm.isa.aarch64.model import aarch64
 # isort: on
 
 __all__ = [
-    "aarch64", "atomics", "branches", "crc32", "dp_immediate", "dp_register", "exclusives", "fp", "fp_convert", "loads",
-    "simd_across", "simd_copy", "simd_different", "simd_element", "simd_fp_misc", "simd_fp_same",
-    "simd_immediate", "simd_misc", "simd_permute", "simd_same", "simd_scalar_same", "simd_shift",
-    "simd_structures", "system",
+    "aarch64", "atomics", "branches", "crc32", "crypto_aes", "crypto_sha", "dp_immediate", "dp_register", "exclusives",
+    "flag_manipulation", "fp", "fp_convert", "fp_later", "loads", "simd_across", "simd_copy", "simd_different",
+    "simd_element", "simd_extra", "simd_fp_misc", "simd_fp_same", "simd_immediate", "simd_misc", "simd_permute",
+    "simd_same", "simd_scalar_same", "simd_shift", "simd_structures", "system",
 ]  # fmt: skip

@@ -157,22 +157,41 @@ EXTENSIONS: Final = {
     ),
     "FEAT_LOR": "ldlarb ldlarh ldlar stllrb stllrh stllr",
     "FEAT_RDM": "sqrdmlah sqrdmlsh",
+    "FEAT_DotProd": "sdot udot",
+    "FEAT_I8MM": "usdot sudot smmla ummla usmmla",
+    "FEAT_PMULL": "pmull pmull2",
     "FEAT_SHA3": "eor3 rax1 xar bcax",
     "FEAT_SHA512": "sha512h sha512h2 sha512su0 sha512su1",
     "FEAT_SM3, FEAT_SM4": "sm3partw1 sm3partw2 sm3ss1 sm3tt1a sm3tt1b sm3tt2a sm3tt2b sm4e sm4ekey",
-    "FEAT_DotProd, FEAT_I8MM": "sdot udot usdot sudot smmla ummla usmmla",
+    "FEAT_FP16": """
+        fabd(half) fabs(half) facge(half) facgt(half) fadd(half) faddp(half) fccmp(half) fccmpe(half)
+        fcmeq(half) fcmge(half) fcmgt(half) fcmle(half) fcmlt(half) fcmp(half) fcmpe(half) fcsel(half)
+        fcvtas(half) fcvtau(half) fcvtms(half) fcvtmu(half) fcvtns(half) fcvtnu(half) fcvtps(half)
+        fcvtpu(half) fcvtzs(half) fcvtzu(half) fdiv(half) fmadd(half) fmax(half) fmaxnm(half) fmaxnmp(half)
+        fmaxnmv(half) fmaxp(half) fmaxv(half) fmin(half) fminnm(half) fminnmp(half) fminnmv(half) fminp(half)
+        fminv(half) fmla(half) fmls(half) fmov(half) fmsub(half) fmul(half) fmulx(half) fneg(half)
+        fnmadd(half) fnmsub(half) fnmul(half) frecpe(half) frecps(half) frecpx(half) frinta(half) frinti(half)
+        frintm(half) frintn(half) frintp(half) frintx(half) frintz(half) frsqrte(half) frsqrts(half)
+        fsqrt(half) fsub(half) scvtf(half) ucvtf(half)
+    """,
     "FEAT_FHM": "fmlal fmlal2 fmlsl fmlsl2",
     "FEAT_BF16": "bfcvt bfcvtn bfcvtn2 bfdot bfmlalb bfmlalt bfmmla",
+    "FEAT_PAuth, hints": """
+        xpaclri pacia1716 pacib1716 autia1716 autib1716 paciaz paciasp pacibz pacibsp autiaz autiasp autibz autibsp
+    """,
     "FEAT_PAuth": """
         pacia pacib pacda pacdb paciza pacizb pacdza pacdzb autia autib autda autdb autiza autizb autdza autdzb xpaci
         xpacd pacga braa braaz brab brabz blraa blraaz blrab blrabz retaa retab ldraa ldrab
     """,
+    "FEAT_BTI": "bti",
+    "FEAT_DGH": "dgh",
+    "FEAT_SB": "sb",
     "FEAT_JSCVT": "fjcvtzs",
+    "FEAT_FRINTTS": "frint32x frint32z frint64x frint64z",
+    "FEAT_FCMA": "fcadd fcmla",
+    "FEAT_FlagM": "cfinv rmif setf8 setf16",
+    "FEAT_FlagM2": "axflag xaflag",
     "FEAT_LRCPC": "ldaprb ldaprh ldapr",
     "FEAT_LRCPC2": "ldapurb ldapursb ldapurh ldapursh ldapur ldapursw stlurb stlurh stlur",
-    "FEAT_FCMA": "fcadd fcmla",
-    "FEAT_FlagM, FEAT_FlagM2": "cfinv rmif setf8 setf16 axflag xaflag",
-    "FEAT_FRINTTS": "frint32x frint32z frint64x frint64z",
-    "FEAT_SB": "sb",
     "FEAT_MTE": "addg subg irg gmi subp subps ldg stg st2g stzg stz2g stgp",
 }

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from polyvm.isa.aarch64 import aliases, simd_text, syntax
+from polyvm.isa.aarch64 import aliases, features, simd_text, syntax
 from polyvm.isa.aarch64.registers import CAUSES, FILES, NAME, SP, SPECIALS
 from polyvm.isa.spec import Field, Isa, RegisterFile
 
@@ -28,8 +28,12 @@ def system_register(op0: int, op1: int, crn: int, crm: int, op2: int) -> int:
     return (op0 & 1) << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
 
 
-# The system registers that a program may read, and of them those that it may write.
+# The system registers that a program may read, ID registers among them, and of all those that it may write.
+IDENTITY: Final = {
+    system_register(3, 0, 0, crm, op2): name for (crm, op2), name in features.registers().items()
+}
 SYSTEM: Final = {
+    **IDENTITY,
     system_register(3, 3, 0, 0, 1): "ctr_el0",
     system_register(3, 3, 0, 0, 7): "dczid_el0",
     system_register(3, 3, 4, 2, 0): "nzcv",

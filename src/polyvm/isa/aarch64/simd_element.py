@@ -13,6 +13,7 @@ from polyvm.isa.aarch64.simd_different import Different
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
     from polyvm.ir.values import Val
+    from polyvm.isa.aarch64.simd import Declare
 
 # Letter and width of a lane; size; L and M of the encoding with the register, of which half words have sixteen; and H.
 SIZES: Final = (("h", 16, "01", "lane[1:0] Vm[3:0]", "lane[2]"), ("s", 32, "10", "lane[0] Vm", "lane[1]"))
@@ -43,7 +44,8 @@ def _doc(row: Row | Different) -> str:
     return row.doc.replace(".", ", one of them by number.")
 
 
-def _same(row: Row, U: int, opcode: str, *, scalar: bool) -> None:
+def same(insn: Declare, row: Row, U: int, opcode: str, *, scalar: bool) -> None:
+    """The forms of a row of three vectors, or scalars, whose third is one element."""
     for letter, bits, size, vm, h in NUMBERS if row.field == "F" else SIZES:
 
         def body(m: Tracer, lane: Val, Vm: Val, Vn: Val, Vd: Val, Q: int = 1, bits: int = bits) -> None:
@@ -87,14 +89,14 @@ insn = aarch64.extension("Advanced SIMD scalar x indexed element", "8.0", TITLE)
 for name in ("sqdmlal", "sqdmlsl", "sqdmull"):
     _long(_LONG[name], *LONG[name], scalar=True)
 for name in ("sqdmulh", "sqrdmulh"):
-    _same(_SAME[name], *SAME[name], scalar=True)
+    same(insn, _SAME[name], *SAME[name], scalar=True)
 for name, where in FLOAT.items():
-    _same(_FLOAT[name], *where, scalar=True)
+    same(insn, _FLOAT[name], *where, scalar=True)
 
 insn = aarch64.extension("Advanced SIMD vector x indexed element", "8.0", TITLE)
 for name, where in LONG.items():
     _long(_LONG[name], *where, scalar=False)
 for name, where in SAME.items():
-    _same(_SAME[name], *where, scalar=False)
+    same(insn, _SAME[name], *where, scalar=False)
 for name, where in FLOAT.items():
-    _same(_FLOAT[name], *where, scalar=False)
+    same(insn, _FLOAT[name], *where, scalar=False)

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.ops import IDC
+from polyvm.isa.aarch64 import features
 from polyvm.isa.aarch64.exclusives import EXCLUSIVE
 from polyvm.isa.aarch64.flags import C, N, V, Z
-from polyvm.isa.aarch64.model import SYSTEM, aarch64
+from polyvm.isa.aarch64.model import IDENTITY, SYSTEM, aarch64
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
@@ -84,6 +85,15 @@ def barrier(m: Tracer, barrier: int) -> None:
 def isb(m: Tracer, CRm: Val) -> None:
     """Fetch later instructions anew. What IC has told of is code in all threads already, so only order is left."""
     m.fence()
+
+
+insn = aarch64.extension("FEAT_SB", "8.5", TITLE)
+
+
+@insn("sb", "11010101000000110011 0000 111 11111")
+def sb(m: Tracer) -> None:
+    """No later instruction is speculated before earlier ones are done: nothing that a program sees."""
+    m.hint("sb")
 
 
 # -- System instructions: SYS, by the operations that programs may use (C5.3)
@@ -181,6 +191,8 @@ def read_system(m: Tracer, register: int) -> Val:
         return read_fpsr(m)
     if name == "cntvct_el0":
         return m.counter("time")
+    if register in IDENTITY:
+        return m.const(features.value(name), 64)
     constants = {"ctr_el0": CTR_EL0, "dczid_el0": DCZID_EL0, "tpidrro_el0": 0, "cntfrq_el0": NANOSECONDS}
     return m.const(constants[name], 64)
 
