@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 RUNNING, STOPPING, STOPPED = range(3)
 SETTLE_S = 0.5
 """How long a stop waits for threads that are in a call which nothing interrupts."""
+UNATTENDED_S = 0.2
 BREAKPOINT, HARDWARE, EXEC, NO_RESUMED = "swbreak", "hwbreak", "exec", "no-resumed"
 
 
@@ -104,7 +105,7 @@ class Control:
         self.changed = threading.Condition()
         self.state = STOPPED  # before the first instruction
         self.stop = Stop(None, signals.SIGTRAP)
-        self.attached = True  # whether anybody wants to hear of anything
+        self.attached = False  # whether anybody wants to hear of anything
         self.closed = False
         self.begun = False  # whether the first thread is where it is to stop
         self.passed: frozenset[int] = frozenset()  # signals that are delivered without a stop
@@ -321,8 +322,13 @@ class Control:
                 if self._jobs:
                     self._jobs.pop(0).do()
                     self.changed.notify_all()
-                else:
+                elif self.attached:
                     self.changed.wait()
+                else:  # nobody has come yet: Ctrl-C still ends it
+                    self.changed.wait(UNATTENDED_S)
+                    signals.collect(thread)
+                    if signals.deliverable(thread, thread.mask):
+                        signals.deliver(thread)
             traced.parked = False
             traced.since = thread.cpu.pc
 
@@ -388,29 +394,29 @@ class Control:
 
     def _step(self, thread: Thread, traced: Traced) -> None:
         """One instruction, and a stop behind it: or the next one, as long as pc is in the action's range."""
-        cpu, before, resumed = thread.cpu, thread.cpu.pc, traced.resumed
-        traced.since = before
-        reason, done = self._exact.step(cpu)
-        thread.native = False
-        if reason != BUDGET:
-            thread.left(reason)
+        cpu, resumed = thread.cpu, traced.resumed
+        done = cpu.pc != traced.since  # a signal's handler is about to begin: that is a step as well
+        if not done:
+            reason, done = self._exact.step(cpu)
+            thread.native = False
+            if reason != BUDGET:
+                thread.left(reason)
             if traced.resumed != resumed:
-                done = False  # it stopped for a signal on the way, and was told how to go on from there
-            elif thread.cpu is not cpu:
-                done = True
+                return  # it stopped for a signal on the way, and was told how to go on from there
+        thread.native = False
         action = traced.action
-        if thread.process.tracer is not self or thread.ending or action is None or not action.step:
+        if thread.process.tracer is not self or thread.ending or action is None:
             return
         pc = thread.cpu.pc
-        # Elsewhere without an instruction: a system call was made, or a signal's handler is about to begin.
-        if not done and pc == traced.since:
+        # Elsewhere without an instruction: a system call was made, or a handler is about to begin.
+        done = done or pc != traced.since or thread.cpu is not cpu
+        traced.since = pc
+        if not done or self._executed is thread:
             return
-        if action.start <= pc < action.end:
-            if pc in self._places:
-                self._hit(thread, traced)
-            return
-        if self._executed is not thread:
+        if not action.start <= pc < action.end:
             self._report(thread, traced, Stop(thread, signals.SIGTRAP))
+        elif pc in self._places:
+            self._hit(thread, traced)
 
     def _over(self, thread: Thread) -> None:
         """A thread ends. If all that are left were told to stay, nothing would ever happen again."""

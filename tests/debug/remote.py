@@ -1,0 +1,167 @@
+"""A small client of GDB's remote serial protocol, and `polyvm run --gdb` under it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from polyvm.debug import gdbwire
+from tests import toolchain
+
+TIMEOUT_S = 60.0
+PC = {"riscv64": 32, "aarch64": 32}
+"""The program counter's number in the debugger."""
+SP = {"riscv64": 2, "aarch64": 31}
+ARGUMENT = {"riscv64": 10, "aarch64": 0}
+
+
+class Client:
+    """A connection. `acks`: whether packets are acknowledged, until start_no_ack()."""
+
+    def __init__(self, where: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(TIMEOUT_S)
+        self.socket.connect(str(where))
+        self.reader = gdbwire.Reader(1 << 20)
+        self.found: Iterator[tuple[str, bytes]] = iter(())
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def send(self, packet: bytes) -> None:
+        self.socket.sendall(gdbwire.frame(packet))
+
+    def heard(self) -> tuple[str, bytes]:
+        """The next thing that the other side says; ("closed", b"") at the end."""
+        while True:
+            for found in self.found:
+                return found
+            data = self.socket.recv(1 << 16)
+            if not data:
+                return "closed", b""
+            self.found = self.reader.feed(data)
+
+    def reply(self) -> bytes:
+        """The next packet. Raises ConnectionError at the end."""
+        while True:
+            kind, payload = self.heard()
+            if kind == "packet":
+                return payload
+            if kind == "closed":
+                raise ConnectionError("closed")
+            assert kind == "ack", kind
+
+    def ask(self, packet: bytes | str) -> bytes:
+        self.send(packet.encode() if isinstance(packet, str) else packet)
+        return self.reply()
+
+    def interrupt(self) -> None:
+        self.socket.sendall(gdbwire.INTERRUPT)
+
+    def start(self, *features: str) -> set[str]:
+        """As gdb begins; the features that the other side has."""
+        found = self.ask("qSupported:" + ";".join(("swbreak+", "hwbreak+", *features))).decode().split(";")
+        assert self.ask("QStartNoAckMode") == b"OK"
+        return set(found)
+
+    # -- what a debugger does with it
+    def register(self, number: int) -> int:
+        return int.from_bytes(bytes.fromhex(self.ask(f"p{number:x}").decode()), "little")
+
+    def set_register(self, number: int, value: int) -> None:
+        assert self.ask(f"P{number:x}={value.to_bytes(8, 'little').hex()}") == b"OK"
+
+    def memory(self, address: int, size: int) -> bytes:
+        return bytes.fromhex(self.ask(f"m{address:x},{size:x}").decode())
+
+    def long(self, address: int) -> int:
+        return int.from_bytes(self.memory(address, 8), "little")
+
+    def threads(self) -> list[int]:
+        found = self.ask("qfThreadInfo")
+        assert found[:1] == b"m"
+        assert self.ask("qsThreadInfo") == b"l"
+        return [int(tid, 16) for tid in found[1:].split(b",")]
+
+    def whole(self, object: str, annex: str = "", size: int = 0x80) -> bytes:
+        """A qXfer object, in small parts."""
+        data = b""
+        while True:
+            part = self.ask(f"qXfer:{object}:read:{annex}:{len(data):x},{size:x}")
+            assert part[:1] in (b"m", b"l"), part
+            data += part[1:]
+            if part[:1] == b"l":
+                return data
+
+
+def stop(reply: bytes) -> tuple[int, dict[str, str]]:
+    """A stop reply's signal, as GDB counts, and what else it says."""
+    assert reply[:1] == b"T", reply
+    pairs = (pair.split(":") for pair in reply[3:].decode().split(";") if pair)
+    return int(reply[1:3], 16), {name: value for name, value in pairs}
+
+
+class Debuggee:
+    """A program that runs under --gdb: its process, and a client that is connected."""
+
+    def __init__(self, process: subprocess.Popen[str], where: Path, program: Path, guest: str) -> None:
+        self.process = process
+        self.where = where
+        self.guest = guest
+        self.symbols = symbols(program)
+        self.client = Client(where)
+
+    def pc(self) -> int:
+        return self.client.register(PC[self.guest])
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for the end: the status, and what it wrote."""
+        out, err = self.process.communicate(timeout=TIMEOUT_S)
+        return self.process.returncode, out, err
+
+
+@contextmanager
+def debugged(guest: str, folder: Path, *words: str, options: tuple[str, ...] = (),
+             program: Path | None = None, **kwargs: object) -> Iterator[Debuggee]:  # fmt: skip
+    """tests/guests/debugged.c under --gdb, which has stopped before its first instruction."""
+    program = program or toolchain.build("debugged.c", guest)
+    where = folder / "socket"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "polyvm", "run", "--quiet", "--gdb", f"unix:{where}", *options, program, *words],
+        stdin=kwargs.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        **kwargs,
+    )  # type: ignore[call-overload]  # fmt: skip
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert re.search(r"waits for a debugger at (\S+): ", line), line + process.stderr.read()
+        found = Debuggee(process, where, program, guest)
+        yield found
+        found.client.close()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def symbols(program: Path) -> dict[str, int]:
+    """Every name in a program's symbol table (elf.h: Elf64_Ehdr, Elf64_Shdr, Elf64_Sym)."""
+    data = program.read_bytes()
+    at, size, count = *struct.unpack_from("<Q", data, 40), *struct.unpack_from("<HH", data, 58)
+    sections = [struct.unpack_from("<IIQQQQIIQQ", data, at + size * i) for i in range(count)]
+    found: dict[str, int] = {}
+    for kind, link, offset, length in ((s[1], s[6], s[4], s[5]) for s in sections):
+        if kind != 2:
+            continue
+        names = sections[link][4]
+        for place in itertools.islice(range(offset, offset + length, 24), None):
+            name, value = struct.unpack_from("<I", data, place)[0], struct.unpack_from("<Q", data, place + 8)[0]
+            end = data.index(b"\0", names + name)
+            found[data[names + name : end].decode()] = value
+    return found
