@@ -8,27 +8,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from polyvm.debug import gdbwire
 from tests import toolchain
 from tests.conftest import GUESTS, require_c
-from tests.debug.remote import ARGUMENT, PC, SP, Client, Debuggee, debugged, stop
+from tests.debug.remote import ARGUMENT, PC, SP, Client, Debuggee, debugged, stop, symbols
 from tests.processes import unmeasured
 
 TIERS = ("golden", "interpreter", "baseline", "region", "auto")
 OUT = "15 999 1003 0\n"
 TRAP, INT, SEGV, USR1 = 5, 2, 11, 30  # as GDB numbers them
-
-
-@pytest.fixture(params=GUESTS)
-def guest(request: pytest.FixtureRequest) -> str:
-    require_c(request.param)
-    return str(request.param)
 
 
 # ---------------------------------------------------------------------------- the contract, in every tier
@@ -113,7 +108,7 @@ def test_code_far_from_breakpoints_is_compiled(tmp_path: Path) -> None:
     require_c("riscv64")
     document = tmp_path / "result.json"
     options = ("--stats", "--result-file", str(document), "--policy", "eager")
-    with debugged("riscv64", tmp_path, "spin", "400000000", options=options) as it:
+    with debugged("riscv64", tmp_path, "spin", "200000000", options=options) as it:
         client, names = it.client, it.symbols
         client.start()
         for name in ("main", "inner", "crash", "spin"):
@@ -309,8 +304,6 @@ def test_execve_keeps_the_session(tmp_path: Path) -> None:
         assert bytes.fromhex(told["exec"]) == str(into).encode()
         assert "<architecture>aarch64<" in client.whole("features", "target.xml").decode()
         assert client.whole("exec-file") == str(into).encode()
-        from tests.debug.remote import symbols
-
         names = symbols(into)
         assert client.register(PC["aarch64"]) == names["_start"]
         assert client.ask(f"Z0,{names['inner']:x},4") == b"OK"
@@ -384,7 +377,7 @@ def test_what_is_wrong_is_answered(guest: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def patient(tmp_path_factory: pytest.TempPathFactory) -> Debuggee:
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Debuggee]:
     """A program that has stopped, for many questions."""
     require_c("riscv64")
     with debugged("riscv64", tmp_path_factory.mktemp("patient"), env=unmeasured()) as it:
@@ -406,8 +399,6 @@ WORDS = (b"qXfer:features:read:target.xml:", b"qSupported:", b"vFile:open:", b"v
 )
 def test_no_packet_breaks_it(patient: Debuggee, packet: bytes) -> None:
     """Whatever is asked is answered, and the program stands where it stood."""
-    from polyvm.debug import gdbwire
-
     if packet.startswith((b"vKill", b"vCont;", b"QStart")) and packet[-1:] not in (b",", b":", b"="):
         return  # may be understood
     if packet[:1] in b"GPMX" and packet[1:2].isdigit():
@@ -428,6 +419,7 @@ def test_detaching_and_coming_back(tmp_path: Path) -> None:
         # A second one is turned away.
         second = Client(it.where)
         assert second.heard() == ("closed", b"")
+        second.close()
         assert client.ask("D") == b"OK"
         assert client.heard() == ("closed", b"")
         # The program goes on, without the breakpoint; another debugger stops it.
@@ -446,6 +438,7 @@ def test_detaching_and_coming_back(tmp_path: Path) -> None:
         assert third.long(names["other"]) > before
         third.send(b"k")
         assert it.end()[0] == -signal.SIGKILL
+        third.close()
 
 
 def test_ctrl_c_while_nobody_has_come(tmp_path: Path) -> None:
@@ -484,6 +477,3 @@ def test_nobody_can_listen_there(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (125, "")
         assert "PVM-USAGE: --gdb cannot listen at" in done.stderr
         assert "Traceback" not in done.stderr
-
-
-Golden = Callable[[str, str], None]
