@@ -158,7 +158,10 @@ def symbols(program: Path) -> dict[str, int]:
     for kind, link, offset, length in ((s[1], s[6], s[4], s[5]) for s in sections):
         names = sections[link][4] if kind == 2 else 0  # SHT_SYMTAB
         for place in range(offset, offset + length, 24) if kind == 2 else ():
-            name, value = struct.unpack_from("<I", data, place)[0], struct.unpack_from("<Q", data, place + 8)[0]
+            name, value = (
+                struct.unpack_from("<I", data, place)[0],
+                struct.unpack_from("<Q", data, place + 8)[0],
+            )
             end = data.index(b"\0", names + name)
             found[data[names + name : end].decode()] = value
     return found

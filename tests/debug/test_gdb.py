@@ -333,7 +333,11 @@ def test_objects_and_files(guest: str, tmp_path: Path) -> None:
         assert int.from_bytes(status[4 + 28 : 4 + 36], "big") == program.stat().st_size
         assert client.ask("vFile:close:1") == b"F0"
         assert client.ask("vFile:pread:1,40,0") == b"F-1,9"
-        for name, flags, answer in (("/none", 0, b"F-1,2"), ("/etc/passwd", 1, b"F-1,1e"), ("/", 0, b"F-1,d")):
+        for name, flags, answer in (
+            ("/none", 0, b"F-1,2"),
+            ("/etc/passwd", 1, b"F-1,1e"),
+            ("/", 0, b"F-1,d"),
+        ):
             assert client.ask(f"vFile:open:{name.encode().hex()},{flags:x},0") == answer
         maps = f"/proc/{it.process.pid}/maps".encode().hex()
         assert client.ask(f"vFile:open:{maps},0,0") == b"F1"
@@ -393,8 +397,14 @@ WORDS = (b"qXfer:features:read:target.xml:", b"qSupported:", b"vFile:open:", b"v
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     packet=st.one_of(
-        st.builds(bytes.__add__, st.sampled_from([bytes([letter]) for letter in LETTERS]), st.binary(max_size=40)),
-        st.builds(bytes.__add__, st.sampled_from(WORDS), st.text("0123456789abcdef,:;-=", max_size=30).map(str.encode)),
+        st.builds(
+            bytes.__add__, st.sampled_from([bytes([letter]) for letter in LETTERS]), st.binary(max_size=40)
+        ),
+        st.builds(
+            bytes.__add__,
+            st.sampled_from(WORDS),
+            st.text("0123456789abcdef,:;-=", max_size=30).map(str.encode),
+        ),
     )
 )
 def test_no_packet_breaks_it(patient: Debuggee, packet: bytes) -> None:

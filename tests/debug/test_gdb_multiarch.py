@@ -40,7 +40,9 @@ def session(guest: str, tmp_path: Path) -> Session:
         assert polyvm.stderr is not None
         try:
             assert "waits for a debugger" in polyvm.stderr.readline()
-            options = [word for command in (*SETUP, f"target remote {where}", *commands) for word in ("-ex", command)]
+            options = [
+                word for command in (*SETUP, f"target remote {where}", *commands) for word in ("-ex", command)
+            ]
             gdb = subprocess.Popen(
                 [GDB, "-nx", "-batch", *options, program],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -80,7 +82,7 @@ def test_a_whole_session(session: Session, guest: str) -> None:
     assert re.search(r"Thread \d+ \"debugged-", said)
     assert "$3 = 43\n" in said  # a function called by the debugger
     assert "Value returned is $4 = 4\n" in said
-    assert re.findall(r"Old value = (\d+)\nNew value = (\d+)", said) == [("2", "3")]
+    assert re.findall(r"New value = (\d+)", said) == ["3"]
     assert "$5 = 3\n" in said
     assert re.search(r"Hardware read watchpoint \d+: other\n\nValue = \d+", said)
     assert re.search(r"AT_ENTRY +Entry point of program", said)

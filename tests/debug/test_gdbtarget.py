@@ -32,7 +32,9 @@ def target(request: pytest.FixtureRequest) -> Target:
 
 
 def test_the_features_are_gdb_s(target: Target) -> None:
-    guest = next(name for name, features in FEATURES.items() if [f for f, _ in target.features] == [*features])
+    guest = next(
+        name for name, features in FEATURES.items() if [f for f, _ in target.features] == [*features]
+    )
     root = ElementTree.fromstring(target.xml())
     assert root.findtext("osabi") == "GNU/Linux"
     number = 0

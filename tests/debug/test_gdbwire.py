@@ -41,7 +41,10 @@ def test_nothing_breaks_the_reader(parts: list[bytes]) -> None:
             assert kind in ("packet", "bad", "ack", "nack", "interrupt")
             assert len(payload) <= 20
     # Whatever came before, a packet comes through at the second attempt at the latest.
-    assert ("packet", b"OK") in [*reader.feed(b"#00" + gdbwire.frame(b"OK")), *reader.feed(gdbwire.frame(b"OK"))]
+    assert ("packet", b"OK") in [
+        *reader.feed(b"#00" + gdbwire.frame(b"OK")),
+        *reader.feed(gdbwire.frame(b"OK")),
+    ]
 
 
 def test_numbers() -> None:
@@ -60,7 +63,15 @@ def test_numbers() -> None:
 
 
 def test_signals_have_gdb_s_numbers() -> None:
-    known = {"SIGSEGV": 11, "SIGBUS": 10, "SIGUSR1": 30, "SIGCHLD": 20, "SIGSYS": 12, "SIGRT34": 46, "SIGRT64": 78}
+    known = {
+        "SIGSEGV": 11,
+        "SIGBUS": 10,
+        "SIGUSR1": 30,
+        "SIGCHLD": 20,
+        "SIGSYS": 12,
+        "SIGRT34": 46,
+        "SIGRT64": 78,
+    }
     found = {signals.name(signo): gdbsignals.to_gdb(signo) for signo in range(1, 65)}
     assert known.items() <= found.items()
     assert gdbsignals.to_gdb(signals.SIGSTKFLT) == gdbsignals.UNKNOWN

@@ -17,11 +17,11 @@ from polyvm.user.paths import AT_FDCWD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import TypeVar
 
     from polyvm.debug.gdbcontrol import Control
-    from polyvm.debug.gdbtarget import Target
+    from polyvm.user.process import Process
     from polyvm.user.thread import Thread
 
     T = TypeVar("T")
@@ -37,21 +37,17 @@ MOST_FILES = 32
 MOST_BYTES = 1 << 20  # of a file at a time
 
 
-def text_of(control: Control, target: Target, thread: Thread | None, name: str, annex: bytes) -> bytes | None:
-    """A qXfer object, whole; None when there is none of that name."""
-    process = control.process
-    if name == "features":
-        return target.xml().encode() if annex == b"target.xml" else None
+def of_process(process: Process, name: str) -> bytes:
+    """The object auxv, or exec-file."""
     if name == "auxv":
         return b"".join(pack("<QQ", *entry) for entry in process.auxv)
-    if name == "exec-file":
-        return process.exe
-    if name == "threads":
-        rows = [f'<thread id="{t.tid:x}" name="{_attribute(thread_name(t))}"/>' for t in control.threads()]
-        return "\n".join(["<threads>", *rows, "</threads>"]).encode()
-    if name == "siginfo" and thread is not None:
-        return control.traced(thread).info or None
-    return None
+    return process.exe
+
+
+def threads(named: Iterable[tuple[str, Thread]]) -> bytes:
+    """The object threads, of threads with their ids."""
+    rows = [f'<thread id="{id}" name="{_attribute(thread_name(thread))}"/>' for id, thread in named]
+    return "\n".join(["<threads>", *rows, "</threads>"]).encode()
 
 
 def thread_name(thread: Thread) -> str:

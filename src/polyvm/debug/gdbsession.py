@@ -1,6 +1,6 @@
 """One debugger's session: what each packet of the remote serial protocol asks for, and the answer (GDB manual, E.2).
 
-All-stop, one process, real thread ids. A packet that is unknown is answered with nothing, as the protocol wants it;
+All-stop, one process, the host's ids of it and its threads. A packet that is unknown is answered with nothing, as the protocol wants it;
 one that is damaged, or that asks for what is not there, with an error number. It knows no socket, and never blocks.
 """
 
@@ -31,7 +31,7 @@ _ALWAYS = (
     f"PacketSize={PACKET_SIZE:x}", "QStartNoAckMode+", "vContSupported+", "QPassSignals+", "swbreak+", "hwbreak+",
     *(f"qXfer:{name}:read+" for name in gdbobjects.OBJECTS),
 )  # fmt: skip
-_IF_ASKED = ("exec-events+", "no-resumed+")
+_IF_ASKED = ("exec-events+", "no-resumed+", "multiprocess+")
 _WATCHES = {b"2": WRITE, b"3": READ, b"4": ACCESS}
 _BREAKPOINTS = {b"0": gdbcontrol.BREAKPOINT, b"1": gdbcontrol.HARDWARE}
 _MOST_WATCHED = 1 << 20  # bytes of one watchpoint
@@ -89,7 +89,7 @@ class Session:
         thread = self._current()
         text = f"T{gdbsignals.to_gdb(stop.signo):02x}"
         if thread is not None:
-            text += f"thread:{thread.tid:x};"
+            text += f"thread:{self.name(thread)};"
         if stop.why in _WATCHES.values():
             text += f"{stop.why}:{stop.value:x};"
         elif stop.why in _BREAKPOINTS.values() and f"{stop.why}+" in self._features:
@@ -98,14 +98,23 @@ class Session:
             text += f"exec:{self.control.process.exe.hex()};"
         return text.encode()
 
-    @staticmethod
-    def ended(kind: str, status: int | None, signo: int | None) -> bytes:
+    def ended(self, kind: str, status: int | None, signo: int | None) -> bytes:
         """The stop reply of a program that is no more."""
+        process = f";process:{self.control.process.pid:x}" if self._many else ""
         if kind == "signaled":
-            return b"X%02x" % gdbsignals.to_gdb(signo or 0)
-        return b"W%02x" % ((status or 0) & 0xFF)
+            return f"X{gdbsignals.to_gdb(signo or 0):02x}{process}".encode()
+        return f"W{(status or 0) & 0xFF:02x}{process}".encode()
 
     # -- threads
+    @property
+    def _many(self) -> bool:
+        """Whether the debugger knows that there are many processes, and wants to know which is meant."""
+        return "multiprocess+" in self._features
+
+    def name(self, thread: Thread) -> str:
+        """A thread's id as the debugger has it."""
+        return f"p{self.control.process.pid:x}.{thread.tid:x}" if self._many else f"{thread.tid:x}"
+
     def _current(self) -> Thread | None:
         """The thread that is meant: that which was chosen, else the one that stopped, else any."""
         threads = self.control.threads()
@@ -121,7 +130,13 @@ class Session:
         return thread
 
     def _find(self, text: bytes) -> int:
-        """A thread's number; -1 for all, 0 for any. Raises Damaged."""
+        """A thread's number; -1 for all, 0 for any. Raises Damaged, for another process too."""
+        if text[:1] == b"p":
+            process, dot, text = text[1:].partition(b".")
+            if process != b"-1" and number(process) not in (0, self.control.process.pid):
+                raise Damaged("there is no such process")
+            if not dot:
+                return -1
         return -1 if text == b"-1" else number(text)
 
     def _choose_thread(self, packet: bytes) -> bytes:
@@ -135,7 +150,7 @@ class Session:
         return OK
 
     def _is_alive(self, packet: bytes) -> bytes:
-        wanted = number(packet[1:])
+        wanted = self._find(packet[1:])
         return OK if any(t.tid == wanted for t in self.control.threads()) else ESRCH
 
     def _why(self, packet: bytes) -> bytes:
@@ -309,13 +324,13 @@ class Session:
         if name == b"Attached":  # whether to leave the program alone in the end
             return b"0" if self.first else b"1"
         if name == b"C":
-            return b"QC%x" % self._chosen().tid
+            return f"QC{self.name(self._chosen())}".encode()
         if name == b"fThreadInfo":
-            return b"m" + b",".join(b"%x" % thread.tid for thread in self.control.threads())
+            return f"m{','.join(map(self.name, self.control.threads()))}".encode()
         if name == b"sThreadInfo":
             return b"l"
         if name.startswith(b"ThreadExtraInfo,"):
-            wanted = number(name.partition(b",")[2])
+            wanted = self._find(name.partition(b",")[2])
             thread = next((t for t in self.control.threads() if t.tid == wanted), None)
             return ESRCH if thread is None else gdbobjects.thread_name(thread).encode().hex().encode()
         return UNKNOWN
@@ -331,8 +346,19 @@ class Session:
         if offset and self._object is not None and self._object[0] == key:
             data: bytes | None = self._object[1]
         else:
-            data = gdbobjects.text_of(self.control, self.target, self._current(), *key)
+            data = self._object_text(*key)
         if data is None:
             return b"E00" if key[0] == "features" else EIO
         self._object = key, data
         return gdbobjects.part(data, offset, min(length, PACKET_SIZE // 2 - 16))
+
+    def _object_text(self, name: str, annex: bytes) -> bytes | None:
+        """A qXfer object, whole; None when there is none of that name."""
+        thread = self._current()
+        if name == "features":
+            return self.target.xml().encode() if annex == b"target.xml" else None
+        if name == "threads":
+            return gdbobjects.threads((self.name(found), found) for found in self.control.threads())
+        if name == "siginfo":
+            return None if thread is None else self.control.traced(thread).info or None
+        return gdbobjects.of_process(self.control.process, name)
