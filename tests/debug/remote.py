@@ -13,6 +13,7 @@ from pathlib import Path
 
 from polyvm.debug import gdbwire
 from tests import toolchain
+from tests.processes import unmeasured
 
 TIMEOUT_S = 60.0
 PC = {"riscv64": 32, "aarch64": 32}
@@ -104,7 +105,7 @@ def stop(reply: bytes) -> tuple[int, dict[str, str]]:
     """A stop reply's signal, as GDB counts, and what else it says."""
     assert reply[:1] == b"T", reply
     pairs = (pair.split(":") for pair in reply[3:].decode().split(";") if pair)
-    return int(reply[1:3], 16), {name: value for name, value in pairs}
+    return int(reply[1:3], 16), dict(pairs)
 
 
 class Debuggee:
@@ -128,9 +129,11 @@ class Debuggee:
 
 @contextmanager
 def debugged(guest: str, folder: Path, *words: str, options: tuple[str, ...] = (),
-             program: Path | None = None, **kwargs: object) -> Iterator[Debuggee]:  # fmt: skip
+             program: Path | None = None, measured: bool = True, **kwargs: object) -> Iterator[Debuggee]:  # fmt: skip
     """tests/guests/debugged.c under --gdb, which has stopped before its first instruction."""
     program = program or toolchain.build("debugged.c", guest)
+    if not measured:
+        kwargs["env"] = unmeasured()
     where = folder / "socket"
     process = subprocess.Popen(
         [sys.executable, "-m", "polyvm", "run", "--quiet", "--gdb", f"unix:{where}", *options, program, *words],

@@ -1,7 +1,8 @@
 """One debugger's session: what each packet of the remote serial protocol asks for, and the answer (GDB manual, E.2).
 
-All-stop, one process, the host's ids of it and its threads. A packet that is unknown is answered with nothing, as the protocol wants it;
-one that is damaged, or that asks for what is not there, with an error number. It knows no socket, and never blocks.
+All-stop, one process, the host's ids of it and its threads. A packet that is unknown is answered with nothing, as the
+protocol wants it; one that is damaged, or that asks for what is not there, with an error number. It knows no socket,
+and never blocks.
 """
 
 from __future__ import annotations
