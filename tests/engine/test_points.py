@@ -22,6 +22,11 @@ LOOP = Program("""
 """)
 
 
+def never() -> bool:
+    """No access passes."""
+    return False
+
+
 def points(guest: Guest) -> Points:
     return Points(guest.engine, guest.space, guest.space.slots)
 
@@ -147,22 +152,56 @@ def test_accesses_of_a_range_stop_before_they_are_made(guests: Callable[..., Gue
     guest.set(a0=2, a1=6)
     guest.cpu.pc = START
     start, end = DATA + 4, DATA + 5  # the store begins before, and reaches into it
-    assert exact.watch(guest.cpu, start, end) == FAULT
+    assert exact.watch(guest.cpu, start, end, never) == FAULT
     assert exact.is_watched(guest.cpu, start, end)
     assert (guest.cpu.pc, guest.space.read_u64(DATA)) == (LOOP["last"] - 2, 100)
     assert exact.step(guest.cpu) == (BUDGET, True)
     assert guest.space.read_u64(DATA) == 7
     # Elsewhere it costs a comparison; what is wrong is no watchpoint.
-    assert exact.watch(guest.cpu, DATA + WIDEST + 8, DATA + WIDEST + 16) == SYSCALL
+    assert exact.watch(guest.cpu, DATA + WIDEST + 7, DATA + WIDEST + 16, never) == SYSCALL
     guest.set(a0=1, a4=8)
     guest.cpu.pc = START
-    assert exact.watch(guest.cpu, start, end) == FAULT
+    assert exact.watch(guest.cpu, start, end, never) == FAULT
     assert not exact.is_watched(guest.cpu, start, end)
     exact.set_points({LOOP["last"]})
     guest.set(a0=2, a4=DATA + 512)
     guest.cpu.pc = START
-    assert REASONS[exact.watch(guest.cpu, start, end)] == "PAUSE"
+    assert REASONS[exact.watch(guest.cpu, start, end, never)] == "PAUSE"
     assert guest.cpu.pc == LOOP["last"]
+
+
+def test_native_code_asks_whether_an_access_passes(guests: Callable[..., Guest]) -> None:
+    guest = guests(LOOP, tier="auto")
+    exact = Exact(guest.engine, guest.space)
+    asked: list[tuple[int, int]] = []
+
+    def passes() -> bool:
+        asked.append((guest.cpu.pc, guest.cpu.value))
+        return len(asked) < 4
+
+    guest.set(a0=9, a1=0, a4=DATA)
+    guest.cpu.pc = START
+    budget = guest.cpu.budget
+    assert exact.watch(guest.cpu, DATA, DATA + 8, passes) == FAULT
+    assert asked == [(LOOP["last"] - 2, DATA)] * 4
+    assert (guest.space.read_u64(DATA), guest.cpu.x[11]) == (3, 4)
+    assert budget - guest.cpu.budget == 4 * 3 + 2
+    # One that passes may fail: as any access does.
+    guest.space.protect(DATA, 4096, READ)
+    asked.clear()
+    guest.cpu.pc = START
+    budget = guest.cpu.budget
+    assert exact.watch(guest.cpu, DATA, DATA + 8, passes) == FAULT
+    assert (len(asked), guest.cpu.pc, guest.cpu.value) == (1, LOOP["last"] - 2, DATA)
+    assert budget - guest.cpu.budget == 2
+    assert exact.step(guest.cpu) == (FAULT, False)
+
+    def fails() -> bool:
+        raise ZeroDivisionError
+
+    guest.cpu.pc = START
+    with pytest.raises(ZeroDivisionError):
+        exact.watch(guest.cpu, DATA, DATA + 8, fails)
 
 
 def test_code_that_changes_is_forgotten_by_both(guests: Callable[..., Guest]) -> None:

@@ -120,6 +120,7 @@ class Control:
         engine, space = process.engine, process.space
         self._points = Points(engine, space, space.slots)
         self._exact = Exact(engine, space)
+        self._simple = gdbwatch.Simple(space)
         # A debugger may look at any register wherever the program stops.
         engine.set_precise(space)
 
@@ -338,6 +339,7 @@ class Control:
             told = self.state == RUNNING and self.attached
             if told:
                 self.state, self.stop = STOPPING, stop
+                traced.parked = True  # as good as
         if told:
             self.wake()
         self._park(thread, traced)
@@ -347,7 +349,9 @@ class Control:
         """Run freely until something outside must be done."""
         cpu, watched = thread.cpu, self._watched
         if watched:
-            reason = self._exact.watch(cpu, *gdbwatch.hull(watched))
+            reason = self._exact.watch(
+                cpu, *gdbwatch.hull(watched), lambda: self._simple.passes(cpu, watched)
+            )
         else:
             reason = cpu.run()
         thread.native = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from polyvm.engine.goldenstep import CpuState, Fault, SpaceMemory
 from polyvm.ir import golden
+from polyvm.ir.trace import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 WRITE, READ, ACCESS = "watch", "rwatch", "awatch"
 """Kinds of watchpoints, as stop replies name them."""
+_ACCESSES = frozenset(("load", "store", "amo", "cas", "probe"))
 
 
 class Watch:
@@ -91,6 +93,52 @@ class _Memory(SpaceMemory):
         for watch in self.watches:
             if watch.kind in kinds and address < watch.end and address + size > watch.start:
                 raise _Reached(watch, max(address, watch.start))
+
+
+class Simple:
+    """Instructions that make one access, of memory that is not shared for it: those need not be tried."""
+
+    __slots__ = ("_known", "space")
+
+    def __init__(self, space: AddressSpace) -> None:
+        self.space = space
+        self._known: dict[int, tuple[int, bool] | None] = {}
+        space.on_code_drop(self._forget)
+
+    def passes(self, cpu: GuestCpu, watches: Collection[Watch]) -> bool:
+        """Whether the access that native code is about to make is all that there is, and nobody watches it.
+
+        Its address is the state's `value`.
+        """
+        pc = cpu.pc
+        if pc not in self._known:
+            self._known[pc] = self._access(cpu)
+        found = self._known[pc]
+        if found is None:
+            return False
+        (size, writes), address = found, cpu.value
+        return not any(
+            address < watch.end and address + size > watch.start and watch.kind != (READ if writes else WRITE)
+            for watch in watches
+        )
+
+    def _access(self, cpu: GuestCpu) -> tuple[int, bool] | None:
+        """Bytes of an instruction's only access, and whether it writes."""
+        isa = cpu.engine.guest.isa
+        try:
+            decoded = isa.decode(cpu.stepper().fetch(cpu.pc))
+        except Fault:
+            return None
+        if decoded is None:
+            return None
+        accesses = [op for op in walk(isa.trace(decoded.insn, decoded.shape).ops) if op.op in _ACCESSES]
+        if len(accesses) != 1 or accesses[0].op not in ("load", "store"):
+            return None
+        (op,) = accesses
+        return (op.bits // 8, False) if op.op == "load" else (op.args[1].bits // 8, True)
+
+    def _forget(self, start: int, end: int) -> None:
+        self._known.clear()
 
 
 def reached(cpu: GuestCpu, space: AddressSpace, watches: Collection[Watch]) -> tuple[Watch, int] | None:

@@ -8,7 +8,20 @@ something; a thread's state says which array it uses. It refuses to know who deb
 from __future__ import annotations
 
 from polyvm.engine.cpu import Cpu
-from polyvm.engine.layout import BUDGET, COUNTERS, FAULT, FETCH, FLUSH, GOLDEN, HOT, PAUSE, ST, STOP
+from polyvm.engine.layout import (
+    BUDGET,
+    COUNTERS,
+    FAULT,
+    FETCH,
+    FLUSH,
+    GOLDEN,
+    HOT,
+    LET_BE,
+    PAUSE,
+    REFUSE,
+    ST,
+    STOP,
+)
 from polyvm.engine.points import GRANULE, Points
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
@@ -16,18 +29,19 @@ from polyvm.memory.codemap import SLOT_MARGIN, SLOT_SCALE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from polyvm.engine.executor import Engine, GuestCpu
     from polyvm.memory.space import AddressSpace
 
-WIDEST = 64
-"""Bytes of one access at most, and more: a watched range begins so much earlier for native code."""
+WIDEST = 16
+"""Bytes of one access at most: a watched range begins one less earlier for native code."""
 _SLOT_BASE, _WARM = ST["slot_base"] >> 3, ST["warm"] >> 3
 _PLAIN_LIMIT, _WATCH_START, _WATCH_SIZE = (
     ST[name] >> 3 for name in ("plain_limit", "watch_start", "watch_size")
 )
-_TIERED, _STOP = ST["tiered"] >> 2, ST["stop"] >> 2
+_ACCESS_HOOK, _OUTER_BUDGET = ST["access_hook"] >> 3, ST["outer_budget"] >> 3
+_TIERED, _STOP, _PASSING, _NESTED = (ST[name] >> 2 for name in ("tiered", "stop", "passing", "nested"))
 _PRIVATE = host.MAP_PRIVATE | host.MAP_ANONYMOUS | host.MAP_NORESERVE
 
 
@@ -60,28 +74,38 @@ class Exact:
         """Have breakpoints while running to an access that is watched. No guest thread is in native code now."""
         self.points.set(addresses)
 
-    def watch(self, cpu: GuestCpu, start: int, end: int) -> int:
-        """Run until something outside must be done; the reason, FAULT before an access that begins in a range.
+    def watch(self, cpu: GuestCpu, start: int, end: int, passes: Callable[[], bool]) -> int:
+        """Run until something outside must be done; the reason, FAULT before an access of a range.
 
-        WIDEST bytes before the range count too: who asked finds out whether the access reaches into it.
+        Accesses that may reach into the range count too. passes: whether the access that is about to be made, whose
+        address is the state's `value`, is to be made all the same; asked by native code, which goes on then.
         """
         if cpu.golden:
             raise PolyvmError("PVM-INTERNAL", "The golden evaluator was asked to run native code.")
-        start = max(0, start - WIDEST)
-        words = cpu._words
+        start = max(0, start - WIDEST + 1)
+        words, halves = cpu._words, cpu._halves
         words[_WATCH_START], words[_WATCH_SIZE] = start, end - start
         words[_PLAIN_LIMIT] = min(start, self.space.limit)
+        hook = _Hook(passes)
+        words[_ACCESS_HOOK] = hook.at
         self._enter(cpu)
         try:
-            return cpu.run()
+            reason = cpu.run()
         finally:
             self._leave(cpu)
-            words[_WATCH_START] = words[_WATCH_SIZE] = 0
+            words[_WATCH_START] = words[_WATCH_SIZE] = words[_ACCESS_HOOK] = 0
             words[_PLAIN_LIMIT] = self.space.limit
+            halves[_PASSING] = 0
+            if halves[_NESTED]:  # an access that passed failed all the same
+                halves[_NESTED] = 0
+                cpu.budget += words[_OUTER_BUDGET]
+        if hook.error is not None:
+            raise hook.error
+        return reason
 
     def is_watched(self, cpu: GuestCpu, start: int, end: int) -> bool:
         """Whether watch() gave FAULT because of the range: if not, the access is wrong."""
-        return cpu.access != FETCH and cpu.value < self.space.limit and start - WIDEST <= cpu.value < end
+        return cpu.access != FETCH and cpu.value < self.space.limit and start - WIDEST < cpu.value < end
 
     def step(self, cpu: GuestCpu) -> tuple[int, bool]:
         """Run one instruction, breakpoint or not: why it ended, as run() tells, and whether it was executed.
@@ -151,6 +175,24 @@ class Exact:
         host.madvise(self.slots + start * SLOT_SCALE, (end - start) * SLOT_SCALE, host.MADV_DONTNEED)
         if start:
             host.fill(self.slots + (start - GRANULE) * SLOT_SCALE, 0, GRANULE * SLOT_SCALE)
+
+
+class _Hook:
+    """A question of native code: whether an access passes. What is raised on the way waits in `error`."""
+
+    __slots__ = ("_kept", "_passes", "at", "error")
+
+    def __init__(self, passes: Callable[[], bool]) -> None:
+        self._passes = passes
+        self.error: BaseException | None = None
+        self.at, self._kept = host.callback(self._answer)
+
+    def _answer(self) -> int:
+        try:
+            return LET_BE if self._passes() else REFUSE
+        except BaseException as error:
+            self.error = error
+            return REFUSE
 
 
 def _map(size: int, prot: int) -> int:
