@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from polyvm.debug import gdbwire
 from tests import toolchain
@@ -25,10 +26,11 @@ ARGUMENT = {"riscv64": 10, "aarch64": 0}
 class Client:
     """A connection. `acks`: whether packets are acknowledged, until start_no_ack()."""
 
-    def __init__(self, where: Path) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    def __init__(self, where: Path | tuple[str, int]) -> None:
+        family = socket.AF_UNIX if isinstance(where, Path) else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(TIMEOUT_S)
-        self.socket.connect(str(where))
+        self.socket.connect(str(where) if isinstance(where, Path) else where)
         self.reader = gdbwire.Reader(1 << 20)
         self.found: Iterator[tuple[str, bytes]] = iter(())
 
@@ -111,7 +113,9 @@ def stop(reply: bytes) -> tuple[int, dict[str, str]]:
 class Debuggee:
     """A program that runs under --gdb: its process, and a client that is connected."""
 
-    def __init__(self, process: subprocess.Popen[str], where: Path, program: Path, guest: str) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], where: Path | tuple[str, int], program: Path, guest: str
+    ) -> None:
         self.process = process
         self.where = where
         self.guest = guest
@@ -127,24 +131,52 @@ class Debuggee:
         return self.process.returncode, out, err
 
 
+PLAIN = (sys.executable, "-m", "polyvm")
+_SHARING = """
+from polyvm.cli.main import main
+from polyvm.user.process import Process
+Process.set_apart = lambda process, keep=(): process.block_all()
+main()
+"""
+SHARED = (sys.executable, "-c", _SHARING)
+"""polyvm on a host that gives its threads no descriptors of their own."""
+
+
 @contextmanager
-def debugged(guest: str, folder: Path, *words: str, options: tuple[str, ...] = (),
-             program: Path | None = None, measured: bool = True, **kwargs: object) -> Iterator[Debuggee]:  # fmt: skip
-    """tests/guests/debugged.c under --gdb, which has stopped before its first instruction."""
+def debugged(
+    guest: str,
+    folder: Path,
+    *words: str,
+    options: tuple[str, ...] = (),
+    program: Path | None = None,
+    measured: bool = True,
+    polyvm: tuple[str, ...] = PLAIN,
+    port: str | None = None,
+    **kwargs: Any,
+) -> Iterator[Debuggee]:
+    """tests/guests/debugged.c under --gdb, which has stopped before its first instruction.
+
+    port: where it listens, in place of a socket in the folder. measured: whether coverage looks. kwargs: for Popen.
+    """
     program = program or toolchain.build("debugged.c", guest)
     if not measured:
         kwargs["env"] = unmeasured()
-    where = folder / "socket"
+    where = port or f"unix:{folder / 'socket'}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "polyvm", "run", "--quiet", "--gdb", f"unix:{where}", *options, program, *words],
-        stdin=kwargs.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [*polyvm, "run", "--quiet", "--gdb", where, *options, program, *words],
+        stdin=kwargs.pop("stdin", subprocess.DEVNULL),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         **kwargs,
-    )  # type: ignore[call-overload]  # fmt: skip
+    )
     try:
         assert process.stderr is not None
         line = process.stderr.readline()
-        assert re.search(r"waits for a debugger at (\S+): ", line), line + process.stderr.read()
-        found = Debuggee(process, where, program, guest)
+        told = re.search(r"waits for a debugger at (?:([\d.]+):(\d+)|(/\S+)): ", line)
+        assert told, line + process.stderr.read()
+        place = Path(told[3]) if told[3] else (told[1], int(told[2]))
+        found = Debuggee(process, place, program, guest)
         yield found
         found.client.close()
     finally:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from polyvm.debug import gdbwire
 from tests import toolchain
 from tests.conftest import GUESTS, require_c
-from tests.debug.remote import ARGUMENT, PC, SP, Client, Debuggee, debugged, stop, symbols
+from tests.debug.remote import ARGUMENT, PC, PLAIN, SHARED, SP, Client, Debuggee, debugged, stop, symbols
 
 TIERS = ("golden", "interpreter", "baseline", "region", "auto")
 OUT = "15 999 1003 0\n"
@@ -452,9 +452,10 @@ def test_no_packet_breaks_it(patient: Debuggee, beginning: bytes, rest: bytes) -
 
 
 # ---------------------------------------------------------------------------- coming and going
-def test_detaching_and_coming_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("polyvm", [PLAIN, SHARED], ids=["apart", "shared"])
+def test_detaching_and_coming_back(polyvm: tuple[str, ...], tmp_path: Path) -> None:
     require_c("riscv64")
-    with debugged("riscv64", tmp_path, "loop") as it:
+    with debugged("riscv64", tmp_path, "loop", polyvm=polyvm) as it:
         client, names = it.client, it.symbols
         client.start()
         assert client.ask("qAttached") == b"0"
@@ -483,6 +484,29 @@ def test_detaching_and_coming_back(tmp_path: Path) -> None:
         third.send(b"k")
         assert it.end()[0] == -signal.SIGKILL
         third.close()
+
+
+def test_a_port_of_this_machine(tmp_path: Path) -> None:
+    require_c("riscv64")
+    with debugged("riscv64", tmp_path, port="127.0.0.1:0") as it:
+        assert isinstance(it.where, tuple)
+        it.client.start()
+        assert it.client.ask("vCont;c") == b"W07"
+        assert it.end() == (7, OUT, "")
+
+
+def test_a_host_whose_threads_share_descriptors(tmp_path: Path) -> None:
+    """Children of the program have none of the debugger's."""
+    require_c("riscv64")
+    with debugged("riscv64", tmp_path, "fork", polyvm=SHARED) as it:
+        client, names = it.client, it.symbols
+        client.start()
+        assert client.ask(f"Z0,{names['inner']:x},4") == b"OK"
+        stop(client.ask("vCont;c"))
+        client.ask(f"z0,{names['inner']:x},4")
+        assert client.ask("vCont;c") == b"W07"
+        assert client.heard() == ("closed", b"")
+        assert it.end() == (7, "child 42\n" + OUT, "")
 
 
 def test_ctrl_c_while_nobody_has_come(tmp_path: Path) -> None:

@@ -244,6 +244,8 @@ class Run:
 
     def _prepare_gdb(self, process: Process) -> None:
         """Have the program wait for a debugger, and say where."""
+        from shlex import quote
+
         from polyvm.debug.gdbserver import Server
 
         self.gdb = Server(process, self.values.gdb)
@@ -251,7 +253,7 @@ class Run:
         name = where if isinstance(where, str) else f"{where[0]}:{where[1]}"
         text = (
             f"polyvm: {self.program} waits for a debugger at {name}: "
-            f"gdb-multiarch -ex 'target remote {name}' {self.program}\n"
+            f"gdb-multiarch -ex {quote(f'target remote {name}')} {quote(self.program)}\n"
         )
         if self.errors_at is not None:
             os.write(2, text.encode(errors="surrogateescape"))
