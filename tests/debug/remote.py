@@ -90,7 +90,7 @@ class Client:
         found = self.ask("qfThreadInfo")
         assert found[:1] == b"m"
         assert self.ask("qsThreadInfo") == b"l"
-        return [int(tid, 16) for tid in found[1:].split(b",")]
+        return [int(tid.rpartition(b".")[2], 16) for tid in found[1:].split(b",")]
 
     def whole(self, object: str, annex: str = "", size: int = 0x80) -> bytes:
         """A qXfer object, in small parts."""

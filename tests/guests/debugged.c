@@ -13,6 +13,7 @@ volatile long counter, other, wide[4];
 volatile int caught;
 atomic_long shared;
 atomic_int ready;
+static long turns = 1000;
 
 static void handler(int signo) { caught = signo; }
 
@@ -41,7 +42,7 @@ static void *work(void *name) {
     atomic_fetch_add(&ready, 1);
     while (ready < 3)
         ;
-    for (long i = 0; i < 1000; i++) atomic_fetch_add(&shared, outer(i) & 1);
+    for (long i = 0; i < turns; i++) atomic_fetch_add(&shared, outer(i) & 1);
     return NULL;
 }
 
@@ -77,7 +78,10 @@ int main(int argc, char **argv) {
     }
     if (!strcmp(what, "spin")) printf("%ld\n", spin(argc > 2 ? atol(argv[2]) : 300000000));
     if (!strcmp(what, "raise")) raise(SIGUSR1);
-    if (!strcmp(what, "threads")) threads();
+    if (!strcmp(what, "threads")) {
+        if (argc > 2) turns = atol(argv[2]);
+        threads();
+    }
     if (!strcmp(what, "fork")) children();
     if (!strcmp(what, "exec")) execv(argv[2], argv + 2);
     long sum = 0;
