@@ -79,7 +79,7 @@ def test_a_whole_session(session: Session, guest: str) -> None:
     assert re.search(rf"^{registers}$", said, re.MULTILINE)
     assert "$1 = 1\n" in said
     assert "Value returned is $2 = 2\n" in said
-    assert re.search(r"Thread \d+ \"debugged-", said)
+    assert re.search(r"Thread [\d.]+ \"debugged-", said)
     assert "$3 = 43\n" in said  # a function called by the debugger
     assert "Value returned is $4 = 4\n" in said
     assert re.findall(r"New value = (\d+)", said) == ["3"]
@@ -123,7 +123,7 @@ def test_threads(session: Session, guest: str) -> None:
         "break inner if shared > 100", "continue", "info threads", "thread apply all backtrace 1",
         "set scheduler-locking on", "step", "set scheduler-locking off", "delete", "continue",
     )  # fmt: skip
-    assert len(set(re.findall(r'Thread \d+ "(first|second)"', said))) == 2
+    assert len(set(re.findall(r'Thread [\d.]+ "(first|second)"', said))) == 2
     assert re.search(r"Thread 3 \(", said)
     assert "exited with code 07" in said
     assert (out.splitlines()[0], status) == ("2000", 7)
