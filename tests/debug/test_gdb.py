@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -517,6 +518,28 @@ def test_a_host_whose_threads_share_descriptors(tmp_path: Path) -> None:
         assert client.ask("vCont;c") == b"W07"
         assert client.heard() == ("closed", b"")
         assert it.end() == (7, "child 42\n" + OUT, "")
+
+
+def test_who_only_knocks_starts_nothing_and_a_socket_that_was_left_is_taken(tmp_path: Path) -> None:
+    require_c("riscv64")
+    left = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    left.bind(str(tmp_path / "socket"))
+    left.close()
+    with debugged("riscv64", tmp_path) as it:
+        it.client.close()
+        time.sleep(0.2)
+        client = Client(it.where)
+        client.start()
+        assert client.ask("qAttached") == b"0"
+        assert client.register(PC["riscv64"]) == it.symbols["_start"]
+        program = toolchain.build("hello.c")
+        second = subprocess.run(
+            [*PLAIN, "run", "--gdb", f"unix:{it.where}", program], capture_output=True, text=True, check=False
+        )
+        assert "Address already in use" in second.stderr
+        assert client.ask("vCont;c") == b"W07"
+        client.close()
+        assert it.end()[1] == OUT
 
 
 def test_ctrl_c_while_nobody_has_come(tmp_path: Path) -> None:

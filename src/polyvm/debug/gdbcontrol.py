@@ -1,19 +1,16 @@
-"""A guest's threads under a debugger: parked while it looks, and told how to go on.
+"""A guest's threads under a debugger: how each goes on, and what stops it.
 
-All threads stop when one does. Each parks itself, at its next turn: between two instructions, with every register in
-its state, and outside of all calls but those that nothing interrupts. Code runs as compiled code does everywhere but
-at breakpoints (engine.points); single steps, and all code while something is watched, run exactly (engine.exact).
-Nothing here knows a packet. It refuses children of a fork, which go on without a debugger.
+Code runs as compiled code does everywhere but at breakpoints (engine.points); single steps, and all code while
+something is watched, run exactly (engine.exact). Nothing here knows a packet. It refuses children of a fork, which go
+on without a debugger.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import threading
-from time import monotonic
 
 from polyvm.debug import gdbwatch
+from polyvm.debug.gdbgate import BREAKPOINT, EXEC, HARDWARE, RUNNING, Action, Gate, Stop, Traced
 from polyvm.engine.exact import Exact
 from polyvm.engine.layout import BUDGET, FAULT, PAUSE
 from polyvm.engine.points import Points
@@ -22,100 +19,23 @@ from polyvm.user import signals
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, TypeVar
 
     from polyvm.debug.gdbwatch import Watch
     from polyvm.user.process import Process
     from polyvm.user.thread import Thread
 
-    T = TypeVar("T")
 
-RUNNING, STOPPING, STOPPED = range(3)
-SETTLE_S = 0.5
-"""How long a stop waits for threads that are in a call which nothing interrupts."""
-UNATTENDED_S = 0.2
-BREAKPOINT, HARDWARE, EXEC, NO_RESUMED = "swbreak", "hwbreak", "exec", "no-resumed"
-
-
-class Stop:
-    """Why the program stopped. why: "", BREAKPOINT, HARDWARE, EXEC, NO_RESUMED or a watchpoint's kind, with a value."""
-
-    __slots__ = ("signo", "thread", "value", "why")
-
-    def __init__(self, thread: Thread | None, signo: int, why: str = "", value: int = 0) -> None:
-        self.thread = thread
-        self.signo = signo
-        self.why = why
-        self.value = value
-
-
-class Action:
-    """How a thread goes on: by itself, or by steps until pc is outside of start..end; and with which signal."""
-
-    __slots__ = ("end", "signo", "start", "step")
-
-    def __init__(self, *, step: bool = False, signo: int = 0, start: int = 0, end: int = 0) -> None:
-        self.step = step
-        self.signo = signo
-        self.start = start
-        self.end = end
-
-
-class Traced:
-    """What is known of a thread. action: None while it is to stay where it is."""
-
-    __slots__ = ("action", "approved", "info", "moved", "parked", "resumed", "since")
-
-    def __init__(self) -> None:
-        self.action: Action | None = Action()
-        self.approved = 0  # a signal that the debugger need not be asked about
-        self.parked = False
-        self.moved = False  # its registers were set while it was parked
-        self.resumed = 0  # how often it was
-        self.since = 0  # its pc then
-        self.info = b""  # siginfo of the signal it stopped with
-
-
-class _Job:
-    """Something that one thread does for another."""
-
-    __slots__ = ("done", "error", "job", "result")
-
-    def __init__(self, job: Callable[[], Any]) -> None:
-        self.job = job
-        self.done = False
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def do(self) -> None:
-        """Do it, in the calling thread."""
-        try:
-            self.result = self.job()
-        except BaseException as error:
-            self.error = error
-        self.done = True
-
-
-class Control:
-    """The threads of one process; what user.tracer.Tracer asks for. wake: called when the program is about to stop."""
+class Control(Gate):
+    """What user.tracer.Tracer asks for, and what a debugger may do with the program."""
 
     def __init__(self, process: Process, wake: Callable[[], None]) -> None:
-        self.process = process
-        self.wake = wake
-        self.changed = threading.Condition()
-        self.state = STOPPED  # before the first instruction
-        self.stop = Stop(None, signals.SIGTRAP)
-        self.attached = False  # whether anybody wants to hear of anything
-        self.closed = False
-        self.begun = False  # whether the first thread is where it is to stop
+        super().__init__(process, wake)
         self.passed: frozenset[int] = frozenset()  # signals that are delivered without a stop
         self.breakpoints: set[tuple[str, int]] = set()
         self.watches: set[Watch] = set()
         self._places: frozenset[int] = frozenset()
         self._watched: frozenset[Watch] = frozenset()
-        self._traced: dict[Thread, Traced] = {}
         self._executed: Thread | None = None
-        self._jobs: list[_Job] = []
         self.descriptors: list[int] = []  # of the debugger, which are closed in children
         engine, space = process.engine, process.space
         self._points = Points(engine, space, space.slots)
@@ -125,52 +45,10 @@ class Control:
         engine.set_precise(space)
 
     # -- for the debugger: of threads that are parked
-    def threads(self) -> list[Thread]:
-        """The guest's threads, in the order they came."""
-        return [thread for thread in list(self.process.world.threads) if not thread.done]
-
-    def traced(self, thread: Thread) -> Traced:
-        """What is known of a thread."""
-        found = self._traced.get(thread)
-        if found is None:
-            found = self._traced.setdefault(thread, Traced())
-        return found
-
-    def interrupt(self) -> None:
-        """Have the program stop, soon, as by Ctrl-C; nothing when it does already."""
-        with self.changed:
-            if self.state == RUNNING:
-                threads = self.threads()
-                self.state, self.stop = STOPPING, Stop(threads[0] if threads else None, signals.SIGINT)
-
-    def settle(self) -> bool:
-        """Wait until the program has stopped; whether it has, and did not end instead.
-
-        A thread in a call that nothing interrupts is left there: it parks when that comes back.
-        """
-        until = monotonic() + SETTLE_S
-        with self.changed:
-            while self.process.exit is None and not self.closed:
-                busy = [t for t in self.threads() if not t.ending and not self.traced(t).parked]
-                if self.begun and (not busy or monotonic() > until):
-                    self.state = STOPPED
-                    return True
-                for thread in busy:
-                    thread.cpu.stop()
-                self.changed.wait(0.005)
-        return False
-
     def resume(self, actions: Mapping[Thread, Action]) -> None:
-        """Have threads go on, each as its action says; those without one stay where they are."""
-        if not self._apply():
-            return
-        with self.changed:
-            for thread in self.threads():
-                traced = self.traced(thread)
-                traced.action = actions.get(thread)
-                traced.resumed += 1
-            self.state = RUNNING
-            self.changed.notify_all()
+        """Have threads go on, with the breakpoints and watchpoints of now; those without an action stay."""
+        if self._apply():
+            self.release(actions)
 
     def detach(self) -> None:
         """Nobody looks any more: the program goes on without breakpoints, with the signals that it stopped for."""
@@ -190,27 +68,6 @@ class Control:
         """Somebody looks again: stop the program."""
         self.attached = True
         self.interrupt()
-
-    def ask(self, job: Callable[[], T]) -> T:
-        """What a job returns that one of the guest's threads does, while it is parked. Raises what the job does, and
-        OSError when no thread is parked.
-        """
-        asked = _Job(job)
-        with self.changed:
-            self._jobs.append(asked)
-            self.changed.notify_all()
-            if not self.changed.wait_for(lambda: asked.done, SETTLE_S) and asked in self._jobs:
-                self._jobs.remove(asked)
-                raise OSError(errno.EBUSY, "no thread is parked")
-        if asked.error is not None:
-            raise asked.error
-        return asked.result  # type: ignore[no-any-return]  # the job's
-
-    def close(self) -> None:
-        """The program is over, or never began."""
-        with self.changed:
-            self.closed = True
-            self.changed.notify_all()
 
     def kill(self) -> None:
         """End the program as SIGKILL does."""
@@ -240,12 +97,12 @@ class Control:
                     thread.loop()  # in the child of a fork
                     return
                 if self.state != RUNNING or traced.action is None:
-                    self._park(thread, traced)
+                    self.park(thread, traced)
                 elif traced.action.signo:
                     self._send(thread, traced, traced.action)
                 elif self._executed is thread:
-                    self._executed = None
-                    self._report(thread, traced, Stop(thread, signals.SIGTRAP, EXEC))
+                    if self.report(thread, traced, Stop(thread, signals.SIGTRAP, EXEC)):
+                        self._executed = None
                 else:
                     thread.native = True
                     if world.closed:
@@ -259,7 +116,7 @@ class Control:
                         self._go(thread, traced)
         finally:
             if process.tracer is self:
-                self._over(thread)
+                self.over(thread)
 
     def signal(self, thread: Thread, signo: int, info: bytes) -> tuple[int, bytes, bool]:
         """A signal is about to be delivered: stop, and deliver what the debugger says."""
@@ -273,7 +130,7 @@ class Control:
             if not self.attached or signo in self.passed or thread.ending:
                 return signo, info, traced.moved
             traced.info = info
-            told = self._report(thread, traced, Stop(thread, signo))
+            told = self.report(thread, traced, Stop(thread, signo))
         traced.info = b""
         chosen = 0
         if traced.action is not None:
@@ -301,11 +158,6 @@ class Control:
         for fd in self.descriptors:
             self.process.unhide(fd)
 
-    def ending(self) -> None:
-        """Threads were told to end."""
-        with self.changed:
-            self.changed.notify_all()
-
     # -- by the guest's threads
     def _send(self, thread: Thread, traced: Traced, action: Action) -> None:
         """Deliver a signal that the debugger made up."""
@@ -313,37 +165,6 @@ class Control:
         thread.pending.append((traced.approved, _sent(traced.approved)))
         signals.deliver(thread)
         traced.approved = 0
-
-    def _park(self, thread: Thread, traced: Traced) -> None:
-        """Wait until this thread may go on, or must end."""
-        with self.changed:
-            traced.parked = self.begun = True
-            self.changed.notify_all()
-            while not thread.ending and (self.state != RUNNING or traced.action is None):
-                if self._jobs:
-                    self._jobs.pop(0).do()
-                    self.changed.notify_all()
-                elif self.attached:
-                    self.changed.wait()
-                else:  # nobody has come yet: Ctrl-C still ends it
-                    self.changed.wait(UNATTENDED_S)
-                    signals.collect(thread)
-                    if signals.deliverable(thread, thread.mask):
-                        signals.deliver(thread)
-            traced.parked = False
-            traced.since = thread.cpu.pc
-
-    def _report(self, thread: Thread, traced: Traced, stop: Stop) -> bool:
-        """Stop the program for an event, and wait; False when it had stopped for another one meanwhile."""
-        with self.changed:
-            told = self.state == RUNNING and self.attached
-            if told:
-                self.state, self.stop = STOPPING, stop
-                traced.parked = True  # as good as
-        if told:
-            self.wake()
-        self._park(thread, traced)
-        return told
 
     def _go(self, thread: Thread, traced: Traced) -> None:
         """Run freely until something outside must be done."""
@@ -383,14 +204,14 @@ class Control:
         """A breakpoint was reached. It is again when the thread goes on from here: who set it steps over it first."""
         pc = thread.cpu.pc
         why = HARDWARE if (BREAKPOINT, pc) not in self.breakpoints else BREAKPOINT
-        self._report(thread, traced, Stop(thread, signals.SIGTRAP, why))
+        self.report(thread, traced, Stop(thread, signals.SIGTRAP, why))
 
     def _touched(self, thread: Thread, traced: Traced) -> None:
         """An access began near what is watched: it is one that stops the program, or it is made now."""
         found = gdbwatch.reached(thread.cpu, thread.space, self._watched)
         if found is not None:
             watch, address = found
-            self._report(thread, traced, Stop(thread, signals.SIGTRAP, watch.kind, address))
+            self.report(thread, traced, Stop(thread, signals.SIGTRAP, watch.kind, address))
             return
         reason, _ = self._exact.step(thread.cpu)
         if reason != BUDGET:
@@ -418,23 +239,9 @@ class Control:
         if not done or self._executed is thread:
             return
         if not action.start <= pc < action.end:
-            self._report(thread, traced, Stop(thread, signals.SIGTRAP))
+            self.report(thread, traced, Stop(thread, signals.SIGTRAP))
         elif pc in self._places:
             self._hit(thread, traced)
-
-    def _over(self, thread: Thread) -> None:
-        """A thread ends. If all that are left were told to stay, nothing would ever happen again."""
-        with self.changed:
-            self._traced.pop(thread, None)
-            left = [t for t in self.threads() if t is not thread and not t.ending]
-            lonely = (
-                self.state == RUNNING and self.attached and self.process.exit is None and left
-                and all(self.traced(t).action is None for t in left)
-            )  # fmt: skip
-            if lonely:
-                self.state, self.stop = STOPPING, Stop(left[0], 0, NO_RESUMED)
-        if lonely:
-            self.wake()
 
 
 def _sent(signo: int) -> bytes:

@@ -81,10 +81,6 @@ class Files:
         self._control = control
         self._names: dict[int, bytes] = {}
 
-    def close(self) -> None:
-        """Forget what is open."""
-        self._names.clear()
-
     def answer(self, packet: bytes) -> bytes:
         """What to say to a packet, its "vFile:" taken away. Raises Damaged."""
         operation, _, rest = packet.partition(b":")

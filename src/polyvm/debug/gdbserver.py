@@ -11,9 +11,10 @@ import errno
 import os
 import select
 import socket
+import stat
 import threading
 
-from polyvm.debug import gdbcontrol, gdbwire
+from polyvm.debug import gdbgate, gdbwire
 from polyvm.debug.gdbcontrol import Control
 from polyvm.debug.gdbsession import PACKET_SIZE, Session
 from polyvm.debug.gdbtarget import Target
@@ -106,6 +107,7 @@ class Server:
         try:
             if isinstance(where, str):
                 made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                _remove_stale(where)
                 made.bind(where)
                 os.chmod(where, 0o600)
             else:
@@ -217,7 +219,7 @@ class Server:
     def _look(self) -> None:
         """Tell of a stop, if there is one."""
         session = self._session
-        if session is not None and session.waiting and self.control.state == gdbcontrol.STOPPING:
+        if session is not None and session.waiting and self.control.state == gdbgate.STOPPING:
             if self.control.settle():
                 session.target = Target(self.process.engine.guest)  # execve may have changed it
                 self._reply(session.stopped())
@@ -228,12 +230,14 @@ class Server:
 
     def _lost(self) -> None:
         """The debugger went away, or said that it would."""
-        if self._session is not None:
-            self._session.files.close()
-        self._session = None
+        session, self._session = self._session, None
         self._held.clear()
         self._close()
-        self.control.detach()
+        if session is not None and session.first and not session.spoken:
+            self._first = True  # somebody knocked: the program still waits for its debugger
+            self.control.attached = False
+        else:
+            self.control.detach()
 
     def _close(self) -> None:
         client, self._client = self._client, None
@@ -252,3 +256,14 @@ class Server:
             self._reply(self._session.ended(*self._end))
         self._close()
         self._listener.close()
+
+
+def _remove_stale(path: str) -> None:
+    """Remove a socket that nobody listens at any more: it is left when a program is killed."""
+    try:
+        with open("/proc/net/unix", "rb") as file:
+            listened = os.fsencode(path) in [line.rpartition(b" ")[2] for line in file.read().splitlines()]
+        if not listened and stat.S_ISSOCK(os.stat(path).st_mode):
+            os.unlink(path)
+    except OSError:
+        pass  # there is none, or binding says what is wrong with it

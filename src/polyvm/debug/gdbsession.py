@@ -7,8 +7,8 @@ and never blocks.
 
 from __future__ import annotations
 
-from polyvm.debug import gdbcontrol, gdbobjects, gdbsignals
-from polyvm.debug.gdbcontrol import Action
+from polyvm.debug import gdbgate, gdbobjects, gdbsignals
+from polyvm.debug.gdbgate import Action
 from polyvm.debug.gdbwatch import ACCESS, READ, WRITE, Watch
 from polyvm.debug.gdbwire import Damaged, binary, number, numbers
 from polyvm.errors import PolyvmError
@@ -34,7 +34,7 @@ _ALWAYS = (
 )  # fmt: skip
 _IF_ASKED = ("exec-events+", "no-resumed+", "multiprocess+")
 _WATCHES = {b"2": WRITE, b"3": READ, b"4": ACCESS}
-_BREAKPOINTS = {b"0": gdbcontrol.BREAKPOINT, b"1": gdbcontrol.HARDWARE}
+_BREAKPOINTS = {b"0": gdbgate.BREAKPOINT, b"1": gdbgate.HARDWARE}
 _MOST_WATCHED = 1 << 20  # bytes of one watchpoint
 
 
@@ -42,7 +42,7 @@ class Session:
     """The state of a conversation.
 
     waiting: the debugger resumed the program and has not been told of a stop since. acks: packets are acknowledged.
-    over: no more is said. first: this debugger is the one that the program was started for.
+    over: no more is said. spoken: something was. first: this debugger is the one that the program was started for.
     """
 
     def __init__(self, control: Control, target: Target, *, first: bool) -> None:
@@ -52,6 +52,7 @@ class Session:
         self.waiting = False
         self.acks = True
         self.over = False
+        self.spoken = False
         self.files = gdbobjects.Files(control)
         self._features: frozenset[str] = frozenset()
         self._general = 0  # the thread that registers are read of; 0 for the one that stopped
@@ -68,6 +69,7 @@ class Session:
     # -- the conversation
     def answer(self, packet: bytes) -> bytes | None:
         """The answer to a packet; None when there is none, or not yet."""
+        self.spoken = True
         command = self._commands.get(packet[:1])
         if command is None:
             return UNKNOWN
@@ -85,7 +87,7 @@ class Session:
         self.waiting = False
         self._general = 0
         stop = self.control.stop
-        if stop.why == gdbcontrol.NO_RESUMED and "no-resumed+" in self._features:
+        if stop.why == gdbgate.NO_RESUMED and "no-resumed+" in self._features:
             return b"N"
         thread = self._current()
         text = f"T{gdbsignals.to_gdb(stop.signo):02x}"
@@ -95,7 +97,7 @@ class Session:
             text += f"{stop.why}:{stop.value:x};"
         elif stop.why in _BREAKPOINTS.values() and f"{stop.why}+" in self._features:
             text += f"{stop.why}:;"
-        elif stop.why == gdbcontrol.EXEC and "exec-events+" in self._features:
+        elif stop.why == gdbgate.EXEC and "exec-events+" in self._features:
             text += f"exec:{self.control.process.exe.hex()};"
         return text.encode()
 
