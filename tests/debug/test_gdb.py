@@ -22,13 +22,28 @@ from tests.conftest import GUESTS, require_c
 from tests.debug.remote import ARGUMENT, PC, PLAIN, SHARED, SP, Client, Debuggee, debugged, stop, symbols
 
 TIERS = ("golden", "interpreter", "baseline", "region", "auto")
+
+
+def machines(*soon: str, tiers: tuple[str, ...] = TIERS) -> pytest.MarkDecorator:
+    """A test of every guest in some tiers: those that are named, as "GUEST TIER", in CI, all at full size."""
+    return pytest.mark.parametrize(
+        ("guest", "tier"),
+        [
+            pytest.param(guest, tier, marks=() if f"{guest} {tier}" in soon else pytest.mark.full)
+            for guest in GUESTS
+            for tier in tiers
+        ],
+    )
+
+
 OUT = "15 999 1003 0\n"
 TRAP, INT, SEGV, USR1 = 5, 2, 11, 30  # as GDB numbers them
 
 
 # ---------------------------------------------------------------------------- the contract, in every tier
-@pytest.mark.parametrize("tier", TIERS)
+@machines("aarch64 auto", *(f"riscv64 {tier}" for tier in TIERS[1:]))
 def test_breakpoints_steps_watchpoints_and_registers(guest: str, tier: str, tmp_path: Path) -> None:
+    require_c(guest)
     options = ("--tier", tier)
     with debugged(guest, tmp_path, options=options, measured=(guest, tier) == ("riscv64", "auto")) as it:
         client, names = it.client, it.symbols
@@ -78,8 +93,9 @@ def test_breakpoints_steps_watchpoints_and_registers(guest: str, tier: str, tmp_
         assert it.end() == (7, "15 999 2000 0\n", "")
 
 
-@pytest.mark.parametrize("tier", ["interpreter", "baseline", "auto"])
+@machines("riscv64 auto", "riscv64 baseline", "aarch64 auto", tiers=TIERS[1:])
 def test_ctrl_c_in_an_endless_loop(guest: str, tier: str, tmp_path: Path) -> None:
+    require_c(guest)
     with debugged(guest, tmp_path, "loop", options=("--tier", tier), measured=False) as it:
         client, names = it.client, it.symbols
         client.start()
@@ -155,6 +171,16 @@ def test_steps_through_a_range_and_from_elsewhere(tmp_path: Path) -> None:
         assert 0 < it.pc() - where <= 4
 
 
+@pytest.mark.parametrize(("what", "caught"), [pytest.param("", 0, marks=pytest.mark.full), ("raise", 10)])
+def test_a_whole_program_by_steps(guest: str, what: str, caught: int, tmp_path: Path) -> None:
+    """System calls, signals and their handlers among them: what comes out is the same."""
+    with debugged(guest, tmp_path, what, measured=False) as it:
+        it.client.start()
+        assert it.client.ask("QPassSignals:1e") == b"OK"
+        assert it.client.ask("vCont;r0,7fffffffffff") == b"W07"
+        assert it.end() == (7, OUT.replace(" 0\n", f" {caught}\n"), "")
+
+
 # ---------------------------------------------------------------------------- signals and the end
 def test_a_signal_stops_before_it_is_delivered(guest: str, tmp_path: Path) -> None:
     with debugged(guest, tmp_path, "raise", measured=guest == "riscv64") as it:
@@ -195,8 +221,9 @@ def test_signals_that_are_passed(tmp_path: Path) -> None:
         assert it.end()[1] == OUT.replace(" 0\n", " 10\n")
 
 
-@pytest.mark.parametrize("tier", ["interpreter", "auto"])
+@machines("riscv64 auto", "aarch64 auto")
 def test_a_crash_stops_where_it_happens(guest: str, tier: str, tmp_path: Path) -> None:
+    require_c(guest)
     with debugged(guest, tmp_path, "crash", options=("--tier", tier), measured=False) as it:
         client = it.client
         client.start()

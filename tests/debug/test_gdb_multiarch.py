@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import toolchain
+from tests.processes import unmeasured
 
 GDB = shutil.which("gdb-multiarch")
 pytestmark = pytest.mark.skipif(GDB is None, reason="gdb-multiarch is not installed")
@@ -36,6 +37,7 @@ def session(guest: str, tmp_path: Path) -> Session:
         polyvm = subprocess.Popen(
             [sys.executable, "-m", "polyvm", "run", "--quiet", "--gdb", f"unix:{where}", program, *words],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=unmeasured(),
         )  # fmt: skip
         assert polyvm.stderr is not None
         try:
@@ -91,6 +93,7 @@ def test_a_whole_session(session: Session, guest: str) -> None:
     assert status == 7
 
 
+@pytest.mark.full
 def test_ctrl_c(session: Session, guest: str) -> None:
     said, _, status = session(
         ("loop",), "continue", "backtrace", "print other > 0", "kill", send=signal.SIGINT, after=3
