@@ -158,6 +158,7 @@ def debugged(
     *words: str,
     options: tuple[str, ...] = (),
     program: Path | None = None,
+    named: str | None = None,
     measured: bool = True,
     polyvm: tuple[str, ...] = PLAIN,
     port: str | None = None,
@@ -165,7 +166,8 @@ def debugged(
 ) -> Iterator[Debuggee]:
     """tests/guests/debugged.c under --gdb, which has stopped before its first instruction.
 
-    port: where it listens, in place of a socket in the folder. measured: whether coverage looks. kwargs: for Popen.
+    named: the program's name for the guest, below --root. port: where it listens, in place of a socket in the folder.
+    measured: whether coverage looks. kwargs: for Popen.
     """
     program = program or toolchain.build("debugged.c", guest)
     if not measured:
@@ -174,7 +176,7 @@ def debugged(
         polyvm = TRACED
     where = port or f"unix:{folder / 'socket'}"
     process = subprocess.Popen(
-        [*polyvm, "run", "--quiet", "--gdb", where, *options, program, *words],
+        [*polyvm, "run", "--quiet", "--gdb", where, *options, named or program, *words],
         stdin=kwargs.pop("stdin", subprocess.DEVNULL),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -420,6 +421,32 @@ def test_objects_and_files(guest: str, tmp_path: Path) -> None:
         assert "python" not in text
         assert client.ask("vCont;c") == b"W07"
         it.end()
+
+
+def test_files_below_a_root(guest: str, tmp_path: Path) -> None:
+    """By the program's names, and nothing that it does not see."""
+    root = tmp_path / "root"
+    (root / "lib").mkdir(parents=True)
+    program = Path(shutil.copy(toolchain.build("debugged.c", guest), root / "program"))
+    (root / "lib/library").write_text("library")
+    options = ("--root", str(root), "--cwd", "/")
+    with debugged(guest, tmp_path, options=options, program=program, named="/program", measured=False) as it:
+        client = it.client
+        client.start()
+        assert client.whole("exec-file") == b"/program"
+        beginning = program.read_bytes()[:7]
+        for name, data in {
+            "/program": beginning,
+            "/proc/self/exe": beginning,
+            "/lib/library": b"library",
+            "/../lib/library": b"library",
+        }.items():
+            assert client.ask(f"vFile:open:{name.encode().hex()},0,0") == b"F1", name
+            assert client.ask("vFile:pread:1,7,0") == b"F7;" + data
+            assert client.ask("vFile:close:1") == b"F0"
+        for name in (str(program), "/etc/passwd"):
+            assert client.ask(f"vFile:open:{name.encode().hex()},0,0") == b"F-1,2"
+        assert client.ask("vCont;c") == b"W07"
 
 
 def test_what_is_wrong_is_answered(guest: str, tmp_path: Path) -> None:
