@@ -154,6 +154,8 @@ class Server:
 
     def _accept(self) -> None:
         made, _ = self._listener.accept()
+        if self._client is not None and _is_gone(self._client):
+            self._lost()
         if self._client is not None:
             made.close()
             return
@@ -267,3 +269,13 @@ def _remove_stale(path: str) -> None:
             os.unlink(path)
     except OSError:
         pass  # there is none, or binding says what is wrong with it
+
+
+def _is_gone(client: socket.socket) -> bool:
+    """Whether the other end is closed, and all that came from there was read."""
+    try:
+        return not client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
