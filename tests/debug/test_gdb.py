@@ -21,6 +21,7 @@ from polyvm.debug import gdbwire
 from tests import toolchain
 from tests.conftest import GUESTS, require_c
 from tests.debug.remote import ARGUMENT, PC, PLAIN, SHARED, SP, Client, Debuggee, debugged, stop, symbols
+from tests.user.running import PROGRAMS
 
 TIERS = ("golden", "interpreter", "baseline", "region", "auto")
 
@@ -214,6 +215,23 @@ def test_the_debugger_says_what_becomes_of_a_signal(action: str, caught: int, tm
             action = "vCont;C1e"
         assert it.client.ask(action) == b"W07"
         assert it.end()[1] == OUT.replace(" 0\n", f" {caught}\n")
+
+
+def test_every_signal_stops_and_is_delivered_all_the_same(tmp_path: Path) -> None:
+    """Of a program that sends itself all kinds of them, in all states; what it sees is what Linux shows."""
+    require_c("riscv64")
+    program = toolchain.build(PROGRAMS / "signals.c", "riscv64", flags=("-Wno-unused-result",))
+    with debugged("riscv64", tmp_path, program=program, measured=False, cwd=tmp_path) as it:
+        it.client.start()
+        reply = it.client.ask("vCont;c")
+        stops = 0
+        while reply[:1] == b"T":
+            signo, told = stop(reply)
+            stops += 1
+            reply = it.client.ask(f"vCont;C{signo:02x}:{told['thread']};c")
+        assert reply == b"W00"
+        assert stops > 25
+        assert it.end()[1] == (PROGRAMS.parent / "golden/signals.txt").read_text()
 
 
 def test_signals_that_are_passed(tmp_path: Path) -> None:
