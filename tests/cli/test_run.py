@@ -357,6 +357,10 @@ def test_lockstep_of_a_program_that_dies_and_of_one_with_threads(run: Run, fault
         (["--errors", "result-file", "x"], "needs a --result-file"),
         (["--environ", "/nonexistent", "x"], "Cannot read the environment from /nonexistent"),
         (["--lockstep", "--tier", "golden", "x"], "compares a tier with the golden evaluator"),
+        (["--gdb", "x", "y"], "is neither a port nor HOST:PORT nor unix:PATH"),
+        (["--gdb", "65536", "x"], "is neither a port nor HOST:PORT nor unix:PATH"),
+        (["--gdb", "unix:", "x"], "names no path that a socket can have"),
+        (["--gdb", "0", "--lockstep", "x"], "--gdb works with every --tier"),
         (["--environ", "fd:0", "--env", "A=1", "x"], "--environ gives the whole environment"),
     ],
 )
@@ -372,7 +376,6 @@ def test_usage(cli: Cli, words: list[str], text: str) -> None:
         ["--backend", "cranelift"],
         ["--accel", "kvm"],
         ["--core", "f"],
-        ["--gdb", "1"],
         ["--aslr"],
     ],
 )
@@ -396,6 +399,10 @@ def test_values_of_options() -> None:
         2 << 20,
         1 << 30,
     ]
+    assert runoptions.listening("1234") == runoptions.listening(":1234") == ("127.0.0.1", 1234)
+    assert runoptions.listening("0.0.0.0:0") == ("0.0.0.0", 0)
+    assert runoptions.listening("[::1]:5") == ("::1", 5)
+    assert runoptions.listening("unix:/a/b") == "/a/b"
     assert runoptions.bind("/a") == ("/a", "/a", False)
     assert runoptions.bind("a:/b:ro") == ("a", "/b", True)
     assert runoptions.bind("/a:ro") == ("/a", "/a", True)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable
 
 from polyvm.engine.discover import MAX_RETURN_SITES, ROOM, Constants, discover, flow_of, learn
+from polyvm.engine.layout import BARRED, MET
 from tests.engine.assembly import ISA, START, Program, odd_guest, placed
 from tests.engine.walks import Hart, random_code, random_region, walk
 
@@ -466,3 +467,14 @@ def test_control_goes_only_where_a_region_says(seed: int, full: bool, report: Ca
             steps += sum(1 for _ in walk(Hart(rng), region, entry))
     assert unmet
     report(f"control flow: {regions} random regions, {steps} instructions followed")
+
+
+def test_a_region_does_not_go_on_where_it_is_barred() -> None:
+    """Not even into straight code, nor where it would begin."""
+    code = Program(LOOP)
+    second = code["odd"] + 4
+    region = code.region(ran=lambda address: BARRED if address == second else MET)
+    assert second not in [item.pc for block in region.blocks.values() for item in block.insns]
+    assert second in region.unmet
+    assert code.graph(region)["odd"] == []
+    assert discover(ISA, code.fetch, START, ran=lambda address: BARRED) is None

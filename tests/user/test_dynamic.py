@@ -69,3 +69,27 @@ def test_program_and_linker_below_a_root(program: Path, sysroot: Path) -> None:
     # Nothing of the host is there: neither the program by its host's name, nor another.
     assert polyvm("--root", sysroot, "--cwd", "/", program).returncode == 127
     assert polyvm("--root", sysroot, "--cwd", "/", "/../../bin/sh").returncode == 127
+
+
+MAPS = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+int main(void) {
+    char line[4096];
+    mmap(0, 4096, PROT_READ, MAP_PRIVATE, open("/lib/mapped", O_RDONLY), 0);
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (fgets(line, sizeof line, maps))
+        if (strrchr(line, '/')) fputs(strchr(line, '/'), stdout);
+    return 0;
+}
+"""
+
+
+def test_mapped_files_have_the_guest_s_names_below_a_root(sysroot: Path, machine: str) -> None:
+    shutil.copy(build(MAPS, machine, name="maps"), sysroot / "program")
+    (sysroot / "lib/mapped").write_text("mapped")
+    done = polyvm("--root", sysroot, "--cwd", "/", "/program")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(done.stdout.split()) == {"/program", "/lib/mapped"}

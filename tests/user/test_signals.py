@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -111,3 +112,28 @@ def test_a_handler_sees_registers_that_nobody_reads_any_more(tier: str) -> None:
     """Wherever a loop is interrupted, what it computed last is in the frame, though the next turn computes it anew."""
     done = polyvm("--tier", tier, build(LOOKING, name="looking"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted, 0 wrong\n", "")
+
+
+CANCEL = r"""
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+static void *sleeper(void *arg) { for (;;) pause(); return arg; }
+int main(void) {
+    pthread_t thread;
+    void *result;
+    pthread_create(&thread, 0, sleeper, 0);
+    usleep(10000);
+    pthread_cancel(thread);
+    pthread_join(thread, &result);
+    printf("%d\n", result == PTHREAD_CANCELED);
+    return 0;
+}
+"""
+
+
+def test_the_hosts_libc_takes_no_signal_of_a_program_that_is_reported_on(guest: str, tmp_path: Path) -> None:
+    """Every fatal signal is caught then, from the start: also those that libc takes when it makes its first thread."""
+    program = build(CANCEL, guest, name="cancel")
+    done = polyvm("--result-file", tmp_path / "result", program)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")

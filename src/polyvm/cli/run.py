@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from polyvm.cli.options import Values
+    from polyvm.debug.gdbserver import Server
     from polyvm.debug.perf import Perf
     from polyvm.engine.executor import Engine
     from polyvm.memory.space import AddressSpace
@@ -102,6 +103,7 @@ class Run:
         self.engine: Any = None
         self.folder: str | None = None  # the code cache's, where it was named
         self.perf: Perf | None = None
+        self.gdb: Server | None = None
         self.log: Logger | None = None
         self.space: AddressSpace | None = None  # of the process that was started
 
@@ -147,6 +149,8 @@ class Run:
             status = 128 + signal
         elif result is not None:
             status = TIMEOUT_STATUS if result.kind == "timeout" else (result.status or 0) & 0xFF
+        if self.gdb is not None:
+            self.gdb.ended("exited" if signal is None else "signaled", status, signal)
         if values.result_file is not None and self.result_fd < 0 and error is not None:
             try:  # the options could not be taken apart: the document says so as well
                 self.result_fd = _open_result(values.result_file)
@@ -182,7 +186,13 @@ class Run:
             cwd=_bytes(values.cwd),
             timeout=values.timeout,
             strace=values.strace,
-            report=self.result_fd >= 0 or values.stats or values.lockstep or values.perf is not None,
+            report=(
+                self.result_fd >= 0
+                or values.stats
+                or values.lockstep
+                or values.perf is not None
+                or values.gdb is not None
+            ),
             prepare=self._prepare,
         )
 
@@ -226,9 +236,27 @@ class Run:
             from polyvm.debug.perf import Perf
 
             self.perf = Perf(self.values.perf, self.engine, process.space, process.hide)
+        if self.values.gdb is not None:
+            self._prepare_gdb(process)
         self.space = process.space
         if self.log is not None:
             self._prepare_log(self.log, process)
+
+    def _prepare_gdb(self, process: Process) -> None:
+        """Have the program wait for a debugger, and say where."""
+        from shlex import quote
+
+        from polyvm.debug.gdbserver import Server
+
+        self.gdb = Server(process, self.values.gdb)
+        where = self.gdb.where
+        name = where if isinstance(where, str) else f"{where[0]}:{where[1]}"
+        text = (
+            f"polyvm: {self.program} waits for a debugger at {name}: "
+            f"gdb-multiarch -ex {quote(f'target remote {name}')} {quote(self.program)}\n"
+        )
+        if self.errors_at is not None:
+            os.write(2, text.encode(errors="surrogateescape"))
 
     def _prepare_log(self, log: Logger, process: Process) -> None:
         """Names for the engine's log, whose file the guest must not meet."""

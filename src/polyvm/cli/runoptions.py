@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from polyvm.cli.options import DEBUG, FILE, FOLDER, Command, Option
 
 TYPE_CHECKING = False
@@ -72,6 +74,19 @@ def destination(text: str) -> int | str:
     return int(number)
 
 
+def listening(text: str) -> tuple[str, int] | str:
+    """PORT, HOST:PORT or unix:PATH, as (host, port) or a path."""
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path or len(os.fsencode(path)) > 100:  # sockaddr_un has 108 bytes
+            raise ValueError("names no path that a socket can have")
+        return os.path.abspath(path)
+    host, colon, port = text.rpartition(":")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("is neither a port nor HOST:PORT nor unix:PATH")
+    return host.strip("[]") if colon and host else "127.0.0.1", int(port)
+
+
 _PLACE = "Where the program finds files"
 _WORLD = "What the program is given"
 _HOW = "How it is run"
@@ -131,6 +146,9 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
         Option("--strace", "", "Print each system call on standard error.", group=_TELL),
         Option("--perf", "KIND", "Tell Linux's perf the names of compiled code: in /tmp/perf-PID.map, or as a jitdump "
                "in $JITDUMPDIR or here.", choices=("map", "jitdump"), group=_TELL),
+        Option("--gdb", "PORT", "Stop before the first instruction, and wait at PORT of this machine, HOST:PORT or "
+               "unix:PATH for gdb's `target remote`; port 0 takes one that is free and says which.",
+               convert=listening, group=_TELL),
         Option("--quiet", "", "Say nothing about what is being compiled.", group=_TELL),
         Option("--result-file", "FILE", "Write a polyvm.run/1 document to FILE, or to a descriptor as fd:N; also when "
                "the program fails or dies.", convert=destination, group=_CALLER, complete=FILE),
@@ -141,7 +159,6 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
                default="stderr", group=_CALLER),
         DEBUG,
         Option("--core", "FILE", later="On a crash, registers, backtrace, mapping and code go to standard error."),
-        Option("--gdb", "PORT", later="polyvm.Emulator stops at any address and steps from Python."),
         Option("--profile-out", "FILE", later="Compiled code is kept in the cache without it."),
         Option("--profile-in", "FILE", later="Compiled code is kept in the cache without it."),
         Option("--aslr", later="Addresses are the same in every run."),
@@ -172,6 +189,12 @@ def check(values: Values) -> None:
             COMMAND,
             "--lockstep compares a tier with the golden evaluator, and --tier golden is that.",
             "Leave --tier out, or name another.",
+        )
+    if values.lockstep and values.gdb is not None:
+        raise usage(
+            COMMAND,
+            "--lockstep compares whole stretches of code, and --gdb stops in the middle of them.",
+            "Use one of the two; --gdb works with every --tier.",
         )
     if values.errors == "result-file" and values.result_file is None:
         raise usage(COMMAND, "--errors result-file needs a --result-file.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from polyvm.engine.layout import BARRED, MET
 from polyvm.ir.golden import fold_numbers
 from polyvm.ir.ops import FP_MODE, OPS
 from polyvm.ir.trace import Trace, walk
@@ -19,8 +20,8 @@ MASK = (1 << 64) - 1
 Slot = tuple[str, int]
 Fetch = Callable[[int, int], bytes]
 """Code at (address, length): as many bytes as the guest may execute there."""
-Ran = Callable[[int], bool]
-"""Whether the instruction at an address has been executed before."""
+Ran = Callable[[int], int]
+"""Whether the instruction at an address has been executed before, UNMET or MET; or BARRED: a region must not go on."""
 
 MAX_INSNS, ROOM = 1500, 100
 """Instructions of a region's own function: so many, and so many more for each address that it is to be entered at."""
@@ -394,6 +395,9 @@ class _Search(_Body):
     def _walk(self, pc: int, limit: int, found: _Body, work: list[int], callees: dict[int, None]) -> None:
         known: Constants = {}
         while pc not in found.placed and pc not in self.placed and len(found.placed) < limit:
+            if self.ran is not None and self.ran(pc) == BARRED:
+                found.unmet.add(pc)
+                return
             item = _decode(self.isa, self.fetch, pc)
             if item is None:
                 return
@@ -406,7 +410,7 @@ class _Search(_Body):
                 pc = item.next_pc
                 continue
             for target, callee in reversed(_followed(item, flow)):
-                if self.ran is not None and not self.ran(target):
+                if self.ran is not None and self.ran(target) != MET:
                     found.unmet.add(target)
                     continue
                 found.leaders.add(target)

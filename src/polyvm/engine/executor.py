@@ -13,6 +13,7 @@ from polyvm.engine.arena import SIZE as ARENA_SIZE
 from polyvm.engine.cpu import FOREVER, Cpu
 from polyvm.engine.guest import Guest
 from polyvm.engine.layout import (
+    BARRED,
     BUDGET,
     COUNTED,
     COUNTERS,
@@ -477,7 +478,8 @@ class Engine:
             units.compile_s += unit.compile_s
             units.compiled_insns += unit.insns
             self._installed(unit, f"compiled in {unit.compile_s:.2f} s")
-            if not units.store(space, unit, data) and self.log is not None:
+            # With breakpoints it may end early: the next run is to have a whole one.
+            if not units.barred and not units.store(space, unit, data) and self.log is not None:
                 self.log.warning("the region of %#x could not be kept in %s", unit.pc, units.folder)
         elif self.log is not None:
             self.log.info(
@@ -495,7 +497,8 @@ class Engine:
             )  # fmt: skip
 
     def ran(self, space: AddressSpace, address: int) -> bytes:
-        """For every two bytes of a page, whether an instruction that begins there was executed, in whatever tier."""
+        """For every two bytes of a page, whether an instruction that begins there was executed, in whatever tier; and
+        BARRED where no region may go on."""
         if not 0 <= address < space.limit:  # a dynamic jump went there, and was a fault
             return bytes(2048)
         slots = host.view(space.slots + (address << layout.SLOT_SHIFT), 4096 << layout.SLOT_SHIFT)
@@ -513,6 +516,9 @@ class Engine:
                 )
                 if first < last:
                     met[first:last] = b"\1" * (last - first)
+        for pc in units.barred if units is not None else ():
+            if address <= pc < address + 4096:
+                met[pc - address >> 1] = BARRED
         return bytes(met)
 
     def hand_over(self) -> None:
@@ -524,7 +530,14 @@ class Engine:
         ]
         worth = sorted((one for one in scores if one[0] > 0), key=lambda one: -one[0])
         jobs = [job for _, job in worth[:MAX_LEFT]]
-        if not jobs or units is None or compilers is None or space is None or compilers.failed:
+        if (
+            not jobs
+            or units is None
+            or compilers is None
+            or space is None
+            or compilers.failed
+            or units.barred
+        ):
             return
         pages = {
             page: (_page(space, page), self.ran(space, page)) for page in space.code.decoded(space.regions)

@@ -58,6 +58,10 @@ class Unit:
         """Whether an address is in the function that it was made for: callees have units of their own."""
         return unitfiles.covers(self.own, pc)
 
+    def has(self, pc: int) -> bool:
+        """Whether it was made from code at an address."""
+        return self.overlaps(pc, pc + 1)
+
     def overlaps(self, start: int, end: int) -> bool:
         """Whether it was made from code in a range."""
         return any(at < end and at + len(code) > start for at, code in self.code)
@@ -90,6 +94,9 @@ class Units:
         self.on_disk: dict[str, set[int]] = {}  # by kinds, the addresses that the disk has units for
         self.listed = (0.0, 0)  # when that was looked up, and the age of the folder then
         self.kind = ""
+        self.barred: frozenset[int] = (
+            frozenset()
+        )  # places that no unit may have inside: a debugger's breakpoints
         self.word = native.image.address("enter_unit") - native.decode & 0xFFFF_FFFF
         self.hits = self.misses = self.rejected = self.stored = self.written = 0
         self.compiled = 0
@@ -143,6 +150,9 @@ class Units:
         if unit is not None and (unit.covers(pc) or pc in unit.entries):
             self.hits += 1
             return unit
+        if self.barred:  # which may be all that is wrong with it
+            self.misses += 1
+            return None
         # Damaged, of other code, or of another place: somebody copied it here. It will be made again.
         self.rejected += 1
         cachedir.remove(f"{self.folder}/{name}")
@@ -174,7 +184,7 @@ class Units:
     # -- in memory
     def install(self, space: AddressSpace, data: bytes) -> Unit | None:
         """Map a unit and lead its entries to it; None when the guest's code is not what it was made from, or when it
-        is not of the kind that is wanted by now.
+        is not of the kind that is wanted by now, or has a place inside that is barred.
 
         Raises PVM-CACHE-DAMAGED for what is no image.
         """
@@ -183,7 +193,7 @@ class Units:
             unit = Unit(image)
             with space.lock:
                 same = all(self._same(space, at, code) for at, code in unit.code)
-                if unit.kind != self.kind or not same:
+                if unit.kind != self.kind or not same or any(map(unit.has, self.barred)):
                     image.unload()
                     return None
                 unit.index = self._index()

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from polyvm.engine import interpreter_image
+from polyvm.engine.layout import MET
 from polyvm.errors import PolyvmError
 from polyvm.ir.values import SpecError
 
@@ -116,8 +117,8 @@ def compile_unit(
     """The image of the region around a hot address, or None when there is no code.
 
     page: the guest's executable bytes of the 4096-byte page at an address, shorter or empty where there are none.
-    ran: for every two bytes of such a page, whether an instruction that begins there was executed: a byte each, none
-    when all count as executed.
+    ran: for every two bytes of such a page, whether an instruction that begins there was executed, or BARRED: a byte
+    each, none when all count as executed.
     entries: where else it should be entered, if it goes there. kind: letters of layout (PRECISE and others).
     tries: how often it was compiled by now. hot: places that were found hot.
     """
@@ -131,12 +132,12 @@ def compile_unit(
     pages: dict[int, bytes] = {}
     marks: dict[int, bytes] = {}
 
-    def met(address: int) -> bool:
+    def mark(address: int) -> int:
         base = address & -PAGE
         if base not in marks:
             assert ran is not None
             marks[base] = ran(base)
-        return not marks[base] or bool(marks[base][address - base >> 1])
+        return marks[base][address - base >> 1] if marks[base] else MET
 
     def fetch(address: int, length: int) -> bytes:
         code = b""
@@ -153,7 +154,7 @@ def compile_unit(
         return code
 
     isa = Guest(guest).isa
-    found = discover.discover(isa, fetch, pc, observed, entries=entries, ran=met if ran else None, hot=hot)
+    found = discover.discover(isa, fetch, pc, observed, entries=entries, ran=mark if ran else None, hot=hot)
     if found is None:
         return None
     make = emitter or region.RegionEmitter

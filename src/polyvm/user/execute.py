@@ -254,6 +254,8 @@ def become(thread: Thread, what: Plan, envp: list[bytes]) -> None:
     thread.altstack_flags = signals.SS_DISABLE
     thread.saved_mask = None
     close_on_exec(process)
+    if process.tracer is not None:
+        process.tracer.executed(thread)
 
 
 def _change(thread: Thread, guest: str) -> None:

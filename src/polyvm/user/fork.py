@@ -180,6 +180,9 @@ def _become_child(thread: Thread, read_end: int, write_end: int) -> None:
         process.borrowed = None
     process.space.fork_child()
     process.engine.forked()
+    if process.tracer is not None:  # it stays with the parent
+        tracer, process.tracer = process.tracer, None
+        tracer.forked(thread)
     if read_end >= 0:
         process.unhide(read_end)
         process.borrowed = Borrowed(thread, write_end)

@@ -31,7 +31,7 @@ _EVERY = (1 << 64) - 1
 class HostSignals:
     """Dispositions as they stand on the host."""
 
-    __slots__ = ("_memory", "_number", "_state", "first_mask", "ignored", "process")
+    __slots__ = ("_memory", "_number", "_state", "_threaded", "first_mask", "ignored", "process")
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -39,6 +39,7 @@ class HostSignals:
         self._number = numbers()["rt_sigaction"]
         self._state: dict[int, tuple[int, int]] = {}
         self.first_mask = 0
+        self._threaded = False  # whether the host's libc has made a thread, for all we know
         self.ignored = 0
 
     def begin(self) -> None:
@@ -86,6 +87,10 @@ class HostSignals:
         if kind != _CATCH:
             self._write(signo, kind, flags, 0, 0)
             return
+        if not self._threaded:
+            # libc takes its own when it makes its first thread: it does so now, and not after us.
+            self._threaded = True
+            fault.start_thread(_nothing)
         first = native.loaded[0]
         first.block[PR["policy"] + signo] = _RECORD
         _, ours, restorer, _ = self._read(KICK)
@@ -130,3 +135,7 @@ def reset_and_unblock(signo: int) -> None:
 def forked() -> None:
     """In a forked child: its one thread is the main one."""
     fault.set_main(os.getpid())
+
+
+def _nothing() -> None:
+    """The body of a thread that is there to have been made."""

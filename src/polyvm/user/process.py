@@ -27,13 +27,14 @@ from polyvm.user.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from polyvm.user.dispatch import Call, Dispatch
     from polyvm.user.fork import Borrowed
     from polyvm.user.natively import Natively
     from polyvm.user.strace import Strace
+    from polyvm.user.tracer import Tracer
 
     Bind = tuple[bytes, bytes, bool]
 
@@ -85,6 +86,7 @@ class Process:
         self.fatal: tuple[Thread, int, bytes] | None = None  # who died of what, for the crash report
         self.on_crash: Callable[[Thread, int, bytes], None] | None = None
         self.on_exit_reason: Callable[[Thread, int], None] | None = None
+        self.tracer: Tracer | None = None  # a debugger
         self.child = False  # forked from a guest: nobody above waits for a Result
         self.pending_exec: Callable[[Thread], None] | None = None  # for the main thread, from one that is not
         self.borrowed: Borrowed | None = None  # a vfork child's hold on its waiting parent
@@ -281,18 +283,20 @@ class Process:
         """Block every signal for the calling host thread."""
         self.host_signals.set_mask(signals.WORD)
 
-    def set_apart(self) -> bool:
+    def set_apart(self, keep: Iterable[int] = ()) -> bool:
         """Make the calling host thread one of ours: no signals, and where the host allows it descriptors of its own.
 
         What it opens takes no number then that the guest's next descriptor should have, and is not there for it.
+        keep: descriptors of ours that it needs all the same.
         """
         self.block_all()
         if self.plain_syscall("unshare", CLONE_FILES):
             return False
         # Its copies of the guest's would keep pipes and sockets open. What is logged may go to standard error.
-        last = 0xFFFFFFFF
-        ranges = [(0, last)] if self.engine.log is None else [(0, 1), (3, last)]
-        return all(self.plain_syscall("close_range", *ends, 0) == 0 for ends in ranges)
+        kept = sorted({*keep} if self.engine.log is None else {2, *keep})
+        starts, ends = [0, *(fd + 1 for fd in kept)], [*(fd - 1 for fd in kept), 0xFFFFFFFF]
+        ranges = [(start, end) for start, end in zip(starts, ends, strict=True) if start <= end]
+        return all(self.plain_syscall("close_range", *pair, 0) == 0 for pair in ranges)
 
     def kick(self, thread: Thread) -> None:
         """Get a thread out of native code or a blocking host call."""
@@ -330,6 +334,8 @@ class Process:
                 thread.ending = True
                 if thread.ident != me:
                     self.kick(thread)
+        if self.tracer is not None:
+            self.tracer.ending()
         self.wake_main()
 
     def fail(self, error: BaseException) -> None:

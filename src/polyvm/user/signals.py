@@ -196,6 +196,14 @@ def deliver(thread: Thread, restart: int = 0, argument: int = 0) -> None:
         if found is None:
             break
         signo, info = found
+        tracer = thread.process.tracer
+        if tracer is not None:
+            signo, info, moved = tracer.signal(thread, signo, info)
+            restart = 0 if moved else restart  # what it was given is where it goes on
+            if thread.ending:
+                return
+            if not signo:
+                continue
         action = thread.process.actions.table[signo]
         if action.handler == SIG_IGN or (action.handler == SIG_DFL and signo in IGNORED_BY_DEFAULT):
             continue
@@ -303,8 +311,14 @@ def force(thread: Thread, signo: int, info: bytes, fault: tuple[str, int] | None
     fault: what was wrong, "read", "write", "fetch" or the cause of a trap, and the address.
     """
     process = thread.process
-    action = process.actions.table[signo]
     process.count_fault(signo)
+    if process.tracer is not None:
+        asked = signo
+        signo, info, _ = process.tracer.signal(thread, signo, info)
+        if thread.ending or not signo:
+            return
+        fault = fault if signo == asked else None
+    action = process.actions.table[signo]
     if action.handler in (SIG_DFL, SIG_IGN) or thread.mask >> signo - 1 & 1:
         process.killed(thread, signo, info)
         return

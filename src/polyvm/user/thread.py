@@ -124,6 +124,9 @@ class Thread:
 
     def loop(self) -> None:
         """Run guest code until the thread ends."""
+        if self.process.tracer is not None:
+            self.process.tracer.loop(self)
+            return
         cpu, world = self.cpu, self.process.world
         run = cpu.run
         while not self.ending:
@@ -138,13 +141,20 @@ class Thread:
                 self.syscall()
                 if self.cpu is not cpu:  # execve changed the machine
                     cpu, run = self.cpu, self.cpu.run
-            elif reason == INTERRUPTED:
-                self.interrupted_natively()
-            elif reason == STOP:
-                cpu.clear_stop()
-                signals.deliver(self)
             else:
-                self.trapped(reason)
+                self.left(reason)
+
+    def left(self, reason: int) -> None:
+        """Carry out what native code was left for."""
+        if reason == SYSCALL:
+            self.syscall()
+        elif reason == INTERRUPTED:
+            self.interrupted_natively()
+        elif reason == STOP:
+            self.cpu.clear_stop()
+            signals.deliver(self)
+        else:
+            self.trapped(reason)
 
     def trapped(self, reason: int) -> None:
         """Everything that is neither a call nor a stop: the guest's own faults, or the engine's business."""

@@ -30,6 +30,17 @@ bytes."""
 COMPOSED = {"nzcv": (("", 28), ("v", 1), ("c", 1), ("z", 1), ("n", 1))}
 CAUSES = ("illegal", "breakpoint", "misaligned")
 """Exceptions, numbered by position."""
+DEBUGGER = (
+    "aarch64",
+    (
+        ("org.gnu.gdb.aarch64.core", (*X_NAMES[:XZR], "sp", "pc"), ("cpsr",)),
+        ("org.gnu.gdb.aarch64.fpu", tuple(f"v{number}" for number in range(32)), ("fpsr", "fpcr")),
+        ("org.gnu.gdb.aarch64.tls", ("tpidr",), ()),
+    ),
+    (("cpsr", "nzcv"), ("tpidr", "tpidr_el0")),
+)
+"""What debuggers call the architecture; their standard features of it, each with its registers and those that are
+settings; and what they call otherwise than this table does (GDB manual, G.5.1)."""
 
 
 def places(base: int) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int, int]]]:

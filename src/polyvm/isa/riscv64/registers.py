@@ -27,6 +27,16 @@ COMPOSED = {
 }
 CAUSES = ("illegal", "breakpoint", "load_misaligned", "store_misaligned", "fetch_misaligned")
 """Exceptions, numbered by position."""
+DEBUGGER = (
+    "riscv:rv64",
+    (
+        ("org.gnu.gdb.riscv.cpu", (*X_NAMES, "pc"), ()),
+        ("org.gnu.gdb.riscv.fpu", F_NAMES, tuple(COMPOSED)),
+    ),
+    (),
+)
+"""What debuggers call the architecture; their standard features of it, each with its registers and those that are
+settings; and what they call otherwise than this table does (GDB manual, G.5.13)."""
 
 
 def places(base: int) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int, int]]]:
