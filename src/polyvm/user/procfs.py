@@ -9,6 +9,7 @@ import os
 from _struct import pack
 
 from polyvm.user.hostabi import open_flags_to_host
+from polyvm.user.paths import PROC_FILES, may_be_proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,16 +22,14 @@ F_GETFL, O_RDWR, O_TRUNC = 3, 2, 0o1000
 MFD_CLOEXEC = 1
 O_ACCMODE, O_CLOEXEC, O_NOFOLLOW, O_DIRECTORY, O_PATH = 3, 0o2000000, 0x20000, 0x10000, 0o10000000
 
-NAMES = (b"exe", b"maps", b"cmdline", b"auxv", b"environ", b"mem")
-SMALL_NAMES = frozenset((*NAMES, b"cpuinfo"))
+NAMES = PROC_FILES - {b"cpuinfo"}  # of a process
 
 
 def find(process: Process, at: int, path: bytes) -> tuple[bytes, ...] | None:
     """What a name means if it is one of ours: ("exe",), ("fd", "3"), ("cpuinfo",); None for everything else."""
+    if not may_be_proc(path):
+        return None
     if path[:1] != b"/":
-        last = path.rpartition(b"/")[2]
-        if last not in SMALL_NAMES and not last.isdigit():
-            return None
         if process.paths.root is not None and at == AT_FDCWD:
             directory = b"/" + b"/".join(process.paths.root.cwd)
         else:
@@ -49,9 +48,11 @@ def find(process: Process, at: int, path: bytes) -> tuple[bytes, ...] | None:
                 parts.pop()
         elif part not in (b"", b"."):
             parts.append(part)
-            if len(parts) in (4, 6) and parts[-2] == b"fd" and part.isdigit() and any(pieces[number + 1 :]):
+            if len(parts) in (3, 4, 6) and parts[-2] == b"fd" and part.isdigit() and any(pieces[number + 1 :]):
                 parts += pieces[number + 1 :]  # `..` is its parent there, whatever the name says
                 break
+    if parts[:2] == [b"dev", b"fd"]:  # a link to /proc/self/fd wherever there is a /dev
+        parts[:2] = [b"proc", b"self", b"fd"]
     if len(parts) < 2 or parts[0] != b"proc":
         return None
     if parts[1:] == [b"cpuinfo"]:

@@ -7,7 +7,7 @@ from _struct import Struct
 
 from polyvm.user import openflags
 from polyvm.user.hostabi import STAT_BYTES, open_flags_to_host, stat_to_generic
-from polyvm.user.paths import AT_EMPTY_PATH, AT_FDCWD, signed
+from polyvm.user.paths import AT_EMPTY_PATH, AT_FDCWD, Elsewhere, may_be_proc, signed
 from polyvm.user.thread import Refusal
 
 TYPE_CHECKING = False
@@ -91,7 +91,7 @@ def _open(t: Thread, directory: int, path: bytes, flags: int, mode: int, resolve
     taken: list[int] = []
     host_flags = open_flags_to_host(flags)
     try:
-        if b"proc" in path or path[0] != 47:
+        if may_be_proc(path):
             from polyvm.user import procfs
 
             special = procfs.find(process, at, path)
@@ -104,7 +104,10 @@ def _open(t: Thread, directory: int, path: bytes, flags: int, mode: int, resolve
                     at, path = below
                     paths.linked(at)
         if paths.root is not None:
-            at, path, extra = _in_root(t, at, path, flags, taken)
+            try:
+                at, path, extra = _in_root(t, at, path, flags, taken)
+            except Elsewhere as found:
+                return _open(t, AT_FDCWD, found.args[0], flags, mode, resolve)
             host_flags |= extra
         elif not resolve:
             at, path = paths.lookup(at, path, not flags & O_NOFOLLOW_GENERIC, taken)
@@ -169,18 +172,23 @@ def sys_readlinkat(t: Thread, directory: int, path: int, buffer: int, size: int,
     name = process.paths.read(t, path)
     at = process.paths.directory(directory)
     target = None
-    if name and (b"proc" in name or name[0] != 47):
+    if name and may_be_proc(name):
         from polyvm.user import procfs
 
         target = procfs.read_link(process, procfs.find(process, at, name))
-    if target is not None:
-        data = target[:size_32]
-        t.space.write(buffer, data)
-        return len(data)
     taken: list[int] = []
     try:
-        if name:
+        if name and target is None:
             at, name = process.paths.lookup(at, name, False, taken)
+            fd = name.removeprefix(b"/proc/self/fd/")  # through a link such as /dev/fd, or our own for what has a slash
+            if process.paths.root is not None and at == AT_FDCWD and fd.isdigit() and int(fd) not in taken:
+                from polyvm.user import procfs
+
+                target = procfs.read_link(process, (b"fd", fd))
+        if target is not None:
+            data = target[:size_32]
+            t.space.write(buffer, data)
+            return len(data)
         return t.host(
             process.numbers["readlinkat"], at, t.place(name + b"\0"), t.pointer(buffer) or t.bad, size_32
         )
