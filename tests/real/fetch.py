@@ -58,7 +58,9 @@ def root(guest: str, tree: Tree = PROGRAMS) -> Path:
     """What looks like a Debian machine's /. Raises LookupError, with what to do, where the packages are not here."""
     place = folder(guest, tree)
     if not debian.present(place) or set(debian.contents(place)["packages"]) != set(tree.packages):
-        raise LookupError(f"Debian's {guest} programs are not here: {COMMAND} --guest {guest} --tree {tree.name}")
+        raise LookupError(
+            f"Debian's {guest} programs are not here: {COMMAND} --guest {guest} --tree {tree.name}"
+        )
     return place / "root"
 
 
@@ -80,7 +82,9 @@ def main() -> int:
     """Fetch, and say what came."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--suite", help="another Debian suite, one that has the guest")
-    parser.add_argument("--guest", choices=(*GUESTS, "x86_64"), help="of one processor only (default: every guest)")
+    parser.add_argument(
+        "--guest", choices=(*GUESTS, "x86_64"), help="of one processor only (default: every guest)"
+    )
     parser.add_argument("--tree", choices=TREES, help="one set of packages only")
     options = parser.parse_args()
     for guest in (options.guest,) if options.guest else GUESTS:

@@ -23,10 +23,26 @@ ENOENT, EBADF, EFAULT, ENAMETOOLONG, EROFS = 2, 9, 14, 36, 30
 O_PATH, O_NOFOLLOW, O_DIRECTORY, O_CLOEXEC = os.O_PATH, os.O_NOFOLLOW, os.O_DIRECTORY, os.O_CLOEXEC
 MERGED = (b"bin", b"sbin", b"lib", b"lib64")
 HOST_ONLY = (b"proc", b"sys", b"dev")  # never taken from a sysroot
-PROC_FILES = frozenset((b"exe", b"maps", b"cmdline", b"auxv", b"environ", b"mem", b"cpuinfo"))  # that procfs makes
+# That procfs makes.
+PROC_FILES = frozenset(
+    (
+        b"exe",
+        b"maps",
+        b"cmdline",
+        b"auxv",
+        b"environ",
+        b"mem",
+        b"cpuinfo",
+        b"stat",
+        b"statm",
+        b"status",
+        b"cwd",
+        b"root",
+    )
+)
 
 
-class Elsewhere(Exception):  # noqa: N818  # an answer, as Refusal is
+class Elsewhere(Exception):  # an answer, as Refusal is
     """Raised by a walk that comes through a link to what the guest's own /proc has; `args[0]` is the name there."""
 
 
@@ -119,8 +135,8 @@ class Paths:
         if self.root is not None:
             try:
                 return self.root.lookup(at, path, follow, taken, writes=writes)
-            except Elsewhere as found:
-                return self.lookup(AT_FDCWD, found.args[0], follow, taken, writes=writes)
+            except Elsewhere as answer:
+                return self.lookup(AT_FDCWD, answer.args[0], follow, taken, writes=writes)
         if self.sysroot is not None and path[0] == 47:
             found = self._in_sysroot(path, follow)
             if found is not None:

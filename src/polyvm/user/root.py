@@ -200,6 +200,8 @@ class Root:
                         if error.errno != 22 and not (final and error.errno == ENOENT):  # EINVAL: no link
                             raise Refusal(error.errno or ENOENT) from None
                 if target is not None:
+                    if part in (b"cwd", b"root") and names[:-1] == (b"proc", b"%d" % self.process.pid):
+                        target = b"/" + b"/".join(self.cwd if part == b"cwd" else ())
                     links += 1
                     if links > MAX_LINKS:
                         raise Refusal(ELOOP)

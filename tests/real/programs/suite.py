@@ -41,21 +41,44 @@ def square(n):
 def main():
     section("numbers")
     print(0.1 + 0.2, 1e16, 1 / 3, float("nan"), -0.0, 2**0.5, 5e-324, 1.7976931348623157e308, round(2.675, 2))
-    print(2**200 // 3**50, pow(3, 10**5, 10**9 + 7), -7 // 2, -7 % 3, divmod(-7.5, 2), (1 << 70) >> 3, hash(2**61))
-    print(decimal.Decimal(1) / 7, decimal.Decimal(2).sqrt(), f"{1234567.891:,.2f} {255:#x} {3.14159:.3e}", (0.1).hex())
-    print(sum(random.Random(1).random() for _ in range(1000)), complex(1, 2) ** 3, struct.pack("<dfq", 1.5, 0.1, -2).hex())
+    print(
+        2**200 // 3**50,
+        pow(3, 10**5, 10**9 + 7),
+        -7 // 2,
+        -7 % 3,
+        divmod(-7.5, 2),
+        (1 << 70) >> 3,
+        hash(2**61),
+    )
+    print(
+        decimal.Decimal(1) / 7,
+        decimal.Decimal(2).sqrt(),
+        f"{1234567.891:,.2f} {255:#x} {3.14159:.3e}",
+        (0.1).hex(),
+    )
+    print(
+        sum(random.Random(1).random() for _ in range(1000)),
+        complex(1, 2) ** 3,
+        struct.pack("<dfq", 1.5, 0.1, -2).hex(),
+    )
 
     section("digests")
     data = bytes(range(256)) * 1000
     for name in ("md5", "sha1", "sha256", "sha512", "sha3_256", "blake2b"):
         print(name, hashlib.new(name, data).hexdigest()[:32])
-    print(zlib.crc32(data), zlib.adler32(data), hashlib.pbkdf2_hmac("sha256", b"word", b"salt", 1000).hex()[:32])
+    print(
+        zlib.crc32(data), zlib.adler32(data), hashlib.pbkdf2_hmac("sha256", b"word", b"salt", 1000).hex()[:32]
+    )
     for module in (zlib, bz2, lzma):
         assert module.decompress(module.compress(data)) == data
     print(len(zlib.compress(data, 9)), json.loads(json.dumps({"a": [1, 2.5, None, "\u20ac"]})))
 
     section("processes")
-    print(subprocess.run(["sh", "-c", "cat; echo err >&2; exit 3"], input="in\n", capture_output=True, text=True))
+    print(
+        subprocess.run(
+            ["sh", "-c", "cat; echo err >&2; exit 3"], input="in\n", capture_output=True, text=True
+        )
+    )
     with subprocess.Popen(["sleep", "5"]) as child:
         child.terminate()
     print(child.returncode, os.waitstatus_to_exitcode(os.system("exit 4")))
@@ -119,7 +142,9 @@ def main():
         print(type(selector).__name__, [(key.data, mask) for key, mask in selector.select(1)])
     poll = select.poll()
     poll.register(right, select.POLLIN)
-    print([mask for _, mask in poll.poll(1000)], [len(part) for part in select.select([right], [left], [], 1)])
+    print(
+        [mask for _, mask in poll.poll(1000)], [len(part) for part in select.select([right], [left], [], 1)]
+    )
 
     async def talk():
         async def answer(reader, writer):
@@ -135,7 +160,12 @@ def main():
         output, _ = await process.communicate()
         writer.close()
         listener.close()
-        return line, output, process.returncode, await asyncio.gather(*(asyncio.sleep(0.01, n) for n in range(3)))
+        return (
+            line,
+            output,
+            process.returncode,
+            await asyncio.gather(*(asyncio.sleep(0.01, n) for n in range(3))),
+        )
 
     print(asyncio.run(talk()))
 
@@ -149,12 +179,17 @@ def main():
             print(len(mapped), mapped.find(b"abc"), os.pread(file.fileno(), 10, 0))
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with open("copy", "wb") as copy:
-            print(os.sendfile(copy.fileno(), file.fileno(), 0, 5000), os.copy_file_range(file.fileno(), copy.fileno(), 100, 0))
+            print(
+                os.sendfile(copy.fileno(), file.fileno(), 0, 5000),
+                os.copy_file_range(file.fileno(), copy.fileno(), 100, 0),
+            )
     os.symlink("file", "link")
     os.mkdir("d")
     os.rename("copy", "d/moved")
     print(sorted((entry.name, entry.is_dir(), entry.is_symlink()) for entry in os.scandir(".")))
-    print([(path, sorted(names)) for path, _, names in os.walk(".")], os.path.realpath("link").endswith("/file"))
+    print(
+        [(path, sorted(names)) for path, _, names in os.walk(".")], os.path.realpath("link").endswith("/file")
+    )
     os.utime("file", ns=(1, 2))
     print(os.stat("file").st_mtime_ns, os.access("file", os.W_OK), oct(os.stat("d").st_mode))
     memory = os.memfd_create("memory")
@@ -164,14 +199,17 @@ def main():
     os.write(master, b"typed\n")
     print(os.read(slave, 100), os.isatty(slave), os.ttyname(slave).startswith("/dev/pts/"))
     try:
-        open("missing")
+        os.stat("missing")
     except FileNotFoundError as error:
         print(error)
 
     section("libraries")
     base = sqlite3.connect(":memory:")
     base.executescript("create table t(a, b); insert into t values (1, 'x'), (2.5, null)")
-    print(base.execute("select * from t order by a desc").fetchall(), base.execute("select sum(a) from t").fetchone())
+    print(
+        base.execute("select * from t order by a desc").fetchall(),
+        base.execute("select sum(a) from t").fetchone(),
+    )
     libc = ctypes.CDLL(None)
     compare = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_int), ctypes.POINTER(ctypes.c_int))
     values = (ctypes.c_int * 5)(5, 1, 4, 2, 3)
@@ -180,7 +218,13 @@ def main():
     print(list(values), libc.strtod(b"2.5", None), ctypes.sizeof(ctypes.c_long))
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 128))
     print(resource.getrlimit(resource.RLIMIT_NOFILE), os.sched_yield(), time.strftime("%Y", time.gmtime(0)))
-    print(sys.byteorder, sys.maxsize, sys.float_info.dig, os.uname().sysname, time.get_clock_info("monotonic").resolution)
+    print(
+        sys.byteorder,
+        sys.maxsize,
+        sys.float_info.dig,
+        os.uname().sysname,
+        time.get_clock_info("monotonic").resolution,
+    )
 
 
 if __name__ == "__main__":

@@ -180,11 +180,18 @@ def sys_readlinkat(t: Thread, directory: int, path: int, buffer: int, size: int,
     try:
         if name and target is None:
             at, name = process.paths.lookup(at, name, False, taken)
-            fd = name.removeprefix(b"/proc/self/fd/")  # through a link such as /dev/fd, or our own for what has a slash
-            if process.paths.root is not None and at == AT_FDCWD and fd.isdigit() and int(fd) not in taken:
+            fd = name.removeprefix(
+                b"/proc/self/fd/"
+            )  # through a link such as /dev/fd, or our own for what has a slash
+            if (
+                process.paths.root is not None
+                and at == AT_FDCWD
+                and link.isdigit()
+                and int(link) not in taken
+            ):
                 from polyvm.user import procfs
 
-                target = procfs.read_link(process, (b"fd", fd))
+                target = procfs.read_link(process, (b"fd", link))
         if target is not None:
             data = target[:size_32]
             t.space.write(buffer, data)
@@ -312,33 +319,44 @@ def sys_getcwd(t: Thread, buffer: int, size: int, *_: int) -> int:
 
 
 def sys_getdents64(t: Thread, fd: int, buffer: int, size: int, *_: int) -> int:
-    """getdents64, without our descriptors in /proc/self/fd."""
+    """getdents64, without our descriptors in /proc/self/fd and our threads in /proc/self/task."""
     number = t.process.numbers["getdents64"]
     while True:
         result = t.host(number, fd, t.pointer(buffer), size)
-        if result <= 0 or not t.process.hidden:
+        if result <= 0:
             return result
         out = t.place(b"", STAT_BYTES)
         t.top = 0
         if t.process.plain_syscall("fstat", fd, out) or _U64.unpack(t.placed(out, 8))[0] != proc_device():
             return result
         where = os.readlink(b"/proc/self/fd/%d" % (fd & 0xFFFFFFFF))
-        if where.rpartition(b"/")[2] not in (b"fd", b"fdinfo"):
+        last = where.rpartition(b"/")[2]
+        if last == b"task" and where == b"/proc/%d/task" % t.process.pid:
+            hidden = _threads_of_ours(t)
+        elif last in (b"fd", b"fdinfo"):
+            hidden = t.process.hidden
+        else:
             return result
-        kept = _without_hidden(t, t.space.read(buffer, result))
+        kept = _without(hidden, t.space.read(buffer, result))
         if kept:
             t.space.write(buffer, kept)
             return len(kept)
 
 
-def _without_hidden(t: Thread, data: bytes) -> bytes:
-    """Directory entries but those whose name is one of our descriptors."""
+def _threads_of_ours(t: Thread) -> set[int]:
+    """The threads of this process that are none of the guest's."""
+    guests = {thread.tid for thread in t.process.world.threads}
+    return {int(name) for name in os.listdir("/proc/self/task")} - guests
+
+
+def _without(hidden: set[int], data: bytes) -> bytes:
+    """Directory entries but those whose name is one of these numbers."""
     kept = []
     at = 0
     while at < len(data):
         length = data[at + 16] | data[at + 17] << 8
         name = data[at + 19 : at + length].split(b"\0", 1)[0]
-        if not (name.isdigit() and int(name) in t.process.hidden):
+        if not (name.isdigit() and int(name) in hidden):
             kept.append(data[at : at + length])
         at += length
     return b"".join(kept)
