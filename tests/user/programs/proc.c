@@ -73,6 +73,8 @@ int main(int argc, char **argv) {
     printf("%s\n", strrchr(target(name), '/'));
     if (argc > 1) { /* below a root: elsewhere it is the kernel that follows links of the guest's own making */
         symlink("/proc/self", "me");
+        snprintf(name, sizeof name, "me/fd/%d", made);
+        if (strcmp(target(name), "/work/made") || readlink("me/", name, sizeof name) >= 0) printf("no link: %s\n", text);
         if (strcmp(content("me/cmdline"), argv[0])) printf("not our own: %s\n", text);
     }
 

@@ -180,15 +180,10 @@ def sys_readlinkat(t: Thread, directory: int, path: int, buffer: int, size: int,
     try:
         if name and target is None:
             at, name = process.paths.lookup(at, name, False, taken)
-            fd = name.removeprefix(
-                b"/proc/self/fd/"
-            )  # through a link such as /dev/fd, or our own for what has a slash
-            if (
-                process.paths.root is not None
-                and at == AT_FDCWD
-                and link.isdigit()
-                and int(link) not in taken
-            ):
+            link = name.removeprefix(b"/proc/self/fd/") if at == AT_FDCWD else b""
+            if process.paths.root is not None and link.isdigit():
+                if int(link) in taken:
+                    return -EINVAL  # our own way to what has a slash behind its name: no link
                 from polyvm.user import procfs
 
                 target = procfs.read_link(process, (b"fd", link))
