@@ -87,6 +87,7 @@ def main() -> int:
     )
     parser.add_argument("--tree", choices=TREES, help="one set of packages only")
     options = parser.parse_args()
+    status = 0
     for guest in (options.guest,) if options.guest else GUESTS:
         for tree in (TREES[options.tree],) if options.tree else TREES.values():
             place = folder(guest, tree)
@@ -96,14 +97,15 @@ def main() -> int:
                 )
             except PolyvmError as error:
                 print(error.render(), file=sys.stderr)
-                return error.exit_status
+                status = error.exit_status
+                continue
             if tree is SYSTEM:
                 settle(place / "root")
             for name in sorted(versions):
                 if name in tree.packages:
                     print(f"{name} {versions[name]}")
             print(f"in {place / 'root'}")
-    return 0
+    return status
 
 
 if __name__ == "__main__":
