@@ -113,6 +113,27 @@ def ops(name: str) -> str:
     return "\n".join(optext.lines(isa.trace(insn, shape)))
 
 
+# ---------------------------------------------------------------------------- system calls
+def syscalls() -> str:
+    """Every system call that is declared, with its arguments and what becomes of it."""
+    import errno
+
+    from polyvm.user.syscalls.table import declarations
+
+    found = list(declarations())
+    states = {
+        state: [call for call in found if call.state == state]
+        for state in ("done", "passed to the host", "refused")
+    }
+    text = [", ".join(f"{len(calls)} {state}" for state, calls in states.items()) + ".", ""]
+    text += ["| call | arguments | how |", "|---|---|---|"]
+    for call in sorted(found, key=lambda call: call.name):
+        how = f"refused: {errno.errorcode[call.errno]}" if call.errno else call.state
+        arguments = ", ".join(f"{name}: {kind}" for name, kind in call.arguments)
+        text.append(f"| {_code(call.name)} | {_cell(arguments)} | {how} |")
+    return "\n".join(text)
+
+
 # ---------------------------------------------------------------------------- command line
 def cli() -> str:
     """Every command, as its --help says it."""
@@ -186,5 +207,6 @@ def _signature(name: str, value: Any) -> str:
 
 
 GENERATORS: dict[str, Callable[..., str]] = {
-    generator.__name__: generator for generator in (errors, decisions, riscv64, aarch64, ops, cli, python)
+    generator.__name__: generator
+    for generator in (errors, decisions, riscv64, aarch64, ops, syscalls, cli, python)
 }

@@ -136,7 +136,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     def compare(name: str, text: str) -> None:
         file = request.path.parent / "golden" / name
         if request.config.getoption("--bless"):
-            file.parent.mkdir(exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
         assert file.exists(), f"{file} is not there; run the test once with --bless"
         assert text == file.read_text(), (

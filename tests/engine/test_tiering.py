@@ -106,3 +106,21 @@ def test_what_regions_cost_is_learnt() -> None:
     hotness.rate(PC, 0.0)
     hotness.clear()
     assert hotness.heats == {}
+
+
+def test_a_forked_child_counts_its_own_jumps() -> None:
+    """What its parent did is not worth compiling for it: each child of a shell would have it compiled once more."""
+    cpu = thread()
+    hotness = Hotness([cpu])
+    hotness.ran_down(cpu, PC)
+    hotness.begin(cpu, PC, 10**9)
+    cpu.hot_cells[(PC >> 1) % COUNTERS] -= 2_000_000
+    hotness.rate(PC, 5.0)
+    assert hotness.worth([PC], 0.1) > 1
+    hotness.forked()
+    assert hotness.jumps(PC) == 0
+    assert hotness.worth([PC], 0.1) == 0
+    assert hotness.score([PC], 0.1, 5.0, 0.001) == 0  # its CPU time begins at 0
+    cpu.hot_cells[(PC >> 1) % COUNTERS] -= 1_000_000
+    assert hotness.jumps(PC) == 1_000_000
+    assert hotness.rate(PC, 0.101) == pytest.approx(10_000_000)

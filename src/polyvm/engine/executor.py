@@ -606,6 +606,7 @@ class Engine:
     def forked(self) -> None:
         """In a forked child, whose only thread is the calling one."""
         self.native.forked()
+        self.hotness.forked()
 
     def hottest(self, most: int) -> list[dict[str, Any]]:
         """The places that were jumped to most often, as parts of a polyvm.run/1 document."""

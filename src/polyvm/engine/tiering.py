@@ -113,6 +113,13 @@ class Hotness:
         cost = cost_s or self.cost_s
         return won / cost if won >= cost else 0.0
 
+    def forked(self) -> None:
+        """In a forked child: it counts its own jumps, in CPU time that begins anew. The parent's are the parent's."""
+        self.heats.clear()
+        self.counted.clear()
+        for cpu in self.cpus:
+            cpu.begun = {cell: cpu.hot_cells[cell] for cell in cpu.begun}
+
     def clear(self) -> None:
         """Another program."""
         self.heats.clear()

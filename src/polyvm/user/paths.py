@@ -23,6 +23,35 @@ ENOENT, EBADF, EFAULT, ENAMETOOLONG, EROFS = 2, 9, 14, 36, 30
 O_PATH, O_NOFOLLOW, O_DIRECTORY, O_CLOEXEC = os.O_PATH, os.O_NOFOLLOW, os.O_DIRECTORY, os.O_CLOEXEC
 MERGED = (b"bin", b"sbin", b"lib", b"lib64")
 HOST_ONLY = (b"proc", b"sys", b"dev")  # never taken from a sysroot
+# That procfs makes.
+PROC_FILES = frozenset(
+    (
+        b"exe",
+        b"maps",
+        b"cmdline",
+        b"auxv",
+        b"environ",
+        b"mem",
+        b"cpuinfo",
+        b"stat",
+        b"statm",
+        b"status",
+        b"cwd",
+        b"root",
+    )
+)
+
+
+class Elsewhere(Exception):  # an answer, as Refusal is
+    """Raised by a walk that comes through a link to what the guest's own /proc has; `args[0]` is the name there."""
+
+
+def may_be_proc(path: bytes) -> bool:
+    """Whether procfs is worth asking about a name, at a glance: for most names it is not."""
+    if path[:1] == b"/":
+        return b"proc" in path or b"dev/fd" in path
+    last = path.rpartition(b"/")[2]
+    return last in PROC_FILES or last.isdigit()
 
 
 def signed(value: int) -> int:
@@ -88,7 +117,7 @@ class Paths:
         self, at: int, path: bytes, follow: bool, taken: list[int], *, writes: bool = False
     ) -> tuple[int, bytes]:
         """(host directory, host name) of a guest name that is not empty."""
-        if b"proc" in path or (path[0] != 47 and path.rpartition(b"/")[2] in (b"exe", b"maps")):
+        if may_be_proc(path):
             from polyvm.user import procfs
 
             special = procfs.find(self.process, at, path)
@@ -104,7 +133,10 @@ class Paths:
                 elif special == (b"exe",) and follow:
                     return AT_FDCWD, self.process.exe_host
         if self.root is not None:
-            return self.root.lookup(at, path, follow, taken, writes=writes)
+            try:
+                return self.root.lookup(at, path, follow, taken, writes=writes)
+            except Elsewhere as answer:
+                return self.lookup(AT_FDCWD, answer.args[0], follow, taken, writes=writes)
         if self.sysroot is not None and path[0] == 47:
             found = self._in_sysroot(path, follow)
             if found is not None:

@@ -9,6 +9,8 @@ import os
 from _struct import pack
 
 from polyvm.user.hostabi import open_flags_to_host
+from polyvm.user.paths import PROC_FILES, may_be_proc
+from polyvm.user.signals import SIG_IGN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,18 +21,22 @@ AT_FDCWD = -100
 ENOENT, EACCES, ENOTDIR, ELOOP = 2, 13, 20, 40
 F_GETFL, O_RDWR, O_TRUNC = 3, 2, 0o1000
 MFD_CLOEXEC = 1
+SETS = (b"SigBlk", b"SigIgn", b"SigCgt")
 O_ACCMODE, O_CLOEXEC, O_NOFOLLOW, O_DIRECTORY, O_PATH = 3, 0o2000000, 0x20000, 0x10000, 0o10000000
 
-NAMES = (b"exe", b"maps", b"cmdline", b"auxv", b"environ", b"mem")
-SMALL_NAMES = frozenset((*NAMES, b"cpuinfo"))
+NAMES = PROC_FILES - {b"cpuinfo"}  # of a process
+COUNTED = frozenset(
+    (b"stat", b"statm", b"status")
+)  # the host's, but for threads, sizes and signals; of a process only
+LINKS = frozenset((b"cwd", b"root"))  # to directories, whose names are the guest's below --root
+PAGE = 4096
 
 
 def find(process: Process, at: int, path: bytes) -> tuple[bytes, ...] | None:
     """What a name means if it is one of ours: ("exe",), ("fd", "3"), ("cpuinfo",); None for everything else."""
+    if not may_be_proc(path):
+        return None
     if path[:1] != b"/":
-        last = path.rpartition(b"/")[2]
-        if last not in SMALL_NAMES and not last.isdigit():
-            return None
         if process.paths.root is not None and at == AT_FDCWD:
             directory = b"/" + b"/".join(process.paths.root.cwd)
         else:
@@ -49,9 +55,16 @@ def find(process: Process, at: int, path: bytes) -> tuple[bytes, ...] | None:
                 parts.pop()
         elif part not in (b"", b"."):
             parts.append(part)
-            if len(parts) in (4, 6) and parts[-2] == b"fd" and part.isdigit() and any(pieces[number + 1 :]):
+            if (
+                len(parts) in (3, 4, 6)
+                and parts[-2] == b"fd"
+                and part.isdigit()
+                and any(pieces[number + 1 :])
+            ):
                 parts += pieces[number + 1 :]  # `..` is its parent there, whatever the name says
                 break
+    if parts[:2] == [b"dev", b"fd"]:  # a link to /proc/self/fd wherever there is a /dev
+        parts[:2] = [b"proc", b"self", b"fd"]
     if len(parts) < 2 or parts[0] != b"proc":
         return None
     if parts[1:] == [b"cpuinfo"]:
@@ -59,7 +72,13 @@ def find(process: Process, at: int, path: bytes) -> tuple[bytes, ...] | None:
     if parts[1] not in (b"self", b"thread-self", b"%d" % process.pid):
         return None
     rest = parts[2:]
+    if rest and rest[0] in LINKS and (len(rest) > 1 or process.paths.root is None):
+        return None
+    if rest and rest[0] in COUNTED and parts[1] == b"thread-self":
+        return None
     if len(rest) > 2 and rest[0] == b"task":
+        if rest[2] in COUNTED:
+            return None
         if not rest[1].isdigit() or int(rest[1]) not in [thread.tid for thread in process.world.threads]:
             return None
         rest = rest[2:]
@@ -79,6 +98,10 @@ def read_link(process: Process, special: tuple[bytes, ...] | None) -> bytes | No
     """The target of one of our links, None where the host knows it."""
     if special == (b"exe",):
         return process.exe
+    if special == (b"root",):
+        return b"/"
+    if special == (b"cwd",) and process.paths.root is not None:
+        return b"/" + b"/".join(process.paths.root.cwd)
     if special and special[0] == b"fd" and len(special) == 2 and special[1].isdigit():
         if process.paths.root is not None and int(special[1]) not in process.hidden:
             try:
@@ -99,7 +122,7 @@ def open_special(thread: Thread, special: tuple[bytes, ...], flags: int) -> int 
         return thread.host(process.numbers["openat"], AT_FDCWD, name, open_flags_to_host(flags), 0)
     if special[0] == b"fd" and len(special) == 2 and process.paths.root is not None:
         return _reopen(thread, special[1], flags)
-    if len(special) != 1 or special[0] == b"fd":
+    if len(special) != 1 or special[0] == b"fd" or special[0] in LINKS:
         return None
     if special == (b"mem",):
         return -EACCES
@@ -152,7 +175,47 @@ def contents(process: Process, name: bytes) -> bytes | None:
     if name == b"cpuinfo":
         text: str = process.abi.cpuinfo(len(os.sched_getaffinity(0)))
         return text.encode()
+    if name in COUNTED:
+        return _counted(process, name)
     return None
+
+
+def _counted(process: Process, name: bytes) -> bytes | None:
+    """stat, statm or status as the host tells it, with the guest's own threads, memory and signals (proc(5))."""
+    try:
+        with open(b"/proc/self/" + name, "rb") as file:
+            text = file.read()
+    except OSError:
+        return None
+    size = sum(region.end - region.start for region in process.space)
+    threads = len(process.world.threads)
+    if name == b"statm":
+        return b"%d %s" % (size // PAGE, text.partition(b" ")[2])
+    if name == b"stat":  # the name in parentheses may have spaces in it
+        head, _, tail = text.rpartition(b")")
+        fields = tail.split(b" ")
+        fields[18], fields[21] = b"%d" % threads, b"%d" % size
+        return head + b")" + b" ".join(fields)
+    own = {b"Threads": b"%d" % threads, b"VmPeak": None, b"VmSize": b"%8d kB" % (size >> 10)}
+    own |= _signal_sets(process)
+    lines = []
+    for line in text.splitlines(keepends=True):
+        key = line.partition(b":")[0]
+        value = own.get(key, b"")
+        if value:
+            lines.append(b"%s:\t%s\n" % (key, value))
+        elif value is not None:
+            lines.append(line)
+    return b"".join(lines)
+
+
+def _signal_sets(process: Process) -> dict[bytes, bytes]:
+    """What is blocked in the first thread, ignored and caught, as status tells it."""
+    table = process.actions.table
+    first = min(process.world.threads, key=lambda thread: thread.tid != process.pid)
+    ignored = sum(1 << signo - 1 for signo, action in enumerate(table) if signo and action.handler == SIG_IGN)
+    caught = sum(1 << signo - 1 for signo, action in enumerate(table) if signo and action.handler > SIG_IGN)
+    return {key: b"%016x" % value for key, value in zip(SETS, (first.mask, ignored, caught), strict=True)}
 
 
 def maps(process: Process) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from polyvm.errors import PolyvmError
+from polyvm.user.paths import Elsewhere
 from polyvm.user.thread import Refusal
 
 TYPE_CHECKING = False
@@ -60,9 +61,10 @@ class Root:
     """The tree. `cwd` is the guest's working directory, as components. `sockets`: what the host calls the sockets that
     were bound to names with directories in them, and what the guest calls them."""
 
-    __slots__ = ("binds", "cwd", "sockets", "top")
+    __slots__ = ("binds", "cwd", "process", "sockets", "top")
 
     def __init__(self, process: Process, root: bytes, binds: tuple[tuple[bytes, bytes, bool], ...]) -> None:
+        self.process = process
         self.top = Mount(process, (), root, False)
         if not self.top.is_directory:
             raise PolyvmError(
@@ -136,7 +138,10 @@ class Root:
     def lookup(
         self, at: int, path: bytes, follow: bool, taken: list[int], *, writes: bool = False
     ) -> tuple[int, bytes]:
-        """(directory, name) for the host. Followed names are magic links to the object itself, which exists."""
+        """(directory, name) for the host. Followed names are magic links to the object itself, which exists.
+
+        Raises Elsewhere as `walk` does.
+        """
         place, last, fd = self.walk(at, path, follow, taken)
         if writes and (self.binds_readonly(fd) if fd >= 0 else place.mount.readonly):
             raise Refusal(EROFS)
@@ -154,7 +159,10 @@ class Root:
         return AT_FDCWD, b"/proc/self/fd/%d" % fd
 
     def walk(self, at: int, path: bytes, follow: bool, taken: list[int]) -> tuple[Place, bytes, int]:
-        """(directory, last component, descriptor of a bind or -1). The last component is no link if `follow`."""
+        """(directory, last component, descriptor of a bind or -1). The last component is no link if `follow`.
+
+        Raises Elsewhere for a link such as /dev/stdin, whose target the host must not be asked for.
+        """
         stack = [Place(self.top.fd, b"", self.top, False)]
         prefix: tuple[bytes, ...] = () if path[0] == 47 else self.directory(at)
         parts = [*prefix, *[p for p in path.split(b"/") if p]]
@@ -192,11 +200,15 @@ class Root:
                         if error.errno != 22 and not (final and error.errno == ENOENT):  # EINVAL: no link
                             raise Refusal(error.errno or ENOENT) from None
                 if target is not None:
+                    if part in (b"cwd", b"root") and names[:-1] == (b"proc", b"%d" % self.process.pid):
+                        target = b"/" + b"/".join(self.cwd if part == b"cwd" else ())
                     links += 1
                     if links > MAX_LINKS:
                         raise Refusal(ELOOP)
                     parts = [*[p for p in target.split(b"/") if p], *parts[i:]]
                     slash = slash or (final and target.endswith(b"/"))
+                    if b"proc" in target:
+                        self._check_proc([b"", *([] if target[0] == 47 else names[:-1]), *parts])
                     i = 0
                     if target.startswith(b"/"):
                         for gone in stack[1:]:
@@ -217,6 +229,14 @@ class Root:
                 if gone.own:
                     os.close(gone.fd)
             raise
+
+    def _check_proc(self, parts: list[bytes]) -> None:
+        """Raise Elsewhere if an absolute name, whose first part is empty, is that of a file that procfs makes."""
+        from polyvm.user import procfs
+
+        name = b"/".join(parts)
+        if procfs.find(self.process, AT_FDCWD, name) is not None:
+            raise Elsewhere(name)
 
     def _keep(self, stack: list[Place], taken: list[int]) -> Place:
         """The last directory, its descriptor handed to `taken`; the others are closed."""

@@ -7,7 +7,7 @@ from _struct import Struct
 
 from polyvm.user import openflags
 from polyvm.user.hostabi import STAT_BYTES, open_flags_to_host, stat_to_generic
-from polyvm.user.paths import AT_EMPTY_PATH, AT_FDCWD, signed
+from polyvm.user.paths import AT_EMPTY_PATH, AT_FDCWD, Elsewhere, may_be_proc, signed
 from polyvm.user.thread import Refusal
 
 TYPE_CHECKING = False
@@ -91,7 +91,7 @@ def _open(t: Thread, directory: int, path: bytes, flags: int, mode: int, resolve
     taken: list[int] = []
     host_flags = open_flags_to_host(flags)
     try:
-        if b"proc" in path or path[0] != 47:
+        if may_be_proc(path):
             from polyvm.user import procfs
 
             special = procfs.find(process, at, path)
@@ -104,7 +104,10 @@ def _open(t: Thread, directory: int, path: bytes, flags: int, mode: int, resolve
                     at, path = below
                     paths.linked(at)
         if paths.root is not None:
-            at, path, extra = _in_root(t, at, path, flags, taken)
+            try:
+                at, path, extra = _in_root(t, at, path, flags, taken)
+            except Elsewhere as found:
+                return _open(t, AT_FDCWD, found.args[0], flags, mode, resolve)
             host_flags |= extra
         elif not resolve:
             at, path = paths.lookup(at, path, not flags & O_NOFOLLOW_GENERIC, taken)
@@ -169,18 +172,25 @@ def sys_readlinkat(t: Thread, directory: int, path: int, buffer: int, size: int,
     name = process.paths.read(t, path)
     at = process.paths.directory(directory)
     target = None
-    if name and (b"proc" in name or name[0] != 47):
+    if name and may_be_proc(name):
         from polyvm.user import procfs
 
         target = procfs.read_link(process, procfs.find(process, at, name))
-    if target is not None:
-        data = target[:size_32]
-        t.space.write(buffer, data)
-        return len(data)
     taken: list[int] = []
     try:
-        if name:
+        if name and target is None:
             at, name = process.paths.lookup(at, name, False, taken)
+            link = name.removeprefix(b"/proc/self/fd/") if at == AT_FDCWD else b""
+            if process.paths.root is not None and link.isdigit():
+                if int(link) in taken:
+                    return -EINVAL  # our own way to what has a slash behind its name: no link
+                from polyvm.user import procfs
+
+                target = procfs.read_link(process, (b"fd", link))
+        if target is not None:
+            data = target[:size_32]
+            t.space.write(buffer, data)
+            return len(data)
         return t.host(
             process.numbers["readlinkat"], at, t.place(name + b"\0"), t.pointer(buffer) or t.bad, size_32
         )
@@ -304,33 +314,44 @@ def sys_getcwd(t: Thread, buffer: int, size: int, *_: int) -> int:
 
 
 def sys_getdents64(t: Thread, fd: int, buffer: int, size: int, *_: int) -> int:
-    """getdents64, without our descriptors in /proc/self/fd."""
+    """getdents64, without our descriptors in /proc/self/fd and our threads in /proc/self/task."""
     number = t.process.numbers["getdents64"]
     while True:
         result = t.host(number, fd, t.pointer(buffer), size)
-        if result <= 0 or not t.process.hidden:
+        if result <= 0:
             return result
         out = t.place(b"", STAT_BYTES)
         t.top = 0
         if t.process.plain_syscall("fstat", fd, out) or _U64.unpack(t.placed(out, 8))[0] != proc_device():
             return result
         where = os.readlink(b"/proc/self/fd/%d" % (fd & 0xFFFFFFFF))
-        if where.rpartition(b"/")[2] not in (b"fd", b"fdinfo"):
+        last = where.rpartition(b"/")[2]
+        if last == b"task" and where == b"/proc/%d/task" % t.process.pid:
+            hidden = _threads_of_ours(t)
+        elif last in (b"fd", b"fdinfo"):
+            hidden = t.process.hidden
+        else:
             return result
-        kept = _without_hidden(t, t.space.read(buffer, result))
+        kept = _without(hidden, t.space.read(buffer, result))
         if kept:
             t.space.write(buffer, kept)
             return len(kept)
 
 
-def _without_hidden(t: Thread, data: bytes) -> bytes:
-    """Directory entries but those whose name is one of our descriptors."""
+def _threads_of_ours(t: Thread) -> set[int]:
+    """The threads of this process that are none of the guest's."""
+    guests = {thread.tid for thread in t.process.world.threads}
+    return {int(name) for name in os.listdir("/proc/self/task")} - guests
+
+
+def _without(hidden: set[int], data: bytes) -> bytes:
+    """Directory entries but those whose name is one of these numbers."""
     kept = []
     at = 0
     while at < len(data):
         length = data[at + 16] | data[at + 17] << 8
         name = data[at + 19 : at + length].split(b"\0", 1)[0]
-        if not (name.isdigit() and int(name) in t.process.hidden):
+        if not (name.isdigit() and int(name) in hidden):
             kept.append(data[at : at + length])
         at += length
     return b"".join(kept)
