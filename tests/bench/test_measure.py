@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,6 +91,23 @@ def test_ctrl_c_ends_the_measured_process(tmp_path: Path) -> None:
         _, errors = ours.communicate(timeout=60)
     assert "KeyboardInterrupt" in errors
     assert not _alive(int(note.read_text()))
+
+
+def test_ctrl_c_while_the_process_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the start of the process and the wait for it, an interruption used to leave it running."""
+    started: list[int] = []
+    spawn = os.posix_spawnp
+
+    def interrupted(*arguments: Any, **options: Any) -> int:
+        started.append(spawn(*arguments, **options))
+        signal.raise_signal(signal.SIGINT)
+        return started[0]
+
+    monkeypatch.setattr(os, "posix_spawnp", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        measure(["/bin/sleep", "1000"], env=ENV, limit=500)
+    assert not _alive(started[0])
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_what_cannot_be_started() -> None:

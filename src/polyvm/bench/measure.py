@@ -12,7 +12,7 @@ import select
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -49,8 +49,15 @@ def measure(
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
-        pid = _spawn(command, env, out, err, cwd)
+        # An interruption waits until there is somebody to end the process, which it does not reach by itself.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
         try:
+            pid = _spawn(command, env, out, err, cwd, mask)
+        except BaseException:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            raise
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             peak, timed_out = _watch(pid, start + limit, probe)
         except BaseException:
             _end(pid)
@@ -74,7 +81,12 @@ def measure(
 
 
 def _spawn(
-    command: Sequence[str], env: Mapping[str, str], out: IO[bytes], err: IO[bytes], cwd: str | None
+    command: Sequence[str],
+    env: Mapping[str, str],
+    out: IO[bytes],
+    err: IO[bytes],
+    cwd: str | None,
+    mask: Iterable[int],
 ) -> int:
     if cwd is not None:
         command = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', cwd, *command]
@@ -84,7 +96,9 @@ def _spawn(
         (os.POSIX_SPAWN_DUP2, err.fileno(), 2),
     ]
     try:
-        return os.posix_spawnp(command[0], list(command), dict(env), file_actions=actions, setpgroup=0)
+        return os.posix_spawnp(
+            command[0], list(command), dict(env), file_actions=actions, setpgroup=0, setsigmask=mask
+        )
     except OSError as error:
         raise PolyvmError(
             "PVM-BENCH-BUILD",

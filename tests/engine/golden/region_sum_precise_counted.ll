@@ -12,6 +12,7 @@ entry:
 %S.232 = getelementptr i8, ptr %st, i64 232
 %S.0 = getelementptr i8, ptr %st, i64 0
 %S.8 = getelementptr i8, ptr %st, i64 8
+%S.168 = getelementptr i8, ptr %st, i64 168
 %S.96 = getelementptr i8, ptr %st, i64 96
 %S.24 = getelementptr i8, ptr %st, i64 24
 %S.124 = getelementptr i8, ptr %st, i64 124
@@ -119,9 +120,10 @@ go37:
   store volatile i64 %t33, ptr %S.592
   store volatile i64 %t50, ptr %S.608
   store volatile i64 %t51, ptr %S.616
-  store volatile i64 65540, ptr %S.0
   %t52 = getelementptr i8, ptr %mem, i64 %t33
-  %t53 = load volatile i64, ptr %t52, align 1
+  call void asm sideeffect "/* 10004 */", "=*m"(ptr elementtype(i32) %S.168) nomerge nounwind willreturn memory(argmem: readwrite)
+  %t53 = load volatile i64, ptr %t52, align 1, !pcsections !2
+  call void asm sideeffect "/* 10004 */", "=*m"(ptr elementtype(i32) %S.168) nomerge nounwind willreturn memory(argmem: readwrite)
   %t54 = add i64 %t50, %t53
   %t55 = add i64 %t33, 8
   %t56 = load i64, ptr %R.x.11
@@ -187,4 +189,5 @@ gone:
 attributes #0 = { nounwind strictfp "no-builtins" }
 !0 = !{!"branch_weights", i32 1, i32 100000}
 !1 = !{!"branch_weights", i32 100000, i32 1}
-
+!2 = !{!"pvq", !3}
+!3 = !{i64 65540}
