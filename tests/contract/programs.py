@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from polyvm.engine.discover import Placed
-from polyvm.engine.liveness import ACCESSES, affine, effects
-from polyvm.ir.ops import FP_MODE, OPS
+from polyvm.engine.liveness import affine, effects
+from polyvm.ir.ops import ACCESSES, FP_MODE, OPS
 from polyvm.ir.values import Val
 from polyvm.isa.encoding import EncodingError
 from polyvm.isa.spec import Insn

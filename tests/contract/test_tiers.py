@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from polyvm.engine import layout
 from polyvm.engine.discover import Placed
 from polyvm.engine.layout import FAULT, FETCH, ILLEGAL, SYSCALL, TRAP
-from polyvm.engine.liveness import ACCESSES, affine, effects
+from polyvm.engine.liveness import affine, effects
 from polyvm.ir import golden
-from polyvm.ir.ops import FP_MODE, ROUND_DYNAMIC, rounding
+from polyvm.ir.ops import ACCESSES, FP_MODE, ROUND_DYNAMIC, rounding
 from polyvm.ir.values import Val
 from polyvm.isa.disasm import disassemble
 from polyvm.isa.encoding import EncodingError

@@ -10,7 +10,6 @@ import pytest
 
 from polyvm.engine.discover import Block, Flow, Placed, Region, Slot
 from polyvm.engine.liveness import (
-    ACCESSES,
     GUARD,
     Checked,
     accesses,
@@ -23,7 +22,7 @@ from polyvm.engine.liveness import (
     may_trap,
 )
 from polyvm.ir import golden
-from polyvm.ir.ops import FP_FLAGS, FP_MODE
+from polyvm.ir.ops import ACCESSES, FP_FLAGS, FP_MODE
 from polyvm.ir.values import Val
 from tests.engine.assembly import ISA, START, SUM, Program, odd_guest, placed
 from tests.engine.walks import MASK, Hart, Memory, random_code, random_region, walk

@@ -249,8 +249,7 @@ class Run:
         from polyvm.debug.gdbserver import Server
 
         self.gdb = Server(process, self.values.gdb)
-        where = self.gdb.where
-        name = where if isinstance(where, str) else f"{where[0]}:{where[1]}"
+        name = self.gdb.name
         text = (
             f"polyvm: {self.program} waits for a debugger at {name}: "
             f"gdb-multiarch -ex {quote(f'target remote {name}')} {quote(self.program)}\n"

@@ -64,6 +64,11 @@ class Server:
             raise failed[0]
         process.tracer = self.control
 
+    @property
+    def name(self) -> str:
+        """What a debugger calls the place where it is to connect."""
+        return self.where if isinstance(self.where, str) else f"{self.where[0]}:{self.where[1]}"
+
     def ended(self, kind: str, status: int | None, signo: int | None) -> None:
         """The program has ended: tell the debugger, and close."""
         if os.getpid() != self._pid:
@@ -115,11 +120,10 @@ class Server:
                 self.where = made.getsockname()[:2]
             made.listen(4)
         except OSError as error:
-            name = where if isinstance(where, str) else f"{where[0]}:{where[1]}"
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise PolyvmError(
                 "PVM-USAGE",
-                f"--gdb cannot listen at {name}: {reason}.",
+                f"--gdb cannot listen at {self.name}: {reason}.",
                 hint="Port 0 takes any that is free, and says which."
                 if error.errno == errno.EADDRINUSE
                 else None,

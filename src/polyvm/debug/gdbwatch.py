@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from polyvm.engine.goldenstep import CpuState, Fault, SpaceMemory
 from polyvm.ir import golden
+from polyvm.ir.ops import ACCESSES
 from polyvm.ir.trace import walk
 
 TYPE_CHECKING = False
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 WRITE, READ, ACCESS = "watch", "rwatch", "awatch"
 """Kinds of watchpoints, as stop replies name them."""
-_ACCESSES = frozenset(("load", "store", "amo", "cas", "probe"))
 
 
 class Watch:
@@ -42,6 +42,10 @@ class Watch:
 
     def __hash__(self) -> int:
         return hash((self.kind, self.start, self.end))
+
+    def sees(self, address: int, size: int, *, write: bool) -> bool:
+        """Whether an access reaches it, and is of its kind."""
+        return address < self.end and address + size > self.start and self.kind != (READ if write else WRITE)
 
 
 def hull(watches: Collection[Watch]) -> tuple[int, int]:
@@ -79,19 +83,19 @@ class _Memory(SpaceMemory):
     def load(self, address: int, size: int) -> int:
         """Read. Raises _Reached."""
         value = super().load(address, size)
-        self._touch(address, size, (READ, ACCESS))
+        self._touch(address, size, write=False)
         return value
 
     def store(self, address: int, size: int, value: int) -> None:
         """Write nothing. Raises _Reached."""
-        self._touch(address, size, (WRITE, ACCESS))
+        self._touch(address, size, write=True)
 
     def probe(self, address: int, size: int, write: bool) -> None:
         """A question whether an access is allowed is none."""
 
-    def _touch(self, address: int, size: int, kinds: tuple[str, str]) -> None:
+    def _touch(self, address: int, size: int, *, write: bool) -> None:
         for watch in self.watches:
-            if watch.kind in kinds and address < watch.end and address + size > watch.start:
+            if watch.sees(address, size, write=write):
                 raise _Reached(watch, max(address, watch.start))
 
 
@@ -116,11 +120,8 @@ class Simple:
         found = self._known[pc]
         if found is None:
             return False
-        (size, writes), address = found, cpu.value
-        return not any(
-            address < watch.end and address + size > watch.start and watch.kind != (READ if writes else WRITE)
-            for watch in watches
-        )
+        size, write = found
+        return not any(watch.sees(cpu.value, size, write=write) for watch in watches)
 
     def _access(self, cpu: GuestCpu) -> tuple[int, bool] | None:
         """Bytes of an instruction's only access, and whether it writes."""
@@ -131,7 +132,7 @@ class Simple:
             return None
         if decoded is None:
             return None
-        accesses = [op for op in walk(isa.trace(decoded.insn, decoded.shape).ops) if op.op in _ACCESSES]
+        accesses = [op for op in walk(isa.trace(decoded.insn, decoded.shape).ops) if op.op in ACCESSES]
         if len(accesses) != 1 or accesses[0].op not in ("load", "store"):
             return None
         (op,) = accesses

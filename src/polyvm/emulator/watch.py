@@ -18,6 +18,7 @@ from polyvm.engine.discover import slot_of
 from polyvm.engine.goldenstep import Fault, SpaceMemory, Stepper
 from polyvm.engine.layout import ASIDE, BUDGET, FAULT, FETCH, ILLEGAL, LET_BE, PAUSE, REFUSE, ST, STOP
 from polyvm.errors import PolyvmError
+from polyvm.ir.ops import ACCESSES
 from polyvm.ir.trace import walk
 from polyvm.memory import host
 from polyvm.memory.access import GuestFault
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from polyvm.isa.spec import Isa
     from polyvm.memory.space import AddressSpace
 
-_ACCESSES = frozenset(("load", "store", "amo", "cas", "probe"))
 _WIDEST = 16  # bytes that an access has at most
 _PC, _BUDGET, _VALUE = ST["pc"] >> 3, ST["budget"] >> 3, ST["value"] >> 3
 _ACCESS, _STOP, _PASSING, _NESTED = (ST[name] >> 2 for name in ("access", "stop", "passing", "nested"))
@@ -433,7 +433,7 @@ class Watcher:
         if decoded is None:
             return None
         ops = self.isa.trace(decoded.insn, decoded.shape).ops
-        accesses = [op for op in walk(ops) if op.op in _ACCESSES]
+        accesses = [op for op in walk(ops) if op.op in ACCESSES]
         access, source = 0, -1
         if len(accesses) == 1 and any(op is accesses[0] for op in ops):
             if accesses[0].op == "load":

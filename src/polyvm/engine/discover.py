@@ -266,17 +266,16 @@ def discover(
     is taken along. entries: other addresses at which it is to be entered, as far as it goes there. ran: what was never
     executed is left out, at the price of an exit where somebody goes there after all. hot: places that were found hot.
     """
-    search = _Search(isa, fetch, observed or {}, ran)
+    search = _Search(isa, fetch, observed or {}, ran, frozenset(hot))
     roots = [entry, *entries]
     # The function first, whole: a region without part of a loop is of less use than one without a callee.
     own, waiting = search.body(roots, limit + ROOM * len(roots))
     search.take(own)
-    room, spare, busy = callees, min(callees, cold), frozenset(hot)
+    room, spare = callees, min(callees, cold)
     while waiting:
         # What is called often comes first, whoever calls it, then what is called here; callees of callees come last.
-        often = search.called(busy)
-        callee = waiting.pop(next((n for n, callee in enumerate(waiting) if callee in often), 0))
-        most = min(MAX_CALLEE, room if callee in often else spare)
+        callee = waiting.pop(next((n for n, callee in enumerate(waiting) if callee in search.often), 0))
+        most = min(MAX_CALLEE, room if callee in search.often else spare)
         if callee in search.placed or most <= 0:
             continue
         body, deeper = search.body([callee], most + 1)
@@ -309,8 +308,8 @@ def discover(
         block.successors = _successors(block, blocks, returns)
     inside = _reachable(blocks, found)
     mine = frozenset(inside & own.placed.keys())
-    ours = frozenset({entry, *entries, *hot} & blocks.keys())
-    region = Region(entry, found, inside, returns, frozenset(unmet - blocks.keys()), mine, ours)
+    busy = frozenset({entry, *entries, *search.hot} & blocks.keys())
+    region = Region(entry, found, inside, returns, frozenset(unmet - blocks.keys()), mine, busy)
     # Where tier 0 may be going around when the region arrives, or when it was left in an inner loop.
     heads = sorted(loop_heads(region) & mine - set(found))
     found.extend(heads[:MAX_HEADS])
@@ -359,8 +358,13 @@ class _Body:
 class _Search(_Body):
     """Follows control through guest code; what was taken is not looked at again."""
 
-    def __init__(self, isa: Isa, fetch: Fetch, observed: Observed, ran: Ran | None) -> None:
+    def __init__(
+        self, isa: Isa, fetch: Fetch, observed: Observed, ran: Ran | None, hot: frozenset[int]
+    ) -> None:
         super().__init__()
+        self.hot = hot
+        self.often = set(hot)
+        """What is called often: it was found hot, or the place that it returns to was."""
         self.isa = isa
         self.fetch = fetch
         self.observed = observed
@@ -372,15 +376,10 @@ class _Search(_Body):
         self.flows |= body.flows
         self.leaders |= body.leaders
         self.calls |= body.calls
+        for pc, callees in body.calls.items():
+            if body.placed[pc].next_pc in self.hot:
+                self.often.update(callees)
         self.unmet |= body.unmet
-
-    def called(self, hot: frozenset[int]) -> set[int]:
-        """What is called often: it was found hot, or the place that it returns to was."""
-        found = set(hot)
-        for pc, callees in self.calls.items():
-            if self.placed[pc].next_pc in hot:
-                found.update(callees)
-        return found
 
     def body(self, roots: Iterable[int], limit: int) -> tuple[_Body, list[int]]:
         """A function from its entries on, up to so many instructions, and what it calls in order."""

@@ -22,10 +22,10 @@ from polyvm.engine.layout import (
     ST,
     STOP,
 )
-from polyvm.engine.points import GRANULE, Points
+from polyvm.engine.points import Points
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
-from polyvm.memory.codemap import SLOT_MARGIN, SLOT_SCALE
+from polyvm.memory.codemap import SLOT_MARGIN, SLOT_SCALE, forget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,10 +171,8 @@ class Exact:
         words[_SLOT_BASE], cpu.counters, words[_WARM], halves[_TIERED] = self._kept.pop(cpu)
 
     def _dropped(self, start: int, end: int) -> None:
-        """Code was changed: as memory.codemap forgets it in the slots that it knows."""
-        host.madvise(self.slots + start * SLOT_SCALE, (end - start) * SLOT_SCALE, host.MADV_DONTNEED)
-        if start:
-            host.fill(self.slots + (start - GRANULE) * SLOT_SCALE, 0, GRANULE * SLOT_SCALE)
+        """Code was changed."""
+        forget(self.slots, start, end)
 
 
 class _Hook:

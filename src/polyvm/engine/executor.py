@@ -23,9 +23,11 @@ from polyvm.engine.layout import (
     GOLDEN,
     HOT,
     HOT_FIRST,
+    MET,
     PRECISE,
     ROUNDED,
     ST,
+    UNMET,
     WARM_FIRST,
     WHOLE,
 )
@@ -61,7 +63,7 @@ MAX_TARGETS = 64
 MAX_LEFT = 32
 """Regions that are still compiled when their program has ended."""
 _NONE: set[int] = set()
-_FILLED = bytes([0, *[1] * 255])
+_FILLED = bytes([UNMET, *[MET] * 255])
 _UNIT_INSNS, _UNIT_TICKS = ST["unit_insns"] >> 3, ST["unit_ticks"] >> 3
 _HOT_PC, _UNITS, _LOG_NEXT = ST["hot_pc"] >> 3, ST["units"] >> 3, ST["log_next"] >> 2
 _WARM = ST["warm"] >> 3
@@ -515,7 +517,7 @@ class Engine:
                     min(at + len(code), address + 4096) - address >> 1,
                 )
                 if first < last:
-                    met[first:last] = b"\1" * (last - first)
+                    met[first:last] = bytes((MET,)) * (last - first)
         for pc in units.barred if units is not None else ():
             if address <= pc < address + 4096:
                 met[pc - address >> 1] = BARRED

@@ -232,9 +232,8 @@ BASE_NONE, BASE_WRITTEN, BASE_HERE, BASE_PC, BASE_BEFORE, BASE_UNDONE, BASE_IMAG
 HOLE_LANE, HOLE_SIGNED = 64, 128
 READ, WRITE, FETCH = range(3)  # the kinds of access in `access`
 LET_BE, ASIDE, REFUSE = range(3)  # what hooks answer
-UNMET, MET, BARRED = range(
-    3
-)  # what a compiler is told of a place: executed or not, or that no region may go on there
+# What a compiler is told of a place: executed or not, or that no region may go on there.
+UNMET, MET, BARRED = range(3)
 
 # What a signal does that is not a fault of the guest's code. With none of them it is swallowed.
 POLICY_QUEUE, POLICY_STOP, POLICY_CHAIN, POLICY_FORWARD = 1, 2, 4, 8

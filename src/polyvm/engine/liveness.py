@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from polyvm.engine.discover import Block, Placed, Region, Slot, inputs, slot_of, static_value
-from polyvm.ir.ops import FP_FLAGS, FP_MODE
+from polyvm.ir.ops import ACCESSES, FP_FLAGS, FP_MODE
 from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Isa
@@ -116,9 +116,6 @@ def combines(placed: Placed, slot: Slot) -> bool:
             ):
                 return True
     return False
-
-
-ACCESSES = ("load", "store", "amo", "cas", "probe")
 
 
 def accesses(placed: Placed) -> bool:

@@ -94,9 +94,8 @@ class Units:
         self.on_disk: dict[str, set[int]] = {}  # by kinds, the addresses that the disk has units for
         self.listed = (0.0, 0)  # when that was looked up, and the age of the folder then
         self.kind = ""
-        self.barred: frozenset[int] = (
-            frozenset()
-        )  # places that no unit may have inside: a debugger's breakpoints
+        # Places that no unit may have inside: a debugger's breakpoints.
+        self.barred: frozenset[int] = frozenset()
         self.word = native.image.address("enter_unit") - native.decode & 0xFFFF_FFFF
         self.hits = self.misses = self.rejected = self.stored = self.written = 0
         self.compiled = 0

@@ -253,6 +253,8 @@ OPS: Final = _table()
 
 FLOAT_BITS: Final = (16, 32, 64)
 MEMORY_BITS: Final = (8, 16, 32, 64, 128)
+ACCESSES: Final = ("load", "store", "amo", "cas", "probe")
+"""Ops that may find an address that the guest must not use."""
 COMPARISONS: Final = frozenset({"eq", "ne", "ult", "ule", "slt", "sle", "feq", "flt", "fle"})
 FLOATING: Final = frozenset(name for name, info in OPS.items() if info.writes) - {
     "set", "setx", "jump", "flush", "flanes",

@@ -26,6 +26,13 @@ XMAP_MARGIN = 1 << 16
 _BULK = 1 << 18  # pages; from there on it is cheaper to give xmap's pages back than to clear them
 
 
+def forget(slots: int, start: int, end: int) -> None:
+    """Forget what was decoded in whole pages, in slots whose first, of address 0, is there in the host's memory."""
+    host.madvise(slots + start * SLOT_SCALE, (end - start) * SLOT_SCALE, host.MADV_DONTNEED)
+    if start:  # an instruction may begin on the page before
+        host.fill(slots + (start - 2) * SLOT_SCALE, 0, 2 * SLOT_SCALE)
+
+
 class CodeMap:
     """The executable pages and the decoded code of one address space."""
 
@@ -56,9 +63,7 @@ class CodeMap:
 
     def drop(self, start: int, end: int) -> None:
         """Forget what was decoded in whole pages, and tell everybody who keeps code made from them."""
-        host.madvise(self.slots + start * SLOT_SCALE, (end - start) * SLOT_SCALE, host.MADV_DONTNEED)
-        if start:  # an instruction may begin on the page before
-            host.fill(self.slots + (start - 2) * SLOT_SCALE, 0, 2 * SLOT_SCALE)
+        forget(self.slots, start, end)
         for callback in self.callbacks:
             callback(start, end)
 

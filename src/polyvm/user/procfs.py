@@ -25,9 +25,8 @@ SETS = (b"SigBlk", b"SigIgn", b"SigCgt")
 O_ACCMODE, O_CLOEXEC, O_NOFOLLOW, O_DIRECTORY, O_PATH = 3, 0o2000000, 0x20000, 0x10000, 0o10000000
 
 NAMES = PROC_FILES - {b"cpuinfo"}  # of a process
-COUNTED = frozenset(
-    (b"stat", b"statm", b"status")
-)  # the host's, but for threads, sizes and signals; of a process only
+# The host's, but for threads, sizes and signals; of a process only.
+COUNTED = frozenset((b"stat", b"statm", b"status"))
 LINKS = frozenset((b"cwd", b"root"))  # to directories, whose names are the guest's below --root
 PAGE = 4096
 

@@ -50,9 +50,8 @@ def sys_mmap(t: Thread, address: int, size: int, prot: int, flags: int, fd: int,
         if host_fd > 0x7FFFFFFF or host_fd in t.process.hidden:
             return -EBADF
         try:
-            name = os.fsdecode(
-                os.readlink(b"/proc/self/fd/%d" % host_fd)
-            )  # the host's: what tells it, converts
+            # The host's: what tells it, converts.
+            name = os.fsdecode(os.readlink(b"/proc/self/fd/%d" % host_fd))
         except OSError:
             return -EBADF
     else:
