@@ -625,7 +625,7 @@ def test_a_unit_still_faults_exactly_after_it_was_moved_to_its_shadow(cpu: Cpu, 
     toy.toy().add_ranges([made])
     space.open(0x1000)
     cpu.x[31], cpu.x[0], cpu.x[1] = toy.UNIT, 0x1000, 5
-    host.poke(cpu.st + layout.ST["units"], unit.address("unit").to_bytes(8, "little"))
+    host.poke(cpu.st + layout.BIG_STATE, unit.address("unit").to_bytes(8, "little"))
 
     def later() -> None:
         cpu.stop()

@@ -287,3 +287,33 @@ def test_loading_takes_less_than_a_millisecond(tmp_path: Path) -> None:
         loaded.unload()
     print(f"loading a 600 kB image with 500 exports: {best * 1e3:.3f} ms")
     assert best < 0.001
+
+
+def test_room_for_images_behind_another() -> None:
+    size = 8 * image.PAGE
+    first = image.load(pure(), room=size)
+    room = first.room
+    assert room is not None
+    start = first.base + first.mapped - size
+    made = [image.load(pure(), shadow=True, within=room) for _ in range(2)]
+    for loaded in made:
+        assert start <= loaded.base <= start + size - loaded.mapped
+        assert host.native(loaded.address("four"), 1)(5) == 20
+    assert made[0].base != made[1].base
+    # Full: refused, and nothing is lost.
+    pages = list(iter(lambda: room.take(image.PAGE), 0))
+    with pytest.raises(PolyvmError) as caught:
+        image.load(pure(), shadow=True, within=room)
+    assert caught.value.code == "PVM-RESOURCE"
+    made.pop().unload()
+    with pytest.raises(PolyvmError, match="checksum"):
+        image.load(pure()[:-1] + b"?", within=room)
+    # What is given back is joined and given out again, and holds nothing of what was there.
+    made.pop().unload()
+    for page in pages[::-1]:
+        room.give(page, image.PAGE)
+    assert room.take(size) == start
+    assert protections(start) == "---p"
+    room.give(start, size)
+    first.unload()
+    assert protections(start) == ""

@@ -11,7 +11,7 @@ def test_offsets_that_generated_code_was_promised() -> None:
     promised = {
         "pc": 0, "reason": 8, "stop": 12, "cause": 16, "value": 24, "host_sp": 32, "mem_base": 40, "slot_base": 48,
         "xmap": 56, "limit": 64, "mxcsr_guest": 72, "mxcsr_host": 76, "ip": 80, "budget": 88, "hbase": 96,
-        "process": 104, "units": 112, "fp_mode": 120, "access": 124, "counters": 128, "sig_head": 136,
+        "process": 104, "fp_mode": 120, "access": 124, "counters": 128, "sig_head": 136,
         "sig_tail": 140, "fault_rip": 144, "hot_pc": 152, "sigmask": 160,
     }  # fmt: skip
     assert {name: layout.ST[name] for name in promised} == promised

@@ -84,7 +84,7 @@ define internal preserve_nonecc void @to_unit(ptr %st, ptr %mem, ptr %ip, ptr %h
   %go = icmp eq i32 %stop, 0
   br i1 %go, label %in, label %out
 in:
-  %p.units = getelementptr i8, ptr %st, i64 «st.units»
+  %p.units = getelementptr i8, ptr %st, i64 «BIG_STATE»
   %unit = load ptr, ptr %p.units
   musttail call preserve_nonecc void %unit(ptr %st, ptr %mem, ptr %ip, ptr %hb, i64 %budget)
   ret void
@@ -198,5 +198,5 @@ def unit(body: int, shadow: bool = True) -> image.Image:
 def enter_unit(cpu: Cpu, body: int, shadow: bool = True) -> None:
     """Make the Cpu's next run go into a unit."""
     cpu.x[31] = UNIT
-    at = layout.ST["units"]
+    at = layout.BIG_STATE
     host.poke(cpu.st + at, unit(body, shadow).address("unit").to_bytes(8, "little"))

@@ -65,7 +65,7 @@ MAX_LEFT = 32
 _NONE: set[int] = set()
 _FILLED = bytes([UNMET, *[MET] * 255])
 _UNIT_INSNS, _UNIT_TICKS = ST["unit_insns"] >> 3, ST["unit_ticks"] >> 3
-_HOT_PC, _UNITS, _LOG_NEXT = ST["hot_pc"] >> 3, ST["units"] >> 3, ST["log_next"] >> 2
+_HOT_PC, _LOG_NEXT = ST["hot_pc"] >> 3, ST["log_next"] >> 2
 _WARM = ST["warm"] >> 3
 _LOOKING, _SINGLY = ST["looking"] >> 2, ST["singly"] >> 2
 _GIVEN_AT, _GIVEN, _GIVEN_SIZE = (ST[name] >> 3 for name in ("given_at", "given", "given_size"))
@@ -239,7 +239,7 @@ class Engine:
             self.units.kind = COUNTED if counted else ""
             self.threshold = HOT_FIRST
             if code_limit is not None:
-                self.units.limit = code_limit
+                self.units.limit = min(code_limit, layout.UNITS_ROOM >> 2)
         self.code_limit = ARENA_SIZE if code_limit is None else code_limit
         self.started = perf_counter(), self.native.ticks()
         # By threads that ended: instructions, those in units and in stencils, native seconds, ticks in units.
@@ -270,8 +270,6 @@ class Engine:
         self.use_space(space)
         self.take_arena()
         cpu = self._cpu(space)
-        if self.units is not None:
-            cpu._words[_UNITS] = self.units.table
         self.cpus.append(cpu)
         return cpu
 
@@ -322,7 +320,7 @@ class Engine:
         elif units is not None and cpu.fp_mode and ROUNDED not in units.kind:
             self._renew(cpu.space, units, ROUNDED)
         elif units is not None:
-            if units.bytes > units.limit:
+            if units.full:
                 self._evict(cpu.space, units)
             waited = pc in self.met or (self.expected is not None and pc not in self.expected)
             self._expect(units)
@@ -717,7 +715,7 @@ def _native(
     found = _natives.get(guest)
     if found is None:
         image, key, written, rejected = interpreter_image.load(
-            guest, folder, progress, tail=layout.PROCESS_SIZE + ARENA_SIZE
+            guest, folder, progress, tail=layout.PROCESS_SIZE + ARENA_SIZE, room=layout.UNITS_ROOM
         )
         found = _natives[guest] = (Native(image), key, written, rejected)
         fault.install()

@@ -9,6 +9,8 @@ memory of our own before it is checked, so that writing to it later changes noth
 from __future__ import annotations
 
 import _imp
+import _thread
+import errno
 import os
 from _struct import Struct
 
@@ -28,6 +30,7 @@ PAGE = 4096
 _HEADER = Struct("<8sIIQQQIIIII")
 _CHECKED = 24  # the checksum covers the file from here on
 _KEY = 0x706F6C79766D  # of the checksum: any constant will do
+_ASIDE = host.MAP_PRIVATE | host.MAP_ANONYMOUS | host.MAP_NORESERVE
 
 TABLES = {"pvf": 2, "pvp": 2, "pvx": 3, "pvq": 3}
 """Sections of i32 place-relative addresses, in rows: flattened to sorted rows of u32 offsets into the image.
@@ -37,12 +40,54 @@ u32 offset and that u64.
 """
 
 
-class Image:
-    """A loaded image: r-x at `base`, `size` bytes; behind it `tail` writable bytes of zero; `shadow`: see load()."""
+class Room:
+    """Address space behind an image, from which later ones are within a slot's distance. Freed parts are joined."""
 
-    __slots__ = ("base", "exports", "mapped", "meta", "sections", "shadow", "size", "tail")
+    __slots__ = ("_free", "_lock")
+
+    def __init__(self, start: int, size: int) -> None:
+        self._free = [(start, size)]
+        self.forked()
+
+    def take(self, size: int) -> int:
+        """So many bytes, whole pages, inaccessible yet; 0 when there is no such room."""
+        with self._lock:
+            for number, (at, room) in enumerate(self._free):
+                if room >= size:
+                    self._free[number : number + 1] = [(at + size, room - size)] if room > size else []
+                    return at
+        return 0
+
+    def give(self, at: int, size: int) -> None:
+        """Take back what was taken, or a part of it, whole pages; its memory is the host's again."""
+        if not size:
+            return
+        host.mmap(at, size, host.PROT_NONE, _ASIDE | host.MAP_FIXED)
+        with self._lock:
+            joined: list[tuple[int, int]] = []
+            for start, length in sorted([*self._free, (at, size)]):
+                if joined and sum(joined[-1]) == start:
+                    joined[-1] = joined[-1][0], joined[-1][1] + length
+                else:
+                    joined.append((start, length))
+            self._free = joined
+
+    def forked(self) -> None:
+        """In the child of a fork: a thread that had the lock is not there."""
+        self._lock = _thread.allocate_lock()
+
+
+class Image:
+    """A loaded image: r-x at `base`, `size` bytes; behind it `tail` writable bytes of zero; `shadow`: see load().
+
+    room: the address space behind it, if some was asked for. within: the room that it is in itself.
+    """
+
+    __slots__ = ("base", "exports", "mapped", "meta", "room", "sections", "shadow", "size", "tail", "within")
 
     def __init__(self, base: int, size: int, mapped: int, tail: int) -> None:
+        self.room: Room | None = None
+        self.within: Room | None = None
         self.base = base
         self.size = size
         self.mapped = mapped
@@ -66,7 +111,7 @@ class Image:
 
     def unload(self) -> None:
         """Unmap it. Nothing of it may run, or be found by the signal handler, any more."""
-        host.munmap(self.base, self.mapped)
+        _give(self.within, self.base, self.mapped)
 
 
 def pack(
@@ -95,40 +140,50 @@ def _damaged(why: str, where: str) -> PolyvmError:
     )
 
 
-def load(source: str | bytes | int, *, tail: int = 0, shadow: bool = False) -> Image:
+def load(
+    source: str | bytes | int,
+    *,
+    tail: int = 0,
+    room: int = 0,
+    shadow: bool = False,
+    within: Room | None = None,
+) -> Image:
     """Map a flat image from a path, an open descriptor, or bytes; `tail` bytes of zero follow it, writable.
 
-    With shadow, address space (but no memory) for a copy of the image is kept behind it, at base + shadow: the
-    signal handler runs a stopped unit on there, to its next safepoint. Raises PVM-CACHE-DAMAGED for anything but
-    an intact image of this version, OSError when it cannot be read.
+    room: behind that, so many bytes of address space for others. With shadow, address space (but no memory) for a copy
+    of the image is kept behind it, at base + shadow: the signal handler runs a stopped unit on there, to its next
+    safepoint. within: where it is to be. Raises PVM-CACHE-DAMAGED for anything but an intact image of this version,
+    PVM-RESOURCE when there is no memory or no room, OSError when it cannot be read.
     """
     if isinstance(source, bytes):
-        return _load(source, None, len(source), "bytes", tail, shadow)
+        return _load(source, None, len(source), "bytes", tail, room, shadow, within)
     if isinstance(source, int):
-        return _load(None, source, os.fstat(source).st_size, f"fd:{source}", tail, shadow)
+        return _load(None, source, os.fstat(source).st_size, f"fd:{source}", tail, room, shadow, within)
     fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        return _load(None, fd, os.fstat(fd).st_size, source, tail, shadow)
+        return _load(None, fd, os.fstat(fd).st_size, source, tail, room, shadow, within)
     finally:
         os.close(fd)
 
 
-def _load(data: bytes | None, fd: int | None, length: int, where: str, tail: int, shadow: bool) -> Image:
+def _load(
+    data: bytes | None, fd: int | None, length: int, where: str, tail: int, room: int, shadow: bool,
+    within: Room | None,
+) -> Image:  # fmt: skip
     if not PAGE < length < 1 << 30:
         raise _damaged("it is too short or too long", where)
     # The file is read to here; afterwards its last pages, the image, are made executable and the rest goes.
     tail = (tail + PAGE - 1) & -PAGE
     filled = ((length + PAGE - 1) & -PAGE) + tail
-    room = filled * (1 + shadow)
-    flags = host.MAP_PRIVATE | host.MAP_ANONYMOUS | host.MAP_NORESERVE
-    at = host.mmap(0, room, host.PROT_NONE, flags)
+    size = filled * (1 + shadow) + (room & -PAGE)
+    at = host.mmap(0, size, host.PROT_NONE, _ASIDE) if within is None else within.take(size) or -errno.ENOMEM
     if at < 0:
-        raise PolyvmError("PVM-RESOURCE", "The host has no memory for native code.", size=room, errno=-at)
+        raise PolyvmError("PVM-RESOURCE", "The host has no memory for native code.", size=size, errno=-at)
     try:
         error = host.mprotect(at, filled, host.PROT_READ | host.PROT_WRITE)
         if error:
             raise PolyvmError(
-                "PVM-RESOURCE", "The host has no memory for native code.", size=room, errno=-error
+                "PVM-RESOURCE", "The host has no memory for native code.", size=size, errno=-error
             )
         view = host.view(at, length)
         if data is not None:
@@ -147,14 +202,25 @@ def _load(data: bytes | None, fd: int | None, length: int, where: str, tail: int
         if error:
             raise PolyvmError("PVM-RESOURCE", "The host refuses executable memory.", errno=-error)
     except BaseException:
-        host.munmap(at, room)
+        _give(within, at, size)
         raise
-    host.munmap(at, image.base - at)
-    if shadow:
+    image.within = within
+    _give(within, at, image.base - at)
+    if room:
+        image.room = Room(image.base + image.mapped, room & -PAGE)
+        image.mapped += room & -PAGE
+    elif shadow:
         image.shadow = image.mapped
         image.mapped += code
-        host.munmap(image.base + image.mapped, at + room - image.base - image.mapped)
+        _give(within, image.base + image.mapped, at + size - image.base - image.mapped)
     return image
+
+
+def _give(room: Room | None, at: int, size: int) -> None:
+    if room is None:
+        host.munmap(at, size)
+    else:
+        room.give(at, size)
 
 
 def _check(at: int, view: memoryview, length: int, room: int, tail: int, where: str) -> Image:

@@ -372,7 +372,7 @@ def _shared(isa: Isa, entries: Iterable[Entry]) -> list[str]:
     texts = [Decoder(isa, entries).function()]
     texts += [_leave(reason) for reason in layout.REASONS if reason not in others]
     texts += [_leave(reason, keep_pc=True) for reason in ("FETCH", "MISALIGNED")]
-    return [*texts, _leave_syscall(), _warm(), _enter_unit(), _pause(), _watched()]
+    return [*texts, _leave_syscall(), _warm(), _pause(), _watched()]
 
 
 class Piece(Handler):
@@ -495,23 +495,10 @@ def _warm() -> str:
     return e.function("leave_WARM", "#0 cold noinline", linkage="hidden ")
 
 
-def _enter_unit() -> str:
-    """The handler of a slot where compiled code begins. Units chained in a circle pass here, so it looks for stops."""
-    e = Piece()
-    stop = e.ins(f"load volatile i32, ptr {e.st('stop')}")
-    e.unlikely(e.ins(f"icmp ne i32 {stop}, 0"), lambda: e.leave("STOP", "%ip", "%budget"))
-    index = e.ins(f"load i32, ptr {e.ins('getelementptr i8, ptr %ip, i64 4')}")
-    units = e.ins(f"load ptr, ptr {e.st('units')}")
-    cell = e.ins(f"getelementptr ptr, ptr {units}, i64 {e.ins(f'zext i32 {index} to i64')}")
-    unit = e.ins(f"load ptr, ptr {cell}")
-    e.tail(unit)
-    return e.function("enter_unit", '#0 section "pvg"')
-
-
 def _pause() -> str:
     """The handler of a slot before which somebody wants to be asked: a breakpoint that costs nothing elsewhere.
 
-    Where the unit's number would be, the slot has the handler that comes after.
+    Where a unit's entry would be, the slot has the handler that comes after.
     """
     e = Piece()
     after = e.ins(f"load i32, ptr {e.ins('getelementptr i8, ptr %ip, i64 4')}")

@@ -60,12 +60,12 @@ def key(guest: str) -> str:
 
 
 def load(
-    guest: str, folder: str | None, progress: Callable[[str], None] | None, *, tail: int
+    guest: str, folder: str | None, progress: Callable[[str], None] | None, *, tail: int, room: int
 ) -> tuple[Image, str, bool, int]:
     """The interpreter of a guest, its key, whether it was made and kept now, and how many files could not be used
     (0 or 1).
 
-    folder: the cache, or None for none. progress: told a line when making it takes a while.
+    tail, room: of images.load. folder: the cache, or None for none. progress: told a line when making it takes a while.
     Raises PVM-COMPILE-FAILED, PVM-CACHE-UNTRUSTED, PVM-RESOURCE.
     """
     identity = key(guest)
@@ -76,7 +76,7 @@ def load(
         rejected = int(fd != cachedir.MISSING)
         if fd >= 0:
             try:
-                image = images.load(fd, tail=tail)
+                image = images.load(fd, tail=tail, room=room)
                 if image.meta == identity.encode():
                     return image, identity, False, 0
                 image.unload()  # intact, but made for another version or machine, and put here by somebody
@@ -94,7 +94,7 @@ def load(
     if folder is not None:
         written = cachedir.write(folder, name, data)
         cachedir.trim(folder)
-    return images.load(data, tail=tail), identity, written, rejected
+    return images.load(data, tail=tail, room=room), identity, written, rejected
 
 
 def worker_command(*arguments: str) -> list[str]:

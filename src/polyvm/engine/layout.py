@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Table: TypeAlias = tuple[tuple[str, int, int, str], ...]
 
 # Part of every cache key: raise it whenever an offset or a calling convention of this page changes.
-LAYOUT_VERSION = 8
+LAYOUT_VERSION = 9
 
 STATE_SIZE = 65536
 STATE: Table = (
@@ -34,7 +34,6 @@ STATE: Table = (
     ("budget", 88, 8, "instructions left; below 0 native code leaves"),
     ("hbase", 96, 8, "host address that the handler offsets in slots are relative to"),
     ("process", 104, 8, "host address of the process block"),
-    ("units", 112, 8, "host address of the unit table"),
     ("fp_mode", 120, 4, "IR's FP_MODE"),
     ("access", 124, 4, "FAULT: one of READ, WRITE, FETCH"),
     ("counters", 128, 8, "host address of this thread's hotness counters, 0 for none"),
@@ -204,7 +203,8 @@ PRECISE, WHOLE, COUNTED, ROUNDED = "p", "w", "c", "r"
 """Letters of a unit's kind: a fault shows every register, and so does a stop; a stop does; instructions and time are
 counted; the rounding mode need not be to nearest, ties to even."""
 
-SLOT_SIZE = 16  # of a code slot: u32 handler offset, u32 unit, u64 decoded fields
+SLOT_SIZE = 16  # of a code slot: i32 distance of its code from hbase, u32 for pauses, u64 decoded fields
+UNITS_ROOM = 3 << 29  # bytes of address space for units, all within the reach of a slot's distance
 SLOT_SHIFT = 3  # slot address = slot_base + (pc << 3): one slot per two bytes of guest code
 
 # Why native code was left.

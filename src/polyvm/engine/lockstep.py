@@ -171,9 +171,10 @@ class LockstepEngine(Engine):
         self.here = Here(guest, type("TurningSo", (Turning,), {"turns": turns}))
         self.compilers = self.here  # type: ignore[assignment]  # it has what is used of the pool
         self.emitters: dict[Unit, RegionEmitter] = {}
-        self.starts: dict[Unit, int] = {}
         self.judges: list[Judge] = []
-        self.door = images.load(flatten.flatten(compiler.compile_object(_door()), ["unit"]))
+        self.door = images.load(
+            flatten.flatten(compiler.compile_object(_door()), ["unit"]), within=self.native.image.room
+        )
         self.native.add_ranges([Range.of(self.door)])
 
     @property
@@ -232,8 +233,9 @@ class LockstepEngine(Engine):
         unit = units.by_pc.get(job.pc)
         if unit is not None and unit not in self.emitters and self.here.made is not None:
             self.emitters[unit] = self.here.made
-            self.starts[unit] = units.cells[unit.index]
-            units.cells[unit.index] = self.door.address("unit")
+            assert self.space is not None
+            for pc in unit.entries:
+                units.lead(self.space, pc, self.door.address("unit"))
 
 
 class LockstepCpu(GuestCpu):
@@ -296,10 +298,11 @@ class LockstepCpu(GuestCpu):
             budget = self.budget = STRETCH
             return super(GuestCpu, self).run(), budget - self.budget, set()
         # Behind the region's exit one instruction of tier 0 uses the budget up.
-        door, units.cells[unit.index] = units.cells[unit.index], engine.starts[unit]
+        pc = self.pc
+        units.lead(self.space, pc, unit.start)
         self.budget = 0
         reason = super(GuestCpu, self).run()
-        units.cells[unit.index] = door
+        units.lead(self.space, pc, engine.door.address("unit"))
         insns = -self.budget
         return reason, insns, self._lost(reason, engine.emitters[unit])
 

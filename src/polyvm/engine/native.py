@@ -223,6 +223,8 @@ class Native:
         self.set("readers", 0, 4)
         self.set("chain_tid", 0, 4)
         self.arena.forked()
+        if self.image.room is not None:
+            self.image.room.forked()
         for r in self.ranges:
             if r.cell and host.peek(r.cell, 4)[0] == layout.SHADOW_BUSY:
                 host.poke(r.cell, bytes(4))

@@ -64,6 +64,7 @@ class RegionEmitter(LeavingEmitter):
             self.declarations.add("declare i64 @llvm.readcyclecounter()")
         limit = self.ins(f"load i64, ptr {self.st('limit')}")
         self.lines[-1] = self.lines[-1].replace(limit, "%limit", 1)
+        self._look_for_stop()
         entry = len(self.lines)
         self._enter()
         for pc in self.region.entries:
@@ -85,15 +86,30 @@ class RegionEmitter(LeavingEmitter):
             + "\n"
         )
 
+    def _look_for_stop(self) -> None:
+        """Units that are chained in a circle, without a loop in any, pass here. A thread that is stopped before is run
+        on to here in the unit's shadow.
+        """
+        wanted = self.ins(f"load volatile i32, ptr {self.st('stop')}")
+        self.unlikely(self.ins(f"icmp ne i32 {wanted}, 0"), self._stop_here)
+
+    def _stop_here(self) -> None:
+        self.do(f"store i64 {self.ins(f'lshr i64 {self._here()}, {layout.SLOT_SHIFT}')}, ptr {self.st('pc')}")
+        self.do(f"store i32 {layout.STOP}, ptr {self.st('reason')}")
+        self.do("ret void")
+
+    def _here(self) -> str:
+        """The distance of the slot that led here: as the slot may change at any time, what it says does not count."""
+        base = self.ins(f"load i64, ptr {self.st('slot_base')}")
+        return self.ins(f"sub i64 {self.ins('ptrtoint ptr %ip to i64')}, {base}")
+
     def _enter(self) -> None:
         entries = self.region.entries
         if len(entries) == 1:
             self.do(f"br label %{_gate(entries[0])}")
             return
-        base = self.ins(f"load i64, ptr {self.st('slot_base')}")
-        here = self.ins(f"sub i64 {self.ins('ptrtoint ptr %ip to i64')}, {base}")
         cases = " ".join(f"i64 {pc << layout.SLOT_SHIFT}, label %{_gate(pc)}" for pc in entries[1:])
-        self.do(f"switch i64 {here}, label %{_gate(entries[0])} [ {cases} ]")
+        self.do(f"switch i64 {self._here()}, label %{_gate(entries[0])} [ {cases} ]")
 
     def _gate(self, pc: int) -> None:
         """An entry: take the registers that matter from the state, and look whether they are what the block takes them

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from polyvm.engine.native import Native
     from polyvm.memory.space import AddressSpace
 
-TABLE_ENTRIES = 1 << 16
 MAX_BYTES = 64 << 20
 """Of units in memory, unless another limit is asked for."""
 LIST_S = 0.25
@@ -33,13 +32,12 @@ EXEC = 4
 class Unit:
     """A compiled region: its image, where it may be entered, and the guest code that it stands for."""
 
-    __slots__ = ("asked", "code", "compile_s", "entries", "hot", "image", "index", "insns", "kind", "own", "pc",
-                 "range", "seen", "start", "tries")  # fmt: skip
+    __slots__ = ("asked", "code", "compile_s", "entries", "hot", "image", "insns", "kind", "own", "pc", "range", "seen",
+                 "start", "tries")  # fmt: skip
 
     def __init__(self, image: Image) -> None:
         meta = marshal.loads(image.meta)
         self.image = image
-        self.index = 0  # its entry in the table, once it is installed
         self.start = image.base + image.exports["unit"]
         self.pc: int = meta["pc"]
         self.kind: str = meta["kind"]
@@ -74,20 +72,11 @@ class Units:
         self.native = native
         self.folder = folder
         self.key = key
-        size = 8 * TABLE_ENTRIES
-        flags = host.MAP_PRIVATE | host.MAP_ANONYMOUS | host.MAP_NORESERVE
-        self.table = host.mmap(0, size, host.PROT_READ | host.PROT_WRITE, flags)
-        if self.table < 0:
-            raise PolyvmError(
-                "PVM-RESOURCE", "The host has no memory for the table of units.", errno=-self.table
-            )
-        self.cells = host.view(self.table, size).cast("Q")
-        self.used = 1  # entries of the table that were ever given out; 0 stands for none
-        self.free: list[int] = []  # and those that came back
         self.by_pc: dict[int, Unit] = {}
         # Those in by_pc, and those that others took all entries of; oldest first.
         self.installed: dict[Unit, None] = {}
         self.bytes, self.limit = 0, MAX_BYTES  # that they take, and may take before some are given up
+        self.crowded = False  # whether one found no room
         self.evicted = 0
         self.by_page: dict[int, list[Unit]] = {}  # those that cover() something of a page
         self.digests: dict[int, str] = {}  # of pages, until code is dropped
@@ -96,7 +85,6 @@ class Units:
         self.kind = ""
         # Places that no unit may have inside: a debugger's breakpoints.
         self.barred: frozenset[int] = frozenset()
-        self.word = native.image.address("enter_unit") - native.decode & 0xFFFF_FFFF
         self.hits = self.misses = self.rejected = self.stored = self.written = 0
         self.compiled = 0
         self.compile_s = 0.0
@@ -183,11 +171,17 @@ class Units:
     # -- in memory
     def install(self, space: AddressSpace, data: bytes) -> Unit | None:
         """Map a unit and lead its entries to it; None when the guest's code is not what it was made from, or when it
-        is not of the kind that is wanted by now, or has a place inside that is barred.
+        is not of the kind that is wanted by now, or has a place inside that is barred, or when there is no room.
 
         Raises PVM-CACHE-DAMAGED for what is no image.
         """
-        image = images.load(data, shadow=True)
+        try:
+            image = images.load(data, shadow=True, within=self.native.image.room)
+        except PolyvmError as error:
+            if error.code != "PVM-RESOURCE":
+                raise
+            self.crowded = True
+            return None
         try:
             unit = Unit(image)
             with space.lock:
@@ -195,7 +189,6 @@ class Units:
                 if unit.kind != self.kind or not same or any(map(unit.has, self.barred)):
                     image.unload()
                     return None
-                unit.index = self._index()
                 self._replace(space, unit)
         except (ValueError, EOFError, KeyError, TypeError, IndexError) as error:
             image.unload()
@@ -203,15 +196,6 @@ class Units:
                 "PVM-CACHE-DAMAGED", "A unit's description cannot be read.", unit="memory"
             ) from error
         return unit
-
-    def _index(self) -> int:
-        """A free entry of the table. Raises IndexError when there is none."""
-        if self.free:
-            return self.free.pop()
-        if self.used == TABLE_ENTRIES:
-            raise IndexError("the table of units is full")
-        self.used += 1
-        return self.used - 1
 
     def _same(self, space: AddressSpace, at: int, code: bytes) -> bool:
         for region in space.regions.overlapping(at, at + len(code)):
@@ -226,17 +210,25 @@ class Units:
         self.native.add_ranges([unit.range])
         self.installed[unit] = None
         self.bytes += unit.image.size
-        self.cells[unit.index] = unit.start
         self.code_bytes += unit.image.size
         for pc in unit.entries:
-            slot = host.view(space.slots + pc * (layout.SLOT_SIZE >> 1), 8).cast("Q")
-            slot[0] = self.word | unit.index << 32
+            self.lead(space, pc, unit.start)
             # An older unit stays mapped: a thread may be inside, and other entries may still lead to it.
             self.by_pc[pc] = unit
         for page in {
             place >> 12 for at, size in unit.own for place in (*range(at, at + size, 4096), at + size - 1)
         }:
             self.by_page.setdefault(page, []).append(unit)
+
+    def lead(self, space: AddressSpace, pc: int, code: int) -> None:
+        """Have the slot of an address lead to code in the room."""
+        slot = host.view(space.slots + pc * (layout.SLOT_SIZE >> 1), 8).cast("Q")
+        slot[0] = code - self.native.decode & 0xFFFF_FFFF
+
+    @property
+    def full(self) -> bool:
+        """Whether some are to be given up."""
+        return self.crowded or self.bytes > self.limit
 
     def drop(self, space: AddressSpace, start: int, end: int) -> None:
         """Forget units made from code in a range. No guest thread is in native code now."""
@@ -252,6 +244,7 @@ class Units:
         The addresses that lead nowhere now: what is still hot comes back from the disk, as the newest. No guest thread
         is in native code now.
         """
+        self.crowded = False
         used = set(self.by_pc.values())
         gone = {unit for unit in self.installed if unit not in used}
         left = self.bytes - sum(unit.image.size for unit in gone)
@@ -277,8 +270,6 @@ class Units:
         for unit in gone:
             del self.installed[unit]
             self.bytes -= unit.image.size
-            self.cells[unit.index] = 0
-            self.free.append(unit.index)
             unit.image.unload()
         return places
 

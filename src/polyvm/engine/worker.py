@@ -58,7 +58,6 @@ def interpreter(guest: str, key: str = "") -> bytes:
     flat.append("pvr", cut.table(isa, flat))
     exports = [
         "decode",
-        "enter_unit",
         "pause",
         "leave_SYSCALL",
         "pv_translate",
