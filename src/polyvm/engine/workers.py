@@ -10,7 +10,7 @@ import _socket
 import _thread
 import marshal
 import os
-from time import process_time
+from time import process_time, thread_time
 
 from polyvm.engine import fault, interpreter_image
 from polyvm.errors import PolyvmError
@@ -24,8 +24,9 @@ SOCKET = "compiler.sock"
 PAGE = 4096
 START_TRIES, START_WAIT = 200, 0.025
 HAND_OVER_S = 0.5
-LOOK_S = 0.01
-"""Between two looks at whether what waits is hot enough by now."""
+LOOK_S = 0.02
+"""Between two looks at whether what waits is hot enough by now; and so many times what the look before took."""
+LOOK_SHARE = 50
 
 
 def send(sock: _socket.socket, message: Any) -> None:
@@ -188,6 +189,7 @@ class Compilers:
     def _work(self) -> None:
         self.apart = self.set_apart()
         while True:
+            began = thread_time()
             with self.lock:
                 self.running = bool(self.jobs)
                 scores = [(job.score(job), job) for job in self.jobs]
@@ -199,7 +201,8 @@ class Compilers:
                 other.done(other, None, 0.0)
             if job is None:
                 # Without anything to wait for it waits to be woken.
-                self.wake.acquire(True, LOOK_S if self.running else -1)
+                pause = max(LOOK_S, LOOK_SHARE * (thread_time() - began))
+                self.wake.acquire(True, pause if self.running else -1)
                 continue
             if not job.wanted(job):
                 job.done(job, None, 0.0)
