@@ -170,25 +170,26 @@ def test_the_oldest_are_given_up_first(guests: Callable[..., Guest]) -> None:
         assert guest.cpu.x[11] == 100
 
 
-def test_a_full_room_is_no_crash(guests: Callable[..., Guest], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_room_is_no_crash(guests: Callable[..., Guest]) -> None:
     guest = guests(TWO)
     units = units_of(guest)
     made = [guest.compile(name) for name in ("one", "two")]
-    within = image.load(made[0], room=5 * image.PAGE)  # for one, its header and its shadow
-    monkeypatch.setattr(units.native.image, "room", within.room)
     guest.install(made[0])
+    room = units.native.image.room
+    assert room is not None
+    sizes = [1 << bits for bits in range(30, 11, -1)]
+    taken = [(at, size) for size in sizes for at in iter(lambda size=size: room.take(size), 0)]  # type: ignore[misc]
     assert not units.full
     assert units.install(guest.space, made[1]) is None
     assert units.full
     guest.set(a0=5, a5=TWO["done"])
     assert guest.once("one") == "SYSCALL"
     assert guest.cpu.x[11] == 5
+    for at, size in taken:
+        room.give(at, size)
     units.evict(guest.space)  # nobody is left out for good
     assert not units.full
-    units.drop_all(guest.space)
     guest.install(made[1])
-    units.drop_all(guest.space)
-    within.unload()
 
 
 def test_what_a_unit_covers(guests: Callable[..., Guest]) -> None:
@@ -338,3 +339,26 @@ def test_what_others_store_is_seen_after_a_moment(guests: Callable[..., Guest]) 
         assert time.monotonic() < end
         time.sleep(0.05)
     assert units_of(second).hits == 1
+
+
+def test_a_unit_with_known_addresses_needs_a_space_that_has_them(guests: Callable[..., Guest]) -> None:
+    program = Program("""
+        start: c.addi a0, -1
+               lui a1, 0x20000
+               ld a2, 8(a1)
+               c.bnez a0, start
+               ecall
+    """)
+    guest = guests(program)
+    data = guest.compile("start")
+    unit = guest.install(data)
+    assert unit.reach == 0x2000_0001
+    units = units_of(guest)
+    units.drop_all(guest.space)
+    limit = guest.space.limit
+    guest.space.limit = 0x2000_0000  # what a host without room gives
+    try:
+        assert units.install(guest.space, data) is None
+    finally:
+        guest.space.limit = limit
+    assert units.install(guest.space, data) is not None

@@ -29,6 +29,8 @@ SIGNATURE = (
     "ptr %ip, ptr %hb, i64 %budget)"
 )
 
+REACH = 1 << 38
+"""Known addresses below are not compared with the limit: a space is as large as most, or the region is not used there."""
 INFINITY_BITS = {32: 0x7F80_0000, 64: 0x7FF0_0000_0000_0000}
 
 
@@ -49,6 +51,7 @@ class RegionEmitter(LeavingEmitter):
         self.words: dict[int, Word] = {}  # of the block, by the addresses of their loads
         self.wholes: dict[int, str] = {}  # those that were loaded, by the address of their first load
         self.walled = ""  # the label behind which there is a wall already
+        self.reach = 0  # an address space must be so large: known addresses are not compared with its limit
 
     def text(self, name: str) -> str:
         """The module's text: the function and what it refers to."""
@@ -290,6 +293,10 @@ class RegionEmitter(LeavingEmitter):
             known = self.checked.covers(slot, distance, 16)
             if not known and not self.nested:
                 self.checked.check(slot)
+        number = literal(base)
+        if number is not None and 0 <= number < REACH:
+            self.reach = max(self.reach, number + 1)
+            known = True
         if not known:
             outside = self.ins(f"icmp uge i64 {base}, %limit")
             if self.precise:

@@ -32,8 +32,8 @@ EXEC = 4
 class Unit:
     """A compiled region: its image, where it may be entered, and the guest code that it stands for."""
 
-    __slots__ = ("asked", "code", "compile_s", "entries", "hot", "image", "insns", "kind", "own", "pc", "range", "seen",
-                 "start", "tries")  # fmt: skip
+    __slots__ = ("asked", "code", "compile_s", "entries", "hot", "image", "insns", "kind", "own", "pc", "range", "reach",
+                 "seen", "start", "tries")  # fmt: skip
 
     def __init__(self, image: Image) -> None:
         meta = marshal.loads(image.meta)
@@ -45,6 +45,7 @@ class Unit:
         self.entries: list[int] = meta["entries"]
         self.code: list[tuple[int, bytes]] = meta["code"]
         self.own: list[tuple[int, int]] = meta["own"]  # the spans of code that are not of callees
+        self.reach: int = meta["reach"]  # the space must be so large
         self.insns: int = meta["insns"]
         self.tries: int = meta["tries"]  # how often it had been compiled by then
         self.hot: list[int] = meta["hot"]  # beginnings of blocks that had been found hot
@@ -186,7 +187,8 @@ class Units:
             unit = Unit(image)
             with space.lock:
                 same = all(self._same(space, at, code) for at, code in unit.code)
-                if unit.kind != self.kind or not same or any(map(unit.has, self.barred)):
+                fits = unit.kind == self.kind and unit.reach <= space.limit
+                if not fits or not same or any(map(unit.has, self.barred)):
                     image.unload()
                     return None
                 self._replace(space, unit)
@@ -223,7 +225,9 @@ class Units:
     def lead(self, space: AddressSpace, pc: int, code: int) -> None:
         """Have the slot of an address lead to code in the room."""
         slot = host.view(space.slots + pc * (layout.SLOT_SIZE >> 1), 8).cast("Q")
-        slot[0] = code - self.native.decode & 0xFFFF_FFFF
+        distance = code - self.native.decode
+        assert -1 << 31 <= distance < 1 << 31, "code that no slot reaches"
+        slot[0] = distance & 0xFFFF_FFFF
 
     @property
     def full(self) -> bool:

@@ -184,6 +184,7 @@ def compile_unit(
         "own": [(at, len(code)) for at, code in _spans(found, fetch, found.own)],
         "insns": found.insn_count,
         "tries": tries,
+        "reach": made.reach,
         "hot": sorted(found.hot),
         "seen": [(block.insns[-1].pc, block.flow.seen) for block in found.blocks.values() if block.flow.seen],
         "compile_s": 0.0,
