@@ -200,3 +200,42 @@ def bench_again(found: dict[str, object]) -> dict[str, object]:
 def test_the_line_that_says_why() -> None:
     assert last_words("warning\npolyvm: PVM-X: no.\n  hint: yes\n  page: there\n") == "polyvm: PVM-X: no."
     assert last_words("") == ""
+
+
+def test_the_first_runs_have_a_cache_with_the_interpreter_alone(fake: Bench) -> None:
+    fake.workload("one")
+    fake.workload("two")
+    caches = fake.folder / "caches"
+    text = document().removesuffix('exec "$@"')
+    look = f'echo "$(basename $POLYVM_CACHE_DIR) $(ls $POLYVM_CACHE_DIR | xargs)" >> {caches}\n'
+    leave = "mkdir -p $POLYVM_CACHE_DIR/tier0 $POLYVM_CACHE_DIR/units"
+    fake.peer(
+        "polyvm", f'{text}case "$POLYVM_CACHE_DIR" in */polyvm-bench-*)\n{look}{leave};; esac\nexec "$@"'
+    )
+    found = fake.run("native", first_runs=True, runs=1)
+    wanted = ["first", *(f"{number} {seen}" for number in (1, 2) for seen in ("tier0", "tier0 units"))]
+    assert [line.strip() for line in caches.read_text().splitlines()] == wanted
+    for row in found["workloads"]:
+        assert (len(row["first_runs"]["wall_s"]), row["first_runs"]["failed"]) == (2, None)
+    text = bench.render(found)
+    assert "first run  second run" in text
+    assert "sum of 2" in text
+    without = fake.run("native", runs=1)
+    assert [row["first_runs"] for row in without["workloads"]] == [None, None]
+    assert "first run" not in bench.render(without)
+
+
+def test_a_first_run_with_a_wrong_output_has_no_time(fake: Bench) -> None:
+    fake.workload("one", 'echo "right $1"')
+    text = document().removesuffix('exec "$@"')
+    fake.peer(
+        "polyvm", f'{text}case "$POLYVM_CACHE_DIR" in */polyvm-bench-*) echo wrong; exit 0;; esac\nexec "$@"'
+    )
+    found = fake.run("native", first_runs=True, runs=1)
+    (row,) = found["workloads"]
+    assert row["first_runs"]["wall_s"] == []
+    assert "wrong output" in row["first_runs"]["failed"]
+    failure = bench.failure(found)
+    assert failure is not None
+    assert "with an empty cache" in failure.message
+    assert "failed: one with an empty cache: wrong output" in bench.render(found)

@@ -32,6 +32,8 @@ class Options:
     """Beside native, also a build with -march=native: the second column."""
     subject: tuple[str, ...] | None = (sys.executable, "-m", "polyvm")
     """The command that is polyvm; None measures the peers alone."""
+    first_runs: bool = False
+    """Also each workload's first runs, with nothing of it in the code cache."""
     extras: bool = True
     """Also start-up, guest MIPS of each tier and the cost of translation."""
     limit: float = 900.0

@@ -33,6 +33,7 @@ def render(document: Json) -> str:
     lines = [_machine(document), *_peers(document), ""]
     lines += _rows(document, shown)
     lines += _means(document, shown)
+    lines += _first_runs(document, shown)
     lines += _extras(document)
     for one in document["skipped"]:
         lines.append(f"left out: {one['name']}: {one['reason']}")
@@ -40,6 +41,8 @@ def render(document: Json) -> str:
         for peer, runs in measured(row).items():
             if runs["failed"]:
                 lines.append(f"failed: {row['name']} under {peer}: {runs['failed']}")
+        if (row["first_runs"] or {}).get("failed"):
+            lines.append(f"failed: {row['name']} with an empty cache: {row['first_runs']['failed']}")
     if document["interrupted"]:
         lines.append("interrupted: only what was measured until then")
     return "\n".join(lines) + "\n"
@@ -105,6 +108,27 @@ def _means(document: Json, shown: list[str]) -> list[str]:
         ]
         table.append(cells)
     return ["", *_align(table)] if len(table) > 1 and len(table[0]) > 1 else []
+
+
+def _first_runs(document: Json, shown: list[str]) -> list[str]:
+    """Wall seconds of polyvm's first runs beside the peers' usual ones, and the sums where all are known."""
+    others = [peer for peer in shown if peer not in ("native-march", "polyvm")]
+    table = [["wall s, cache empty at first", *others, "first run", "second run"]]
+    sums: list[list[float | None]] = []
+    for row in document["workloads"]:
+        if row["first_runs"] is None:
+            continue
+        runs = measured(row)
+        times = [stats.median(runs[peer]["wall_s"]) if peer in runs else None for peer in others]
+        mine = row["first_runs"]["wall_s"]
+        times += [mine[number] if number < len(mine) else None for number in range(2)]
+        sums.append(times)
+        table.append([row["name"], *map(_seconds, times)])
+    if not sums:
+        return []
+    known = [[time for time in times if time is not None] for times in sums if None not in times]
+    table.append([f"sum of {len(known)}", *(_seconds(sum(column)) for column in zip(*known, strict=True))])
+    return ["", *_align([row + [""] * (len(table[0]) - len(row)) for row in table])]
 
 
 def _extras(document: Json) -> list[str]:

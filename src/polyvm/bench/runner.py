@@ -10,6 +10,7 @@ from typing import Any
 
 from polyvm.bench import document, extras, manifest, peers, real, subject
 from polyvm.bench.build import Builder
+from polyvm.bench.firstruns import FirstRuns
 from polyvm.bench.manifest import Workload
 from polyvm.bench.measure import Sample, measure
 from polyvm.bench.options import Options
@@ -35,6 +36,11 @@ def failure(result: Json) -> PolyvmError | None:
         for peer, runs in document.measured(row).items()
         if runs["failed"] and (peer == "polyvm" or runs["failed"].startswith("wrong output"))
     ]
+    wrong += [
+        f"{row['name']} with an empty cache, {row['first_runs']['failed']}"
+        for row in result["workloads"]
+        if (row["first_runs"] or {}).get("failed")
+    ]
     if not wrong:
         return None
     return PolyvmError(
@@ -59,6 +65,8 @@ class Session:
         self.rows: list[Json] = []
         self.real = real.prepare(options, self.workloads)
         self.folder = folder
+        ours = next((peer for peer in self.peers if peer.name == "polyvm"), None)
+        self.first_runs = FirstRuns(ours, options.limit) if ours is not None and options.first_runs else None
 
     def _peers(self) -> list[Peer]:
         names = [*self.options.peers]
@@ -76,6 +84,11 @@ class Session:
         extra: Json = dict(extras.NOTHING)
         interrupted = False
         try:
+            if self.first_runs is not None:
+                self.progress.doing("first runs: compiling the interpreter")
+                self.first_runs.prepare(
+                    self.builder.build(self.folder / "workloads" / "hello.c", self.first_runs.peer.build)
+                )
             for index, workload in enumerate(self.workloads):
                 self.progress.start(workload.name, index, len(self.workloads))
                 self._workload(workload)
@@ -92,6 +105,9 @@ class Session:
                 )
         except KeyboardInterrupt:
             interrupted = True
+        finally:
+            if self.first_runs is not None:
+                self.first_runs.close()
         return document.assemble(
             self.options, self.peers, self.builder, self.rows, self.skipped, extra, interrupted=interrupted
         )
@@ -114,8 +130,19 @@ class Session:
                 sample = runs[peer.name]()
                 if not row.add(peer.name, sample, self.options.limit) or self._too_slow(row, sample):
                     active.remove(peer)
+        self._first(workload, row)
         row.finish()
         self.progress.done(row.json)
+
+    def _first(self, workload: Workload, row: Row) -> None:
+        """Last, so that what they leave for the compilers disturbs nobody."""
+        first = self.first_runs
+        if first is None:
+            return
+        self.progress.doing(f"{workload.name}: first runs")
+        row.json["first_runs"] = first.measure(
+            self._prepared(workload, first.peer), lambda sample: row.wrong(sample, self.options.limit)
+        )
 
     def _too_slow(self, row: Row, sample: Sample) -> bool:
         native = row.fastest()
@@ -179,6 +206,7 @@ class Row:
             "ratio": {},
             "ratio_wall": {},
             "vs_native": {},
+            "first_runs": None,
         }
 
     def add(self, peer: str, sample: Sample, limit: float) -> bool:
@@ -186,7 +214,7 @@ class Row:
         runs = self.json["runs"].get(peer)
         if runs is None:
             runs = self.json["runs"][peer] = {"cpu_s": [], "wall_s": [], "max_rss": None, "failed": None}
-        why = self._wrong(sample, limit)
+        why = self.wrong(sample, limit)
         if why is not None:
             runs["failed"] = why
             return False
@@ -195,7 +223,8 @@ class Row:
         runs["max_rss"] = max(runs["max_rss"] or 0, sample.max_rss or 0) or None
         return True
 
-    def _wrong(self, sample: Sample, limit: float) -> str | None:
+    def wrong(self, sample: Sample, limit: float) -> str | None:
+        """What is wrong with a run, or None."""
         if sample.timed_out:
             return f"ended after the limit of {limit:g} s"
         if sample.status != 0:

@@ -52,6 +52,7 @@ with what to install.
                choices=SIZES, default="full"),
         Option("--no-march", "", "Leave out the second native column, built with -march=native."),
         Option("--no-polyvm", "", "Measure the peers alone."),
+        Option("--first-runs", "", "Also run each with nothing of it in the code cache, twice, and print the wall times."),
         Option("--no-extras", "", "Leave out start-up, the speed of each tier, and the cost of translation."),
         Option("--limit", "TIME", "End a process that runs longer.", convert=seconds, default="15m"),
         Option("--benchmarks", "DIR", "The folder with the workloads.", complete=FOLDER),
@@ -63,6 +64,7 @@ with what to install.
     examples=(
         ("Everything, against native code", "polyvm bench"),
         ("Against QEMU too, with a file to attach", "polyvm bench --peers native,qemu --result-file bench.json"),
+        ("What a program costs that was never run here", "polyvm bench --peers native,qemu --first-runs real"),
         ("A first impression", "polyvm bench --size quick --runs 1 sieve nbody"),
     ),
     takes=(0, None),
@@ -82,6 +84,7 @@ def execute(values: Values) -> int:
         "guest": values.guest,
         "size": values.size,
         "march": not values.no_march,
+        "first_runs": values.first_runs,
         "extras": not values.no_extras,
         "limit": values.limit,
         "benchmarks": Path(values.benchmarks) if values.benchmarks else None,
