@@ -52,7 +52,7 @@ with what to install.
                choices=SIZES, default="full"),
         Option("--no-march", "", "Leave out the second native column, built with -march=native."),
         Option("--no-polyvm", "", "Measure the peers alone."),
-        Option("--first-runs", "", "Also run each with nothing of it in the code cache, twice, and print the wall times."),
+        Option("--first-runs", "", "Also run each twice with nothing of it in the code cache, and print wall times."),
         Option("--no-extras", "", "Leave out start-up, the speed of each tier, and the cost of translation."),
         Option("--limit", "TIME", "End a process that runs longer.", convert=seconds, default="15m"),
         Option("--benchmarks", "DIR", "The folder with the workloads.", complete=FOLDER),

@@ -30,7 +30,7 @@ SIGNATURE = (
 )
 
 REACH = 1 << 38
-"""Known addresses below are not compared with the limit: a space is as large as most, or the region is not used there."""
+"""Known addresses below are not compared with the limit: where a space is smaller, the region is not used."""
 INFINITY_BITS = {32: 0x7F80_0000, 64: 0x7FF0_0000_0000_0000}
 
 

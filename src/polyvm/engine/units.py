@@ -32,8 +32,8 @@ EXEC = 4
 class Unit:
     """A compiled region: its image, where it may be entered, and the guest code that it stands for."""
 
-    __slots__ = ("asked", "code", "compile_s", "entries", "hot", "image", "insns", "kind", "own", "pc", "range", "reach",
-                 "seen", "start", "tries")  # fmt: skip
+    __slots__ = ("asked", "code", "compile_s", "entries", "hot", "image", "insns", "kind", "own", "pc", "range",
+                 "reach", "seen", "start", "tries")  # fmt: skip
 
     def __init__(self, image: Image) -> None:
         meta = marshal.loads(image.meta)
