@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from polyvm.engine.workers import finishing
 from tests.toolchain import build
 from tests.user.running import polyvm
 
@@ -89,3 +91,39 @@ def test_a_second_run_compiles_nothing(compiles: Path, tmp_path: Path, report: C
     report(
         f"second run: {len(units)} names of units, {document['cache']['disk']['hits']} taken, none compiled"
     )
+
+
+SHORT = r"""
+#include <stdio.h>
+__attribute__((noinline)) static unsigned step(unsigned a) { return a * 69069 + 1 ^ a >> 7; }
+int main(void) {
+    unsigned sum = 1;
+    for (int i = 0; i < 1500000; i++) sum = step(sum);
+    printf("%x\n", sum);
+    return 0;
+}
+"""
+
+
+def test_what_a_program_left_is_compiled_though_no_pool_was_there_yet(compiles: Path, tmp_path: Path) -> None:
+    program = build(SHORT, name="short")
+    first, document = run(program, tmp_path / "first")
+    assert document["tiers"]["region"]["units"] == 0, "it is meant to be over before a compiler is there"
+    assert settled(compiles)
+    second, document = run(program, tmp_path / "second")
+    assert second == first
+    assert document["tiers"]["region"]["units"] > 0
+    assert document["workers_cpu_s"] == 0
+
+
+def test_one_process_at_a_time_compiles_what_was_left(compiles: Path, tmp_path: Path) -> None:
+    program = build(SHORT, name="short")
+    lock = finishing(str(compiles))
+    assert lock is not None
+    try:
+        assert finishing(str(compiles)) is None
+        _, document = run(program, tmp_path / "first")
+        time.sleep(1.5)
+        assert list(compiles.glob("units/*/*")) == []
+    finally:
+        os.close(lock)

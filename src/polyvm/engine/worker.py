@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PAGE = 4096
 IDLE_S = 60.0
+MAX_ENTRIES = 16
+"""Places more that a region is to be entered at because others of its function waited, too."""
 REST_S = 10.0
 """CPU seconds spent at most on what a program that has ended had still waited for."""
 
@@ -108,6 +110,7 @@ def compile_unit(
     page: Callable[[int], bytes],
     *,
     hot: Iterable[int] = (),
+    others: Iterable[int] = (),
     ran: Callable[[int], bytes] | None = None,
     kind: str = "",
     tries: int = 0,
@@ -118,7 +121,7 @@ def compile_unit(
     page: the guest's executable bytes of the 4096-byte page at an address, shorter or empty where there are none.
     ran: for every two bytes of such a page, whether an instruction that begins there was executed, or BARRED: a byte
     each, none when all count as executed.
-    entries: where else it should be entered, if it goes there. kind: letters of layout (PRECISE and others).
+    entries: where else it should be entered, if it goes there. others: and where, if its own function goes there. kind: letters of layout (PRECISE and others).
     tries: how often it was compiled by now. hot: places that were found hot.
     """
     import marshal
@@ -156,6 +159,13 @@ def compile_unit(
     found = discover.discover(isa, fetch, pc, observed, entries=entries, ran=mark if ran else None, hot=hot)
     if found is None:
         return None
+    more = [place for place in others if place in found.own and place not in found.entries]
+    if more:
+        entries = [*entries, *more[:MAX_ENTRIES]]
+        found = discover.discover(
+            isa, fetch, pc, observed, entries=entries, ran=mark if ran else None, hot=hot
+        )
+        assert found is not None
     make = emitter or region.RegionEmitter
     # LLVM loses the places of some loads that nobody uses the result of. When it did, these are used.
     machine = compiler.target_machine(2)
@@ -216,13 +226,7 @@ def pool(guest: str, path: str) -> None:
     from polyvm.engine.guest import Guest
     from polyvm.engine.workers import at_socket
 
-    # Whatever the guest has open, its pipes and sockets above all, must not stay open because of us.
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2:
-            try:
-                os.close(int(name))
-            except OSError:
-                pass  # the listing's own
+    _close_all()
     if os.fork():
         os._exit(0)
     temporary = f"{path}.{os.getpid()}"
@@ -258,6 +262,16 @@ def pool(guest: str, path: str) -> None:
             _serve(_socket.socket(fileno=fd))
         finally:
             os._exit(0)
+
+
+def _close_all() -> None:
+    """Whatever the guest has open, its pipes and sockets above all, must not stay open because of us."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the listing's own
 
 
 def _serve(sock: _socket.socket) -> None:
@@ -312,23 +326,23 @@ def _finish(
 
     Only when nobody else does just that, not for long, and when nothing else wants the processor: it is a favour.
     """
-    import fcntl
     import marshal
 
     from polyvm.engine import image as images
     from polyvm.engine import unitfiles
+    from polyvm.engine.workers import finishing
 
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return
-    os.nice(14)
+    if finishing(folder) is None:
+        return  # and what is kept open here is the lock of this process until it ends
+    _yield(14)
     nothing = b"", b""
     until = time.process_time() + REST_S
-    for pc, entries, kind, tries in jobs:
+    done: set[int] = set()
+    for number, (pc, entries, kind, tries) in enumerate(jobs):
         if time.process_time() > until:
             return
+        if pc in done:
+            continue
 
         def name_of(place: int, kind: str = kind) -> str | None:
             code = pages.get(place & -PAGE, nothing)[0]
@@ -339,7 +353,7 @@ def _finish(
                 guest, pc, entries, observed,
                 lambda address: pages.get(address, nothing)[0],
                 ran=lambda address: pages.get(address, nothing)[1],
-                hot=hot, kind=kind, tries=tries,
+                hot=hot, others=[job[0] for job in jobs[number + 1 :]], kind=kind, tries=tries,
             )  # fmt: skip
         except (PolyvmError, SpecError, RecursionError):
             continue  # it stays in tier 0
@@ -347,8 +361,24 @@ def _finish(
             image = images.load(unit)
             meta = marshal.loads(image.meta)
             image.unload()
+            done.update(meta["entries"])
             others = unitfiles.names(pc, meta["asked"], meta["entries"], meta["own"])
             unitfiles.store(folder, unit, pc, others, name_of)
+
+
+def _yield(nice: int) -> None:
+    """Have the processor only when hardly anybody else wants it: processes of another session, too."""
+    os.nice(nice)
+    try:
+        os.setsid()
+    except PermissionError:
+        pass  # it is a session's first process already
+    try:
+        # Where Linux divides the processor among sessions first, a process's niceness counts within its session alone.
+        with open("/proc/self/autogroup", "w") as file:
+            file.write(str(nice))
+    except OSError:
+        pass  # it does not
 
 
 def _die_with_parent() -> None:
@@ -366,7 +396,7 @@ def _write(fd: int, data: bytes) -> None:
 
 def main() -> None:
     """What a worker process runs: `interpreter GUEST KEY` writes an image to its output, and `part GUEST NUMBER OF` an
-    object of a part of it; `pool GUEST SOCKET` serves."""
+    object of a part of it; `pool GUEST SOCKET` serves; `rest` compiles what a program left, which its input tells."""
     arguments = sys.argv[1:]
     if (len(arguments), arguments[:1]) in ((3, ["interpreter"]), (4, ["part"])):
         # Who asked may be gone when it is done: no reason for a traceback on somebody's terminal.
@@ -377,6 +407,12 @@ def main() -> None:
         return
     if len(arguments) == 3 and arguments[0] == "pool":
         pool(arguments[1], arguments[2])
+        return
+    if arguments == ["rest"]:
+        import marshal
+
+        _close_all()
+        _finish(*marshal.loads(sys.stdin.buffer.read())[1:])
         return
     sys.stderr.write(f"polyvm worker: not a request: {arguments}\n")
     raise SystemExit(2)

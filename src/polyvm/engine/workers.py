@@ -158,15 +158,43 @@ class Compilers:
             self.running = False  # no more threads: the next submission tries again
 
     def hand_over(self, rest: tuple[Any, ...]) -> None:
-        """This process ends: let the pool go on by itself with what is left. Nothing when there is no pool."""
+        """This process ends: let the pool go on by itself with what is left, or another process where there is none."""
+        message = ("rest", self.guest, self.folder, *rest)
         try:
             sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
             sock.settimeout(HAND_OVER_S)
             at_socket(self._path(), sock.connect)
-            send(sock, ("rest", self.guest, self.folder, *rest))
+            send(sock, message)
             sock.close()
         except OSError:
-            return  # then they are compiled when they are hot again
+            try:
+                self._leave(message)
+            except OSError:
+                return  # then they are compiled when they are hot again
+
+    def _leave(self, message: Any) -> None:
+        """Start a process for what is left, and do not wait for it: a program that ends before a pool is there would never
+        be compiled, however often it runs.
+        """
+        lock = finishing(self.folder)
+        if lock is None:
+            return
+        os.close(lock)  # the process takes it itself
+        fd = os.memfd_create("polyvm rest", os.MFD_CLOEXEC)
+        try:
+            data = marshal.dumps(message)
+            while data:
+                data = data[os.write(fd, data) :]
+            os.lseek(fd, 0, os.SEEK_SET)
+            for name in os.listdir("/proc/self/fd"):
+                # The guest's pipes end with this process.
+                try:
+                    os.set_inheritable(int(name), False)
+                except OSError:
+                    pass  # the listing's own
+            self._spawn(interpreter_image.worker_command("rest"), [(os.POSIX_SPAWN_DUP2, fd, 0)])
+        finally:
+            os.close(fd)
 
     def _path(self) -> str:
         return os.path.join(self.folder, f"{interpreter_image.key(self.guest)[:12]}-{SOCKET}")
@@ -275,21 +303,37 @@ class Compilers:
     def _start(self, path: str) -> None:
         """Start the pool; it leaves this process's family at once, so the guest never meets it as a child."""
         command = interpreter_image.worker_command("pool", self.guest, path)
+        with self.starting:
+            os.waitpid(self._spawn(command, [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)]), 0)
+
+    def _spawn(self, command: list[str], actions: list[tuple[Any, ...]]) -> int:
+        """Start a compiler process, in a session of its own; what it has for standard input is in the actions."""
         # Opened by the child: here it would take a number that the guest's next descriptor should have.
-        actions = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
+        others = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (1, 2)]
         kept = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG")  # the last is for our own tests
         environment = {name: value for name, value in os.environ.items() if name in kept}
-        with self.starting:
-            pid = os.posix_spawn(
-                command[0], command, environment, file_actions=actions, setsigmask=[], setsid=True
-            )
-            os.waitpid(pid, 0)
+        return os.posix_spawn(
+            command[0], command, environment, file_actions=[*actions, *others], setsigmask=[], setsid=True
+        )
 
     def no_start(self) -> None:
         """Wait until the pool's first process is no child of this one."""
         if self.pid == os.getpid():
             with self.starting:
                 pass
+
+
+def finishing(folder: str) -> int | None:
+    """The lock of whoever compiles what programs have left, as a descriptor; None while another has it."""
+    import fcntl
+
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
 
 
 def _first(scored: tuple[float, Job]) -> float:
