@@ -122,7 +122,7 @@ def test_one_process_at_a_time_compiles_what_was_left(compiles: Path, tmp_path: 
     assert lock is not None
     try:
         assert finishing(str(compiles)) is None
-        _, document = run(program, tmp_path / "first")
+        run(program, tmp_path / "first")
         time.sleep(1.5)
         assert list(compiles.glob("units/*/*")) == []
     finally:

@@ -121,7 +121,8 @@ def compile_unit(
     page: the guest's executable bytes of the 4096-byte page at an address, shorter or empty where there are none.
     ran: for every two bytes of such a page, whether an instruction that begins there was executed, or BARRED: a byte
     each, none when all count as executed.
-    entries: where else it should be entered, if it goes there. others: and where, if its own function goes there. kind: letters of layout (PRECISE and others).
+    entries: where else it should be entered, if it goes there. others: and where, if its own function goes
+    there. kind: letters of layout (PRECISE and others).
     tries: how often it was compiled by now. hot: places that were found hot.
     """
     import marshal

@@ -173,8 +173,8 @@ class Compilers:
                 return  # then they are compiled when they are hot again
 
     def _leave(self, message: Any) -> None:
-        """Start a process for what is left, and do not wait for it: a program that ends before a pool is there would never
-        be compiled, however often it runs.
+        """Start a process for what is left, and do not wait for it: a program that ends before a pool is there would
+        never be compiled, however often it runs.
         """
         lock = finishing(self.folder)
         if lock is None:
