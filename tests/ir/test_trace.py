@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from polyvm.ir.ops import FP_FLAGS, FP_MODE, ROUND_DYNAMIC
+from polyvm.ir.rewrite import NEUTRAL
 from polyvm.ir.trace import Tracer, parameter, record, walk
 from polyvm.ir.values import SpecError, Val
 
@@ -61,7 +62,7 @@ def test_reads_of_state_are_never_shared(m: Tracer) -> None:
     assert m.counter("time") is not m.counter("time")
 
 
-IDENTITIES = ("add", "sub", "or", "xor", "shl", "lshr", "ashr", "rotl", "rotr")
+IDENTITIES = sorted(NEUTRAL)
 
 
 @pytest.mark.parametrize("op", IDENTITIES)
@@ -72,8 +73,6 @@ def test_an_operation_with_zero_is_nothing(op: str, m: Tracer) -> None:
 
 def test_other_identities(m: Tracer) -> None:
     x, bit = m.emit("field", 64, (), "x"), m.emit("field", 1, (), "b")
-    assert x & -1 is x
-    assert (x & 0).op == "and"  # anything more is for ir.rewrite
     assert m.select(bit, x, x) is x
     assert m.select(m.const(1, 1), x, 7) is x
     assert m.select(m.const(0, 1), x, 7).attr == 7

@@ -24,6 +24,7 @@ from polyvm.ir.ops import (
     OPS,
     ROUND_DYNAMIC,
 )
+from polyvm.ir.rewrite import simplified
 from polyvm.ir.values import SpecError, Val
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Tracer:
         if info.pure:
             if args and all(arg.op == "const" for arg in args):
                 return self.const(fold(op, bits, args, attr), bits)
-            simple = _simplify(op, bits, args)
+            simple = simplified(op, args)
             if simple is not None:
                 return simple
             key = (op, bits, tuple(map(id, args)), attr)
@@ -409,18 +410,3 @@ def record(
 def parameter(field: str) -> str:
     """The Python parameter of a field: the manual's rd' is rd_."""
     return field.replace("'", "_")
-
-
-def _simplify(op: str, bits: int, args: tuple[Val, ...]) -> Val | None:
-    """Identities that hold for every value: x + 0, x & -1, select of equals. More would belong to `ir.rewrite`."""
-    if op == "select":
-        if args[0].op == "const":
-            return args[1] if args[0].attr else args[2]
-        return args[1] if args[1] is args[2] else None
-    if len(args) == 2 and args[1].op == "const":
-        value = args[1].attr
-        if value == 0 and op in ("add", "sub", "or", "xor", "shl", "lshr", "ashr", "rotl", "rotr"):
-            return args[0]
-        if op == "and" and value == (1 << bits) - 1:
-            return args[0]
-    return None
