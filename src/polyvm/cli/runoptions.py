@@ -135,7 +135,8 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
                "so that the cache has it for later runs.", choices=("heuristic", "eager"), default="heuristic",
                group=_HOW, planned={"learned": "--policy heuristic is the default."}),
         Option("--code-cache", "SIZE", "Compiled code in memory, of stencils and of regions each: more is given up, "
-               "and made again or taken from the disk when it is needed. More than 384M is not used.", convert=size, group=_HOW, default="64M"),
+               "and made again or taken from the disk when it is needed. More than 384M is not used.", convert=size,
+               group=_HOW, default="64M"),
         Option("--backend", "BACKEND", "Which compiler is used.", choices=("llvm",), default="llvm", group=_HOW,
                planned={"cranelift": "--backend llvm is the default."}),
         Option("--accel", "ACCEL", "Who executes.", choices=("jit",), default="jit", group=_HOW,
