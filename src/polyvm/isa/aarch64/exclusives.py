@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from polyvm.isa.aarch64.model import UNITS, aarch64, described, read, read_pair, write
+from polyvm.isa.aarch64.model import UNITS, aarch64, base, described, read, read_pair, write
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
@@ -74,7 +74,7 @@ def _exclusive(letter: str, size: str, register: str, bits: int) -> None:
     for acquire, a, o0 in ((False, "", "0"), (True, "a", "1")):
 
         def load(m: Tracer, Rn_sp: Val, Rt: Val, acquire: bool = acquire) -> None:
-            write(m, Rt, _load_exclusive(m, m.x[Rn_sp], bits, acquire))
+            write(m, Rt, _load_exclusive(m, base(m, Rn_sp), bits, acquire))
 
         order = ", before all later accesses" if acquire else ""
         insn(f"ld{a}xr{letter} {register}t, [Xn_sp]", f"{size} 001000 0 1 0 11111 {o0} 11111 Rn_sp Rt")(
@@ -83,7 +83,7 @@ def _exclusive(letter: str, size: str, register: str, bits: int) -> None:
     for name, o0, order in (("stxr", "0", ""), ("stlxr", "1", ", after all earlier accesses")):
 
         def store(m: Tracer, Rs: Val, Rn_sp: Val, Rt: Val) -> None:
-            _store_exclusive(m, m.x[Rn_sp], read(m, Rt, bits), Rs)
+            _store_exclusive(m, base(m, Rn_sp), read(m, Rt, bits), Rs)
 
         insn(f"{name}{letter} Ws, {register}t, [Xn_sp]", f"{size} 001000 0 0 0 Rs {o0} 11111 Rn_sp Rt")(
             described(store, f"Store {unit}{order}, if the monitor holds; Rs is 0 if it did, else 1.")
@@ -99,7 +99,7 @@ def _exclusive_pair(size: str, register: str, bits: int) -> None:
     for acquire, a, o0 in ((False, "", "0"), (True, "a", "1")):
 
         def load(m: Tracer, Rt2: Val, Rn_sp: Val, Rt: Val, acquire: bool = acquire) -> None:
-            value = _load_exclusive(m, m.x[Rn_sp], 2 * bits, acquire)
+            value = _load_exclusive(m, base(m, Rn_sp), 2 * bits, acquire)
             write(m, Rt, value.trunc(bits))
             write(m, Rt2, value[2 * bits - 1 : bits])
 
@@ -110,7 +110,7 @@ def _exclusive_pair(size: str, register: str, bits: int) -> None:
     for name, o0, order in (("stxp", "0", ""), ("stlxp", "1", ", after all earlier accesses")):
 
         def store(m: Tracer, Rs: Val, Rt2: Val, Rn_sp: Val, Rt: Val) -> None:
-            _store_exclusive(m, m.x[Rn_sp], read_pair(m, Rt, Rt2, bits), Rs)
+            _store_exclusive(m, base(m, Rn_sp), read_pair(m, Rt, Rt2, bits), Rs)
 
         insn(f"{name} Ws, {register}t, {register}t2, [Xn_sp]", f"{size} 001000 0 0 1 Rs {o0} Rt2 Rn_sp Rt")(
             described(store, f"Store {unit}{order}, if the monitor holds; Rs is 0 if it did, else 1.")
@@ -136,10 +136,10 @@ def _ordered(letter: str, size: str, register: str, bits: int) -> None:
     unit = f"a {UNITS[bits]}"
 
     def stlr(m: Tracer, Rn_sp: Val, Rt: Val) -> None:
-        released(m, m.x[Rn_sp], read(m, Rt, bits))
+        released(m, base(m, Rn_sp), read(m, Rt, bits))
 
     def ldar(m: Tracer, Rn_sp: Val, Rt: Val) -> None:
-        address = m.x[Rn_sp]
+        address = base(m, Rn_sp)
         aligned(m, address, bits // 8)
         value = m.load(address, bits)
         m.fence("r", "rw")
