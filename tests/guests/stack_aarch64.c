@@ -8,7 +8,7 @@
 #include <ucontext.h>
 
 static long went_well, refused;
-static int signo, code, resumed;
+static int signo, code;
 static uint64_t address, stack, pc, fault_address, esr;
 
 static void handler(int number, siginfo_t *info, void *context) {

@@ -19,7 +19,7 @@ from polyvm.engine.looseness import BOX
 from polyvm.engine.placed import literal
 from polyvm.engine.strip import PAGE, StripEmitter
 from polyvm.engine.words import Word
-from polyvm.ir.ops import FP_FLAGS, FP_MODE
+from polyvm.ir.ops import EXCLUSIVE, FP_FLAGS, FP_MODE
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Isa
 
@@ -507,6 +507,12 @@ class RegionEmitter(LeavingEmitter):
             if slot is not None and slot in self.places and not is_zero(self.isa, slot):
                 self.read(slot)
                 self.written.add(slot)
+
+    def op_hint(self, op: Val, args: list[str]) -> None:
+        """Nothing to do, but where an exclusive section is to run alone."""
+        if op.attr == EXCLUSIVE:
+            alone = self.ins(f"load i32, ptr {self.st('alone')}")
+            self.unlikely(self.ins(f"icmp ne i32 {alone}, 0"), self.leave_golden)
 
     def op_jump(self, op: Val, args: list[str]) -> None:
         """Go on elsewhere: inside the region, to a return site, or out."""

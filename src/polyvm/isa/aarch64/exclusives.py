@@ -1,7 +1,8 @@
 """Exclusive and ordered accesses: their tables of the manual's section "Loads and Stores" in C4.1.
 
 Their addresses must be aligned. Exclusives compare the value that the load saw, as QEMU and FEX do: a value that
-changed and changed back is not noticed ("Order" in the design). Register fields that are not used must be all ones, as
+changed and changed back is not noticed ("Order" in the design), but with --exact-exclusives, which is what the hint
+is for (docs/decisions/0016-exclusive-sections.md). Register fields that are not used must be all ones, as
 the manual has them.
 """
 
@@ -40,6 +41,7 @@ def aligned(m: Tracer, address: Val, size: int) -> None:
 
 def _load_exclusive(m: Tracer, address: Val, bits: int, acquire: bool) -> Val:
     """Load and monitor up to 128 bits."""
+    m.hint("exclusive")
     aligned(m, address, bits // 8)
     value = m.load(address, bits)
     if acquire:
