@@ -140,8 +140,8 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
                planned={"cranelift": "--backend llvm is the default."}),
         Option("--accel", "ACCEL", "Who executes.", choices=("jit",), default="jit", group=_HOW,
                planned=dict.fromkeys(("kvm", "hvf", "whp"), _ACCEL)),
-        Option("--exact-exclusives", "", "Have a store-exclusive (aarch64) or SC (riscv64) fail when another thread stored "
-               "in between, not only when the value differs. Between the two a thread runs alone: slow.",
+        Option("--exact-exclusives", "", "Have a store-exclusive (aarch64) or SC (riscv64) fail when another thread "
+               "stored in between, not only when the value differs. Between the two a thread runs alone: slow.",
                group=_HOW),
         Option("--lockstep", "", "Have the golden evaluator do the same and compare all registers, and all memory "
                "that is written; for programs of one thread, some million instructions a second.", group=_HOW),
