@@ -51,6 +51,11 @@ def test_a_stack_loses_nothing(guest: str, tier: str, full: bool, report: Callab
     report(f"exact exclusives, {guest}, {tier}: {3 * count} times two pops and two pushes")
 
 
+def test_the_evaluators_atomics_are_atomic(guest: str) -> None:
+    """Threads of the golden tier take turns at instructions, not within one."""
+    assert run(guest, "golden", "add", "100") == "400 of 400\n"
+
+
 @pytest.mark.parametrize("tier", TIERS)
 def test_sections_come_to_their_end(guest: str, tier: str, full: bool) -> None:
     count = turns(tier, full, 200)

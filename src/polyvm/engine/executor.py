@@ -6,6 +6,7 @@ evaluator does, a flush) is dealt with here and never seen above. It refuses tie
 
 from __future__ import annotations
 
+import _thread
 from time import perf_counter, process_time
 
 from polyvm.engine import cachedir, fault, interpreter_image, layout
@@ -126,7 +127,8 @@ class GuestCpu(Cpu):
             from polyvm.engine.goldenstep import Stepper
 
             guest = self.engine.guest
-            self._stepper = Stepper(self, guest.isa, self.space, guest.monitor)
+            turn = self.engine.turn if self.golden else None
+            self._stepper = Stepper(self, guest.isa, self.space, guest.monitor, turn)
         return self._stepper
 
     def _give(self) -> bool:
@@ -237,6 +239,7 @@ class Engine:
         self.apart: Callable[[], bool] = _nothing
         self.threshold = NEVER
         self.baseline = tier in ("auto", "baseline") and regions
+        self.turn = _thread.allocate_lock()  # of the golden tier's threads, which take turns
         self.natively = tier != "golden"  # whether native code may make system calls
         if tier in ("auto", "region") and self.folder is not None and regions:
             from polyvm.engine.units import Units

@@ -15,6 +15,8 @@ from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.memory import host
 
 if TYPE_CHECKING:
+    from _thread import LockType
+
     from polyvm.engine.cpu import Cpu
     from polyvm.isa.spec import Isa
     from polyvm.memory.space import AddressSpace
@@ -131,11 +133,16 @@ class SpaceMemory:
 class Stepper:
     """Single instructions of one thread through the evaluator."""
 
-    def __init__(self, cpu: Cpu, isa: Isa, space: AddressSpace, monitor: str = "") -> None:
+    def __init__(
+        self, cpu: Cpu, isa: Isa, space: AddressSpace, monitor: str = "", turn: LockType | None = None
+    ) -> None:
         self.cpu = cpu
         self.isa = isa
         self.space = space
         self.monitor = monitor  # the register that says whether a load-exclusive waits for its store
+        self.turn = (
+            turn  # held for an instruction, where other threads have an evaluator too: atomics are atomic
+        )
         self.state = CpuState(cpu, isa)
         self.memory = SpaceMemory(space)
         self.words = host.view(cpu.st, 256).cast("Q")
@@ -181,7 +188,11 @@ class Stepper:
             trace = self.isa.trace(decoded.insn, decoded.shape)
             if self.halves[_ALONE] and not self.alone and exclusive.begins(trace):
                 return exclusive.section(self)
-            cpu.pc = golden.execute(trace, decoded.fields, pc, self.state, self.memory)
+            if self.turn is None:
+                cpu.pc = golden.execute(trace, decoded.fields, pc, self.state, self.memory)
+            else:
+                with self.turn:
+                    cpu.pc = golden.execute(trace, decoded.fields, pc, self.state, self.memory)
         except golden.Trap as trap:
             return self._leave(layout.TRAP, self.isa.causes.index(trap.cause), trap.value)
         except golden.Syscall:
