@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from difflib import ndiff
+
+import pytest
+
 from polyvm.engine import settled
 from polyvm.engine.alignment import check_of
 from polyvm.engine.alignment import settled as without
-from polyvm.engine.discover import Region, discover
+from polyvm.engine.discover import Placed, Region, discover
+from polyvm.engine.region import module
 from polyvm.ir.ops import ACCESSES
+from polyvm.ir.trace import Trace
 from polyvm.isa.aarch64 import load
 from polyvm.isa.aarch64.registers import SP
 from polyvm.isa.disasm import assemble
+from polyvm.isa.spec import Decoded
 
 ISA = load()
 START = 0x10000
@@ -122,3 +131,27 @@ def test_no_demand_no_change() -> None:
     found, entries = without(whole)
     assert found is whole
     assert entries == {START: {}}
+
+
+def test_compiled_code_pays_at_its_entries_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text of a recursive function with its checks and without: two lines and a branch at a gate, and no more."""
+    own = settled.trace
+
+    def unchecked(decoded: Decoded) -> Trace:
+        trace = own(decoded)
+        placed = Placed(START, decoded, trace)
+        return replace(trace, ops=tuple(op for op in trace.ops if check_of(op, placed) is None))
+
+    def shape(text: str) -> list[str]:
+        """Lines without the numbers of names."""
+        return [re.sub(r"(%[a-z]+|^[a-z]+)\d+\b", r"\1", line) for line in text.splitlines()]
+
+    checked = shape(module(ISA, region(*FIB)))
+    monkeypatch.setattr(settled, "trace", unchecked)
+    plain = shape(module(ISA, region(*FIB)))
+    more = [line for line in ndiff(plain, checked) if line.startswith("+ ")]
+    gates = sum(line.startswith("G") for line in checked)
+    assert gates == 2
+    assert [line for line in more if " and i64 " in line] == ["+   %t = and i64 %t, 15"] * gates
+    assert len(more) == 7 * gates
+    assert len(checked) == len(plain) + 6 * gates
