@@ -6,14 +6,16 @@
    An instance has its variables in cache lines of its own. Its threads wait for each other before it, with some
    patience, and then a random moment more. Outcomes are those of the architectures' formal models (Arm: B2.3; RISC-V:
    chapter 17 and appendix A); names are as in the literature: what each thread has between its accesses. */
+#define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 512, THREADS = 4, PATIENCE = 300 };
+enum { BATCH = 512, THREADS = 4, PATIENCE = 300, FIRST = 300000 };
 
 struct instance {
     _Alignas(64) volatile uint32_t x;
@@ -269,18 +271,34 @@ static uint32_t next(uint32_t *state) { /* Marsaglia's xorshift */
     return *state;
 }
 
-/* Wait a little for the others, so that all begin at the same time where there are processors enough. */
+/* Wait a little for the others, so that all begin at the same time where there are processors enough; longer for the
+   first time, as they come from the kernel. */
 static void meet(long n, int me, int threads) {
     atomic_store_explicit(&arrived[n][me], 1, memory_order_relaxed);
-    for (int patience = 0; patience < PATIENCE; patience++) {
+    for (int patience = n ? PATIENCE : FIRST; patience; patience--) {
         int here = 0;
         for (int t = 0; t < threads; t++) here += atomic_load_explicit(&arrived[n][t], memory_order_relaxed);
         if (here == threads) return;
     }
 }
 
+/* Take a processor of one's own, where there are enough: the kernel wakes threads that meet on the same one. */
+static void settle(int me) {
+    cpu_set_t all, one;
+    if (sched_getaffinity(0, sizeof all, &all) || CPU_COUNT(&all) < 2) return;
+    int place = me % CPU_COUNT(&all);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &all) || place--) continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        sched_setaffinity(0, sizeof one, &one);
+        return;
+    }
+}
+
 static void *run(void *number) {
     int me = (int)(long)number;
+    settle(me);
     uint32_t state = (seed + 1) * 2654435761u + (uint32_t)me * 40503u + 1;
     for (long batch = 0; batch < batches; batch++) {
         pthread_barrier_wait(&begin);
