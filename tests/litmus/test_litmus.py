@@ -47,13 +47,13 @@ def command(guest: str, tier: str, count: int, seed: int, *name: str) -> list[st
 def test_what_is_forbidden_never_happens(
     guest: str, tier: str, full: bool, seed: int, report: Callable[[str], None]
 ) -> None:
-    count = 200_000 if full else 4096
+    count = 200_000 if full else 2048
     done = subprocess.run(
         command(guest, tier, count, seed), capture_output=True, text=True, check=False, timeout=280, env=unmeasured()
     )  # fmt: skip
     assert done.stderr == ""
     found = outcomes(done.stdout)
-    assert len(found) > 38
+    assert len(found) > 35
     assert {name: seen for name, (seen, _, allowed) in found.items() if seen and not allowed} == {}
     assert done.returncode == 0
     total = sum(many for _, many, _ in found.values())
