@@ -5,6 +5,7 @@
 #   make test       the whole suite, bounded: coverage and skips are printed
 #   make test-full  the whole suite at full size
 #   make check      format, lint, types, layers, docs (each alone: check-format, check-lint, check-types, ...)
+#   make decode-full   the A64 decoder beside others, ten million words; DECODE_ARGS="--seconds 600" in parts
 #   make bench      measure against native code and the peers that are installed (BENCH_ARGS="--peers native,qemu")
 #   make docs       build the site into site/
 #   make clean      remove everything that the others made
@@ -16,6 +17,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST_ARGS ?=
+DECODE_ARGS ?=
 BENCH_ARGS ?= --peers native
 
 # Two processes: what a small CI machine has. Worksteal, because single tests differ a thousandfold.
@@ -25,7 +27,7 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal $(COVERAGE) \
 COVERAGE = $(if $(filter -k -m --lf --ff --sw tests/%,$(TEST_ARGS)),,--cov --cov-report=term)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-guest test test-full format bench docs clean \
+.PHONY: help demo demo-guest test test-full decode-full format bench docs clean \
 	check check-format check-lint check-types check-layers check-docs
 
 help:
@@ -81,6 +83,10 @@ test: $(VENV)/.test $(VENV)/.real $(VENV)/.compiled
 
 test-full: $(VENV)/.test $(VENV)/.real $(VENV)/.system $(VENV)/.compiled
 	@$(PYTEST) --full $(TEST_ARGS)
+
+# Ends with the committed page docs/reference/aarch64-decoder.md; needs LLVM's library (apt install libllvm15 or later).
+decode-full: $(VENV)/.test
+	@$(BIN)/python -m tests.isa.aarch64.decode_full $(DECODE_ARGS)
 
 check: check-format check-lint check-types check-layers check-docs
 

@@ -209,7 +209,7 @@ class Run:
         else:
             engine = Engine(
                 guest, tier=values.tier, progress=self._progress(), counted=bool(values.stats), folder=folder,
-                code_limit=values.code_cache, policy=values.policy,
+                code_limit=values.code_cache, policy=values.policy, exact_exclusives=bool(values.exact_exclusives),
             )  # fmt: skip
         engine.log = self.log
         self.engine = engine  # what is told of in the end is the last

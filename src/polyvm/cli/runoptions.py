@@ -141,6 +141,9 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
                planned={"cranelift": "--backend llvm is the default."}),
         Option("--accel", "ACCEL", "Who executes.", choices=("jit",), default="jit", group=_HOW,
                planned=dict.fromkeys(("kvm", "hvf", "whp"), _ACCEL)),
+        Option("--exact-exclusives", "", "Have a store-exclusive (aarch64) or SC (riscv64) fail when another thread "
+               "stored in between, not only when the value differs. Between the two a thread runs alone: slow.",
+               group=_HOW),
         Option("--lockstep", "", "Have the golden evaluator do the same and compare all registers, and all memory "
                "that is written; for programs of one thread, some million instructions a second.", group=_HOW),
         Option("--stats", "", "Print a summary on standard error at the end.", group=_TELL),
@@ -163,7 +166,6 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
         Option("--profile-out", "FILE", later="Compiled code is kept in the cache without it."),
         Option("--profile-in", "FILE", later="Compiled code is kept in the cache without it."),
         Option("--aslr", later="Addresses are the same in every run."),
-        Option("--exact-exclusives", later="LR/SC compare values, as documented in docs/decisions."),
     ),
     stops=True,
     takes=(1, None),
@@ -190,6 +192,12 @@ def check(values: Values) -> None:
             COMMAND,
             "--lockstep compares a tier with the golden evaluator, and --tier golden is that.",
             "Leave --tier out, or name another.",
+        )
+    if values.lockstep and values.exact_exclusives:
+        raise usage(
+            COMMAND,
+            "--lockstep is for programs of one thread, in which --exact-exclusives changes nothing.",
+            "Use one of the two.",
         )
     if values.lockstep and values.gdb is not None:
         raise usage(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from polyvm.engine.discover import MASK, Block, Placed, Slot, inputs, slot_of, static_value
 from polyvm.engine.liveness import Effects, is_zero
-from polyvm.ir.ops import FP_FLAGS, FP_MODE, OPS, ROUND_DYNAMIC, rounding
+from polyvm.ir.ops import EXCLUSIVE, FP_FLAGS, FP_MODE, OPS, ROUND_DYNAMIC, rounding
 from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Isa
@@ -186,6 +186,8 @@ class _Finder:
             raise _No
 
     def _allowed(self, op: Val) -> bool:
+        if op.op == "hint" and op.attr == EXCLUSIVE:
+            return False
         if op.attr == FP_FLAGS or (op.op == "set" and op.attr == FP_MODE):
             return False
         if op.op in FLOATS:

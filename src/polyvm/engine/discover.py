@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from polyvm.engine import settled
 from polyvm.engine.layout import BARRED, MET
 from polyvm.ir.golden import fold_numbers
 from polyvm.ir.ops import FP_MODE, OPS
@@ -430,7 +431,7 @@ def _decode(isa: Isa, fetch: Fetch, pc: int) -> Placed | None:
     decoded = isa.decode(int.from_bytes(raw, "little"))
     if decoded is None or decoded.insn.size > len(raw):
         return None
-    return Placed(pc, decoded, isa.trace(decoded.insn, decoded.shape))
+    return Placed(pc, decoded, settled.trace(decoded))
 
 
 def _followed(item: Placed, flow: Flow) -> list[tuple[int, bool]]:

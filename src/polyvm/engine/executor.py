@@ -6,6 +6,7 @@ evaluator does, a flush) is dealt with here and never seen above. It refuses tie
 
 from __future__ import annotations
 
+import _thread
 from time import perf_counter, process_time
 
 from polyvm.engine import cachedir, fault, interpreter_image, layout
@@ -71,6 +72,7 @@ _LOOKING, _SINGLY = ST["looking"] >> 2, ST["singly"] >> 2
 _GIVEN_AT, _GIVEN, _GIVEN_SIZE = (ST[name] >> 3 for name in ("given_at", "given", "given_size"))
 _GIVEN_BYTES = 16
 HOTTEST = 32  # places that are told of
+_ALONE = ST["alone"] >> 2
 _TIERED, _BLOCK_INSNS = ST["tiered"] >> 2, ST["block_insns"] >> 3
 
 _natives: dict[str, tuple[Native, str, bool, int]] = {}
@@ -124,7 +126,9 @@ class GuestCpu(Cpu):
         if self._stepper is None:
             from polyvm.engine.goldenstep import Stepper
 
-            self._stepper = Stepper(self, self.engine.guest.isa, self.space)
+            guest = self.engine.guest
+            turn = self.engine.turn if self.golden else None
+            self._stepper = Stepper(self, guest.isa, self.space, guest.monitor, turn)
         return self._stepper
 
     def _give(self) -> bool:
@@ -165,7 +169,9 @@ class GuestCpu(Cpu):
             elif reason == GOLDEN:
                 self.engine.golden_steps += 1
                 reason = self.stepper().step()
-                if reason:
+                if reason == FLUSH:
+                    self.space.drop_code()
+                elif reason:
                     return reason
             elif reason == FLUSH:
                 self.space.drop_code()
@@ -182,7 +188,7 @@ class Engine:
     progress: told a line when something takes longer than a moment. regions: whether the optimising
     compiler may be used; without, budgets are exact. counted: have regions count instructions and time. code_limit:
     bytes of compiled code in memory, for each tier, before some of it is given up; None for as much as is usual.
-    policy: which regions are compiled, one of tiering.POLICIES.
+    policy: which regions are compiled, one of tiering.POLICIES. exact_exclusives: see engine.exclusive.
     """
 
     def __init__(
@@ -196,6 +202,7 @@ class Engine:
         counted: bool = False,
         code_limit: int | None = None,
         policy: str = "heuristic",
+        exact_exclusives: bool = False,
     ) -> None:
         if tier not in TIERS:
             raise PolyvmError(
@@ -208,6 +215,7 @@ class Engine:
         self.causes = self.guest.causes
         self.tier = tier
         self.counted = counted
+        self.exact_exclusives = exact_exclusives
         self.folder = None if folder == "" else cachedir.prepare(folder)
         self.native, self.key, self.written, self.rejected = _native(guest, self.folder, progress)
         self.exits = [0] * len(layout.REASONS)
@@ -231,6 +239,7 @@ class Engine:
         self.apart: Callable[[], bool] = _nothing
         self.threshold = NEVER
         self.baseline = tier in ("auto", "baseline") and regions
+        self.turn = _thread.allocate_lock()  # of the golden tier's threads, which take turns
         self.natively = tier != "golden"  # whether native code may make system calls
         if tier in ("auto", "region") and self.folder is not None and regions:
             from polyvm.engine.units import Units
@@ -271,6 +280,11 @@ class Engine:
         self.take_arena()
         cpu = self._cpu(space)
         self.cpus.append(cpu)
+        if self.exact_exclusives and len(self.cpus) > 1:
+            for each in self.cpus:  # what one thread alone was doing so far ends here
+                if not each._halves[_ALONE]:
+                    each._halves[_ALONE] = 1
+                    each.write(self.guest.monitor, 0)
         return cpu
 
     def take_arena(self) -> None:

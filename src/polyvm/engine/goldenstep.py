@@ -8,18 +8,21 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from polyvm.engine import layout
+from polyvm.engine import exclusive, layout
 from polyvm.engine.layout import ST
 from polyvm.ir import golden
 from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.memory import host
 
 if TYPE_CHECKING:
+    from _thread import LockType
+
     from polyvm.engine.cpu import Cpu
     from polyvm.isa.spec import Isa
     from polyvm.memory.space import AddressSpace
 
 SIGBUS, SIGSEGV = 7, 11
+_ALONE = ST["alone"] >> 2
 
 
 def _signo(reason: str) -> int:
@@ -130,14 +133,21 @@ class SpaceMemory:
 class Stepper:
     """Single instructions of one thread through the evaluator."""
 
-    def __init__(self, cpu: Cpu, isa: Isa, space: AddressSpace) -> None:
+    def __init__(
+        self, cpu: Cpu, isa: Isa, space: AddressSpace, monitor: str = "", turn: LockType | None = None
+    ) -> None:
         self.cpu = cpu
         self.isa = isa
         self.space = space
+        self.monitor = monitor  # the register that says whether a load-exclusive waits for its store
+        self.turn = (
+            turn  # held for an instruction, where other threads have an evaluator too: atomics are atomic
+        )
         self.state = CpuState(cpu, isa)
         self.memory = SpaceMemory(space)
         self.words = host.view(cpu.st, 256).cast("Q")
-        self.halves = host.view(cpu.st, 256).cast("I")
+        self.halves = host.view(cpu.st, 512).cast("I")
+        self.alone = False  # no other thread is in guest code
 
     def fetch(self, pc: int) -> int:
         """The instruction word at pc. Raises Fault where it, or a part of it, is not executable."""
@@ -155,8 +165,17 @@ class Stepper:
             raise Fault(pc + len(raw), layout.FETCH)
         return word
 
+    def next_begins(self) -> bool:
+        """Whether the next instruction is a load-exclusive."""
+        try:
+            decoded = self.isa.decode(self.fetch(self.cpu.pc))
+        except Fault:
+            return False
+        return decoded is not None and exclusive.begins(self.isa.trace(decoded.insn, decoded.shape))
+
     def step(self) -> int:
-        """Do one instruction; 0 when it completed, else the reason, the state being as native code leaves it."""
+        """Do one instruction, or a whole exclusive section; 0 when it completed, else the reason, the state being as
+        native code leaves it."""
         cpu = self.cpu
         pc = cpu.pc
         if pc % self.isa.step:
@@ -167,7 +186,13 @@ class Stepper:
             if decoded is None:
                 return self._leave(layout.ILLEGAL)
             trace = self.isa.trace(decoded.insn, decoded.shape)
-            cpu.pc = golden.execute(trace, decoded.fields, pc, self.state, self.memory)
+            if self.halves[_ALONE] and not self.alone and exclusive.begins(trace):
+                return exclusive.section(self)
+            if self.turn is None:
+                cpu.pc = golden.execute(trace, decoded.fields, pc, self.state, self.memory)
+            else:
+                with self.turn:
+                    cpu.pc = golden.execute(trace, decoded.fields, pc, self.state, self.memory)
         except golden.Trap as trap:
             return self._leave(layout.TRAP, self.isa.causes.index(trap.cause), trap.value)
         except golden.Syscall:

@@ -21,9 +21,9 @@ PLANNED = ("x86_64",)
 
 
 class Guest:
-    """A guest by name: its ABI, its exceptions, where its registers are; the specification on demand."""
+    """A guest by name: its ABI, its exceptions, where its registers are, its monitor; the specification on demand."""
 
-    __slots__ = ("_abi", "_isa", "causes", "name", "places")
+    __slots__ = ("_abi", "_isa", "causes", "monitor", "name", "places")
 
     def __init__(self, name: str) -> None:
         if name not in GUESTS:
@@ -37,6 +37,7 @@ class Guest:
         names, files = registers.places(layout.REGISTERS)
         self.name = name
         self.causes: tuple[str, ...] = registers.CAUSES
+        self.monitor: str = registers.MONITOR
         self.places = Places(names, files, registers.COMPOSED)
         self._abi: ModuleType | None = None
         self._isa: Isa | None = None

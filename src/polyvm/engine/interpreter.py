@@ -13,7 +13,7 @@ from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY, Emitter
 from polyvm.engine import landing, layout
 from polyvm.engine.entries import HEADER, WHOLE, Entry, Lane, Part, handlers, pack, pc_relative
 from polyvm.engine.layout import COUNTERS, CR, CS, ST
-from polyvm.ir.ops import FP_FLAGS, FP_MODE
+from polyvm.ir.ops import EXCLUSIVE, FP_FLAGS, FP_MODE
 from polyvm.ir.values import SpecError, Val
 from polyvm.isa.encoding import Encoding, Leaf, Switch
 from polyvm.isa.spec import Field, Insn, Isa, Shape
@@ -314,6 +314,12 @@ class Handler(Emitter):
         """Leave so that decoded code can be dropped."""
         slot = self.ins(f"getelementptr i8, ptr %ip, i64 {self.insn.size << layout.SLOT_SHIFT}")
         self.leave("FLUSH", slot, self.next_budget)
+
+    def op_hint(self, op: Val, args: list[str]) -> None:
+        """Nothing to do, but where an exclusive section is to run alone."""
+        if op.attr == EXCLUSIVE:
+            alone = self.ins(f"load i32, ptr {self.st('alone')}")
+            self.unlikely(self.ins(f"icmp ne i32 {alone}, 0"), self.leave_golden)
 
     def leave_golden(self) -> None:
         """The golden evaluator must do this instruction."""

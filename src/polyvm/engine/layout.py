@@ -107,6 +107,12 @@ STATE: Table = (
     ),
     ("given", 384, 16, "its bytes and what follows, as far as it may be executed"),
     ("given_size", 400, 8, ""),
+    (
+        "alone",
+        408,
+        4,
+        "non-zero: from a load-exclusive to its store, this thread is to run alone; golden's to do",
+    ),
 )
 REGISTERS = 512  # the Isa's register files and special registers start here
 LOG, LOG_ENTRIES = 4096, 256  # where dynamic jumps went: {u64 jump, u64 target}, the newest over the oldest

@@ -9,8 +9,8 @@ from __future__ import annotations
 from polyvm.emit import llvm_float
 from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY
 from polyvm.emit.llvm_float_env import NAN_BITS
-from polyvm.engine import affine, layout, words
-from polyvm.engine.discover import Block, Region, loop_heads, sets_round, slot_of
+from polyvm.engine import affine, alignment, layout, words
+from polyvm.engine.discover import Block, Region, Slot, loop_heads, sets_round, slot_of
 from polyvm.engine.interpreter import log_target
 from polyvm.engine.layout import ST
 from polyvm.engine.leaving import LeavingEmitter
@@ -19,7 +19,7 @@ from polyvm.engine.looseness import BOX
 from polyvm.engine.placed import literal
 from polyvm.engine.strip import PAGE, StripEmitter
 from polyvm.engine.words import Word
-from polyvm.ir.ops import FP_FLAGS, FP_MODE
+from polyvm.ir.ops import EXCLUSIVE, FP_FLAGS, FP_MODE
 from polyvm.ir.values import Val
 from polyvm.isa.spec import Isa
 
@@ -38,6 +38,7 @@ class RegionEmitter(LeavingEmitter):
     """One region's function."""
 
     def __init__(self, isa: Isa, region: Region, *, kind: str = "") -> None:
+        region, self.found = alignment.settled(region)
         super().__init__(isa, region, kind=kind)
         self.round_used = False
         self.heads = loop_heads(region)
@@ -116,7 +117,8 @@ class RegionEmitter(LeavingEmitter):
 
     def _gate(self, pc: int) -> None:
         """An entry: take the registers that matter from the state, and look whether they are what the block takes them
-        for. Another NaN than the canonical one, no box, or an address outside the space is golden's to go on with.
+        for. Another NaN than the canonical one, no box, an address outside the space, or one that is not aligned is
+        golden's to go on with.
         """
         self.start(_gate(pc))
         looked_at = self.loosely.at_entry(pc)
@@ -126,6 +128,7 @@ class RegionEmitter(LeavingEmitter):
             self.put(slot, values[slot], self.home(slot))
         odds = [self._odd(values[slot], bits) for slot, bits in sorted(looked_at.items())]
         odds += [self.ins(f"icmp uge i64 {values[slot]}, %limit") for slot in sorted(self.know.checked[pc])]
+        odds += [self._uneven(slot, bits, values) for slot, bits in sorted(self.found[pc].items())]
         if not odds:
             self.do(f"br label %{_label(pc)}")
             return
@@ -138,6 +141,12 @@ class RegionEmitter(LeavingEmitter):
         self.do(f"store i64 {pc}, ptr {self.st('pc')}")
         self.do(f"store i32 {layout.GOLDEN}, ptr {self.st('reason')}")
         self.do("ret void")
+
+    def _uneven(self, slot: Slot, bits: int, values: dict[Slot, str]) -> str:
+        """Whether some of a register's low bits are not zero."""
+        value = values.get(slot) or self.take_from(slot, self._at(self.places[slot][0]))
+        low = self.ins(f"and i{self._bits(slot)} {value}, {(1 << bits) - 1}")
+        return self.ins(f"icmp ne i{self._bits(slot)} {low}, 0")
 
     def _odd(self, value: str, bits: int) -> str:
         """Whether a register does not hold a number of so many bits, or holds a NaN that no operation makes.
@@ -498,6 +507,12 @@ class RegionEmitter(LeavingEmitter):
             if slot is not None and slot in self.places and not is_zero(self.isa, slot):
                 self.read(slot)
                 self.written.add(slot)
+
+    def op_hint(self, op: Val, args: list[str]) -> None:
+        """Nothing to do, but where an exclusive section is to run alone."""
+        if op.attr == EXCLUSIVE:
+            alone = self.ins(f"load i32, ptr {self.st('alone')}")
+            self.unlikely(self.ins(f"icmp ne i32 {alone}, 0"), self.leave_golden)
 
     def op_jump(self, op: Val, args: list[str]) -> None:
         """Go on elsewhere: inside the region, to a return site, or out."""

@@ -49,6 +49,9 @@ CRYPTO_KINDS: Final = {
 }
 """The attrs of cryptographic ops, which `ir.crypto` defines; their results have 128 bits."""
 
+EXCLUSIVE: Final = "exclusive"
+"""The hint of a load that monitors its address for a store that may fail; it stands before any effect."""
+
 COUNTERS: Final = ("cycle", "time", "instret")
 AMO_KINDS: Final = ("swap", "add", "and", "or", "xor", "min", "max", "minu", "maxu")
 

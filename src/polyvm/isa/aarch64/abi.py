@@ -10,6 +10,7 @@ from _struct import Struct
 
 from polyvm.isa.aarch64 import features
 from polyvm.isa.aarch64.registers import SP, XZR
+from polyvm.isa.aarch64.registers import STACK_ALIGN as STACK_ALIGN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ NAME = "aarch64"
 MACHINE = 183  # EM_AARCH64
 PLATFORM = "aarch64"
 UNAME_MACHINE = "aarch64"
-STACK_ALIGN = 16
 MINSIGSTKSZ = 5120  # asm/signal.h; AT_MINSIGSTKSZ tells FRAME_BYTES
 SIGACTION_RESTORER = True  # struct sigaction is {handler, flags, restorer, mask}
 SYSCALL_BYTES = 4  # svc
@@ -177,16 +177,18 @@ def set_fpcr(cpu: Registers, value: int) -> None:
 # The Isa's cause names -> (signal, si_code): asm-generic siginfo.h's ILL_ILLOPC, TRAP_BRKPT and BUS_ADRALN; the
 # kernel's arch/arm64/kernel/{traps,debug-monitors}.c and mm/fault.c.
 SIGILL, SIGTRAP, SIGBUS, SIGSEGV = 4, 5, 7, 11
-TRAPS = {"illegal": (SIGILL, 1), "breakpoint": (SIGTRAP, 1), "misaligned": (SIGBUS, 1)}
+TRAPS = {"illegal": (SIGILL, 1), "breakpoint": (SIGTRAP, 1), "misaligned": (SIGBUS, 1), "stack": (SIGBUS, 1)}
 
 
 def trap_address(name: str, pc: int, value: int) -> int:
-    """si_addr of a trap: of a misaligned access what FAR has, else the instruction's."""
-    return value if name == "misaligned" else pc
+    """si_addr of a trap: what FAR has of a misaligned access, the stack pointer, or the instruction's address."""
+    return value if name in ("misaligned", "stack") else pc
 
 
 # Exception classes of ESR (Arm ARM, D24.2.40), with IL, an instruction of 32 bits.
-_INSN_ABORT, _PC_ALIGNMENT, _DATA_ABORT = (kind << 26 | 1 << 25 for kind in (0x20, 0x22, 0x24))
+_INSN_ABORT, _PC_ALIGNMENT, _DATA_ABORT, _SP_ALIGNMENT = (
+    kind << 26 | 1 << 25 for kind in (0x20, 0x22, 0x24, 0x26)
+)
 _WRITE = 1 << 6
 _TRANSLATION_0, _TRANSLATION_3, _PERMISSION_3, _ALIGNMENT = 0x04, 0x07, 0x0F, 0x21
 _USER = 1 << 48  # addresses from here on are the kernel's, of which a program learns nothing but that
@@ -196,6 +198,8 @@ _SEGV_ACCERR = 2
 def syndrome(signo: int, code: int, pc: int, kind: str, address: int) -> int:
     """ESR of a wrong access, by its signal, si_code and kind; 0 for what leaves none. Which way a misaligned access
     went is not told."""
+    if kind == "stack":
+        return _SP_ALIGNMENT
     if kind not in ("read", "write", "fetch", "misaligned"):
         return 0
     if kind == "misaligned" and address == pc:
@@ -260,7 +264,9 @@ def setup_frame(
     if fault is not None:
         code = int.from_bytes(info[8:12], "little", signed=True)
         esr = syndrome(signo, code, cpu.pc, *fault)
-        where = fault[1] if esr not in (0, _PC_ALIGNMENT) else 0  # as the kernel has it: of aborts alone
+        where = (
+            fault[1] if esr not in (0, _PC_ALIGNMENT, _SP_ALIGNMENT) else 0
+        )  # as the kernel has it: of aborts alone
     data = b"".join(
         (
             info,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from polyvm.isa.aarch64.exclusives import WIDTHS, aligned, released
-from polyvm.isa.aarch64.model import UNITS, aarch64, described, read, read_pair, write
+from polyvm.isa.aarch64.model import UNITS, aarch64, base, described, read, read_pair, write
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
@@ -23,7 +23,7 @@ ORDERS: Final = (("", "0", "0"), ("a", "1", "0"), ("l", "0", "1"), ("al", "1", "
 
 def _swap(letter: str, size: str, register: str, bits: int) -> None:
     def body(m: Tracer, Rs: Val, Rn_sp: Val, Rt: Val) -> None:
-        address = m.x[Rn_sp]
+        address = base(m, Rn_sp)
         aligned(m, address, bits // 8)
         write(m, Rs, m.cas(address, read(m, Rs, bits), read(m, Rt, bits)))
 
@@ -36,7 +36,7 @@ def _swap(letter: str, size: str, register: str, bits: int) -> None:
 
 def _swap_pair(sz: str, register: str, bits: int) -> None:
     def body(m: Tracer, Rs: Val, Rn_sp: Val, Rt: Val) -> None:
-        address = m.x[Rn_sp]
+        address = base(m, Rn_sp)
         aligned(m, address, bits // 4)
         expected, new = (read_pair(m, low, low + 1, bits) for low in (Rs, Rt))
         old = m.cas(address, expected, new)
@@ -78,7 +78,7 @@ def _operation(name: str, opcode: str, kind: str, doc: str) -> None:
     for letter, size, register, bits in WIDTHS:
 
         def body(m: Tracer, Rs: Val, Rn_sp: Val, Rt: Val, bits: int = bits) -> None:
-            address = m.x[Rn_sp]
+            address = base(m, Rn_sp)
             aligned(m, address, bits // 8)
             value = read(m, Rs, bits)
             write(m, Rt, m.amo(kind, address, ~value if name == "ldclr" else value))
@@ -106,7 +106,7 @@ def _acquired(m: Tracer, address: Val, bits: int) -> Val:
 
 def _load(letter: str, size: str, register: str, bits: int) -> None:
     def body(m: Tracer, Rn_sp: Val, Rt: Val) -> None:
-        write(m, Rt, _acquired(m, m.x[Rn_sp], bits))
+        write(m, Rt, _acquired(m, base(m, Rn_sp), bits))
 
     insn(f"ldapr{letter} {register}t, [Xn_sp]", f"{size} 111 0 00 1 0 1 11111 1 100 00 Rn_sp Rt")(
         described(
@@ -126,10 +126,10 @@ def _unscaled(letter: str, size: str, register: str, bits: int) -> None:
     """The table "LDAPR/STLR (unscaled immediate)" of C4.1, numbers without a sign."""
 
     def load(m: Tracer, simm: Val, Rn_sp: Val, Rt: Val) -> None:
-        write(m, Rt, _acquired(m, m.x[Rn_sp] + simm.sext(64), bits))
+        write(m, Rt, _acquired(m, base(m, Rn_sp) + simm.sext(64), bits))
 
     def store(m: Tracer, simm: Val, Rn_sp: Val, Rt: Val) -> None:
-        released(m, m.x[Rn_sp] + simm.sext(64), read(m, Rt, bits))
+        released(m, base(m, Rn_sp) + simm.sext(64), read(m, Rt, bits))
 
     head, tail = f"{size} 011001", "0 simm[8:0] 00 Rn_sp Rt"
     insn(f"stlur{letter} {register}t, {_UNSCALED}", f"{head} 00 {tail}")(
@@ -146,7 +146,7 @@ def _unscaled_signed(letter: str, size: str, bits: int) -> None:
             continue
 
         def load(m: Tracer, simm: Val, Rn_sp: Val, Rt: Val, wide: int = wide) -> None:
-            write(m, Rt, _acquired(m, m.x[Rn_sp] + simm.sext(64), bits).sext(wide))
+            write(m, Rt, _acquired(m, base(m, Rn_sp) + simm.sext(64), bits).sext(wide))
 
         insn(f"ldapurs{letter} {register}t, {_UNSCALED}", f"{size} 011001 {opc} 0 simm[8:0] 00 Rn_sp Rt")(
             described(load, f"Load a signed {UNITS[bits]}, before all later accesses.")

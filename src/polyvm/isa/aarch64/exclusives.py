@@ -1,7 +1,8 @@
 """Exclusive and ordered accesses: their tables of the manual's section "Loads and Stores" in C4.1.
 
 Their addresses must be aligned. Exclusives compare the value that the load saw, as QEMU and FEX do: a value that
-changed and changed back is not noticed ("Order" in the design). Register fields that are not used must be all ones, as
+changed and changed back is not noticed ("Order" in the design), but with --exact-exclusives, which is what the hint
+is for (docs/decisions/0016-exclusive-sections.md). Register fields that are not used must be all ones, as
 the manual has them.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from polyvm.isa.aarch64.model import UNITS, aarch64, described, read, read_pair, write
+from polyvm.isa.aarch64.model import UNITS, aarch64, base, described, read, read_pair, write
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
@@ -40,6 +41,7 @@ def aligned(m: Tracer, address: Val, size: int) -> None:
 
 def _load_exclusive(m: Tracer, address: Val, bits: int, acquire: bool) -> Val:
     """Load and monitor up to 128 bits."""
+    m.hint("exclusive")
     aligned(m, address, bits // 8)
     value = m.load(address, bits)
     if acquire:
@@ -74,7 +76,7 @@ def _exclusive(letter: str, size: str, register: str, bits: int) -> None:
     for acquire, a, o0 in ((False, "", "0"), (True, "a", "1")):
 
         def load(m: Tracer, Rn_sp: Val, Rt: Val, acquire: bool = acquire) -> None:
-            write(m, Rt, _load_exclusive(m, m.x[Rn_sp], bits, acquire))
+            write(m, Rt, _load_exclusive(m, base(m, Rn_sp), bits, acquire))
 
         order = ", before all later accesses" if acquire else ""
         insn(f"ld{a}xr{letter} {register}t, [Xn_sp]", f"{size} 001000 0 1 0 11111 {o0} 11111 Rn_sp Rt")(
@@ -83,7 +85,7 @@ def _exclusive(letter: str, size: str, register: str, bits: int) -> None:
     for name, o0, order in (("stxr", "0", ""), ("stlxr", "1", ", after all earlier accesses")):
 
         def store(m: Tracer, Rs: Val, Rn_sp: Val, Rt: Val) -> None:
-            _store_exclusive(m, m.x[Rn_sp], read(m, Rt, bits), Rs)
+            _store_exclusive(m, base(m, Rn_sp), read(m, Rt, bits), Rs)
 
         insn(f"{name}{letter} Ws, {register}t, [Xn_sp]", f"{size} 001000 0 0 0 Rs {o0} 11111 Rn_sp Rt")(
             described(store, f"Store {unit}{order}, if the monitor holds; Rs is 0 if it did, else 1.")
@@ -99,7 +101,7 @@ def _exclusive_pair(size: str, register: str, bits: int) -> None:
     for acquire, a, o0 in ((False, "", "0"), (True, "a", "1")):
 
         def load(m: Tracer, Rt2: Val, Rn_sp: Val, Rt: Val, acquire: bool = acquire) -> None:
-            value = _load_exclusive(m, m.x[Rn_sp], 2 * bits, acquire)
+            value = _load_exclusive(m, base(m, Rn_sp), 2 * bits, acquire)
             write(m, Rt, value.trunc(bits))
             write(m, Rt2, value[2 * bits - 1 : bits])
 
@@ -110,7 +112,7 @@ def _exclusive_pair(size: str, register: str, bits: int) -> None:
     for name, o0, order in (("stxp", "0", ""), ("stlxp", "1", ", after all earlier accesses")):
 
         def store(m: Tracer, Rs: Val, Rt2: Val, Rn_sp: Val, Rt: Val) -> None:
-            _store_exclusive(m, m.x[Rn_sp], read_pair(m, Rt, Rt2, bits), Rs)
+            _store_exclusive(m, base(m, Rn_sp), read_pair(m, Rt, Rt2, bits), Rs)
 
         insn(f"{name} Ws, {register}t, {register}t2, [Xn_sp]", f"{size} 001000 0 0 1 Rs {o0} Rt2 Rn_sp Rt")(
             described(store, f"Store {unit}{order}, if the monitor holds; Rs is 0 if it did, else 1.")
@@ -136,10 +138,10 @@ def _ordered(letter: str, size: str, register: str, bits: int) -> None:
     unit = f"a {UNITS[bits]}"
 
     def stlr(m: Tracer, Rn_sp: Val, Rt: Val) -> None:
-        released(m, m.x[Rn_sp], read(m, Rt, bits))
+        released(m, base(m, Rn_sp), read(m, Rt, bits))
 
     def ldar(m: Tracer, Rn_sp: Val, Rt: Val) -> None:
-        address = m.x[Rn_sp]
+        address = base(m, Rn_sp)
         aligned(m, address, bits // 8)
         value = m.load(address, bits)
         m.fence("r", "rw")

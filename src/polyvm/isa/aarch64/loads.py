@@ -1,7 +1,7 @@
 """Loads and stores of one register or two: the tables of the manual's section "Loads and Stores" in C4.1.
 
 A table of C4.1 is an extension here; its rows are what is accessed, which `ACCESSES` lists once for all addressing
-modes. Unaligned accesses work; that the stack pointer must be aligned is not checked yet. Exclusive and ordered
+modes. Unaligned accesses work; but for the stack pointer as a base, which must be aligned. Exclusive and ordered
 accesses are in `exclusives`.
 
 Where a load writes the address back to the register that it loads, or both registers of a pair are the same, which the
@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from polyvm.isa.aarch64.model import UNITS, aarch64, described, read, read_pair, write
+from polyvm.isa.aarch64.model import UNITS, aarch64, base, described, read, read_pair, write
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
@@ -159,9 +159,9 @@ class Mode:
 
     def address(self, m: Tracer, Rn_sp: Val, simm: Val) -> tuple[Val, Val]:
         """The address of the access and, where the base changes, its new value."""
-        base = m.x[Rn_sp]
-        moved = base + simm.sext(64)
-        return (moved if self.before else base), moved
+        start = base(m, Rn_sp)
+        moved = start + simm.sext(64)
+        return (moved if self.before else start), moved
 
 
 OFFSET: Final = Mode("[Xn_sp{, #simm}]", False, True, "at a base and an offset")
@@ -314,7 +314,7 @@ def _indexed(m: Tracer, Rm: Val, index: int, shift: int) -> Val:
 
 def _at_index(access: Access) -> None:
     def body(m: Tracer, Rm: Val, index: int, S: int, Rn_sp: Val, **registers: Val) -> None:
-        access.do(m, m.x[Rn_sp] + _indexed(m, Rm, index, S * access.scale), registers[access.field])
+        access.do(m, base(m, Rn_sp) + _indexed(m, Rm, index, S * access.scale), registers[access.field])
 
     insn(
         f"{access.name('')} {access.register}t, {_index(access.scale)}",
@@ -338,7 +338,7 @@ insn = aarch64.extension("Load/store register (unsigned immediate)", "8.0", TITL
 
 def _scaled(access: Access) -> None:
     def body(m: Tracer, pimm: Val, Rn_sp: Val, **registers: Val) -> None:
-        access.do(m, m.x[Rn_sp] + pimm.zext(64), registers[access.field])
+        access.do(m, base(m, Rn_sp) + pimm.zext(64), registers[access.field])
 
     insn(
         f"{access.name('')} {access.register}t, [Xn_sp{{, #pimm}}]",

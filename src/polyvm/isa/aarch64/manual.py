@@ -1,12 +1,14 @@
 """What the Arm manual defines for A64, by name: the tables of C4.1 for the Armv8.0-A base, then what extends it.
 
 The measure for `isa.coverage`; nothing here decodes or means anything. Names that several tables share stand for what a
-register does, general or vector. SVE and SME are not listed.
+register does, general or vector. What nothing is there of is in `manual_later`.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from polyvm.isa.aarch64.manual_later import LATER
 
 REVISION: Final = (
     "Arm Architecture Reference Manual for A-profile (DDI 0487), A64 of Armv8.0-A and its extensions"
@@ -194,4 +196,5 @@ EXTENSIONS: Final = {
     "FEAT_LRCPC": "ldaprb ldaprh ldapr",
     "FEAT_LRCPC2": "ldapurb ldapursb ldapurh ldapursh ldapur ldapursw stlurb stlurh stlur",
     "FEAT_MTE": "addg subg irg gmi subp subps ldg stg st2g stzg stz2g stgp",
+    **LATER,
 }

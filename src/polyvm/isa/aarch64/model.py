@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from polyvm.isa.aarch64 import aliases, features, simd_text, syntax
-from polyvm.isa.aarch64.registers import CAUSES, FILES, NAME, SP, SPECIALS
+from polyvm.isa.aarch64.registers import CAUSES, FILES, NAME, SP, SPECIALS, STACK_ALIGN
 from polyvm.isa.spec import Field, Isa, RegisterFile
 
 if TYPE_CHECKING:
@@ -164,6 +164,17 @@ def read(m: Tracer, register: Val, bits: int) -> Val:
 def write(m: Tracer, register: Val, value: Val) -> None:
     """Write a register; what is above a result of 32 bits becomes zero (B1.2.1)."""
     m.x[register] = value.zext(64)
+
+
+def base(m: Tracer, Rn_sp: Val) -> Val:
+    """The base of an access. As one the stack pointer must be a multiple of 16, wherever the access is (D1, "SP
+    alignment checking"; CheckSPAlignment of the shared pseudocode): Linux has SCTLR_EL1.SA0 set. Prefetches do not
+    look."""
+    address = m.x[Rn_sp]
+    with m.when(Rn_sp == SP):
+        with m.when((address & STACK_ALIGN - 1) != 0):
+            m.trap("stack", address)
+    return address
 
 
 def read_pair(m: Tracer, low: Val, high: Val, bits: int) -> Val:

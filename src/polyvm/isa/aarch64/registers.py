@@ -8,6 +8,7 @@ from __future__ import annotations
 
 NAME = "aarch64"
 
+STACK_ALIGN = 16
 XZR, SP = 31, 32
 """Number 31 is the zero register or the stack pointer, as the encoding says: the stack pointer is 32 in the file."""
 X_NAMES = (
@@ -27,9 +28,11 @@ SPECIALS = {
 """The flags one by one, so that each can be dead alone; what FPSR accrues and no other guest has, saturation and
 denormal inputs; the thread's pointer; and the exclusive monitor: its address, the value it saw, and its size in
 bytes."""
+MONITOR = "exclusive"
+"""What is not zero while a load-exclusive waits for its store."""
 COMPOSED = {"nzcv": (("", 28), ("v", 1), ("c", 1), ("z", 1), ("n", 1))}
-CAUSES = ("illegal", "breakpoint", "misaligned")
-"""Exceptions, numbered by position."""
+CAUSES = ("illegal", "breakpoint", "misaligned", "stack")
+"""Exceptions, numbered by position; the last is that the stack pointer is not aligned."""
 DEBUGGER = (
     "aarch64",
     (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.aarch64.model import aarch64, described
+from polyvm.isa.aarch64.model import aarch64, base, described
 from polyvm.isa.aarch64.simd import arranged, element, put
 from polyvm.isa.aarch64.simd_text import LISTED
 
@@ -96,7 +96,7 @@ MULTIPLE: Final = (
 def _multiple(store: bool, elements: int, count: int, opcode: str, T: str, after: After) -> None:
     def body(m: Tracer, Rn_sp: Val, Vt: Val, **fields: Any) -> None:
         bits, lanes = arranged(fields[T])
-        address, width = m.x[Rn_sp], bits * lanes
+        address, width = base(m, Rn_sp), bits * lanes
         places = [address + width // 8 * which if which else address for which in range(count)]
         if store:
             values = [m.q[Vt + which if which else Vt].trunc(width).lanes(bits) for which in range(count)]
@@ -152,7 +152,7 @@ def _single(store: bool, count: int, row: tuple[str, int, str, str, str], after:
     letter, bits, top, opcode, low = row
 
     def body(m: Tracer, lane: Val, Rn_sp: Val, Vt: Val, **fields: Any) -> None:
-        address = m.x[Rn_sp]
+        address = base(m, Rn_sp)
         places = [address + bits // 8 * which if which else address for which in range(count)]
         registers = [Vt + which if which else Vt for which in range(count)]
         if store:
@@ -182,7 +182,7 @@ def _registers(count: int) -> str:
 def _replicate(count: int, after: After) -> None:
     def body(m: Tracer, T_any: int, Rn_sp: Val, Vt: Val, **fields: Any) -> None:
         bits, lanes = arranged(T_any)
-        address = m.x[Rn_sp]
+        address = base(m, Rn_sp)
         places = [address + bits // 8 * which if which else address for which in range(count)]
         loaded = [m.load(place, bits) for place in places]
         for which, value in enumerate(loaded):

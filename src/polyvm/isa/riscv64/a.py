@@ -1,7 +1,8 @@
 """A: atomic instructions, the manual's chapter A (Zalrsc and Zaamo).
 
 The atomic ops are sequentially consistent, so aq and rl ask for nothing more there. SC compares the value
-that LR saw, as QEMU and FEX do: a value that changed and changed back is not noticed ("Order" in the design).
+that LR saw, as QEMU and FEX do: a value that changed and changed back is not noticed ("Order" in the design), but with
+--exact-exclusives, which is what the hint is for (docs/decisions/0016-exclusive-sections.md).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ RESERVED: Final = ("reserved", 0)
 
 # -- Load-reserved, store-conditional
 def _load_reserved(m: Tracer, bits: int, rd: Val, rs1: Val, aq: Val, rl: Val) -> None:
+    m.hint("exclusive")
     address = m.x[rs1]
     with m.when((address & (bits // 8 - 1)) != 0):
         m.trap("load_misaligned", address)
