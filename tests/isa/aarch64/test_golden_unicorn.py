@@ -28,8 +28,9 @@ WAITING = {"wfe", "wfi", "yield"}
 # Of signed numbers, MemAtomic of the manual's shared pseudocode compares SInt of both; this judge takes what is in
 # memory as unsigned where it is narrower than 64 bits. Later versions of QEMU do as the manual; test_atomics judges.
 UNSIGNED = {insn for insn in ISA.insns if insn.name.startswith(("ldsmax", "ldsmin")) and " Ws" in insn.text}
+HALVES = {"FEAT_FP16", "FEAT_FHM"}
 UNKNOWN = {"FEAT_I8MM"}
-"""Extensions that this judge has not: test_golden_qemu asks a later one."""
+"""Extensions that are about halves; and those that this judge has not: test_golden_qemu asks a later one."""
 JUDGED = [
     insn
     for insn in ISA.insns
@@ -125,9 +126,9 @@ def random_number(rng: random.Random, width: int) -> int:
     return scattered(rng, width)
 
 
-def random_vector(rng: random.Random) -> int:
+def random_vector(rng: random.Random, widths: tuple[int, ...] = (16, 32, 32, 64, 64)) -> int:
     """A number in each lane, or at the low end and nothing or anything above it."""
-    width = rng.choice((16, 32, 32, 64, 64))
+    width = rng.choice(widths)
     if rng.random() < 0.6:
         return sum(random_number(rng, width) << place for place in range(0, 128, width))
     return rng.choice((0, rng.getrandbits(128 - width))) << width | random_number(rng, width)
@@ -162,12 +163,17 @@ def prepared(insn: Insn, machine: Machine, rng: random.Random) -> int | None:
     few = [random_value(rng) for _ in range(2)]
     for number in REGISTERS:
         machine[number] = rng.choice(few) if rng.random() < 0.3 else random_value(rng)
-    machine.fpcr = rng.choice((0, 0, rng.getrandbits(2) << 22, rng.getrandbits(5) << 22))
+    any_mode = rng.getrandbits(5) << 22 | rng.getrandbits(1) << 19
+    machine.fpcr = rng.choice((0, 0, rng.getrandbits(2) << 22, any_mode))
     machine.fpsr = rng.choice((0, 0, rng.getrandbits(32)))
     machine.nzcv, machine.tpidr = rng.getrandbits(4), rng.getrandbits(64)
     if touches_vectors(insn):
         bits, integers = rng.choice((8, 16, 32, 64)), rng.random() < (0.2 if floating(insn) else 0.7)
-        draw = partial(random_integers, rng, bits) if integers else partial(random_vector, rng)
+        if insn.extension.name in HALVES and rng.random() < 0.8:
+            bits, widths = 16, (16,)
+        else:
+            widths = (16, 32, 32, 64, 64)
+        draw = partial(random_integers, rng, bits) if integers else partial(random_vector, rng, widths)
         few = [draw() for _ in range(2)]
         named = [value for name, value in insn.fields(word).items() if ISA.fields[name].file == "q"]
         for number in {value + step & 31 for value in named for step in range(4)}:  # a list has up to four
