@@ -64,24 +64,27 @@ class _Lanes:
 
     def widen(self, halves: str) -> str:
         """Halves as floats, exactly; signaling NaNs are invalid and become quiet ones."""
-        e, source = self.e, halves
-        if self.count < 8:  # the host looks at the low four at least: those that nobody asked for must be zeros
-            places = ", ".join(f"i32 {min(i, self.count)}" for i in range(8))
-            source = e.ins(f"shufflevector {self.h} {halves}, {self.h} zeroinitializer, <8 x i32> <{places}>")
         full = max(self.count, 4)
-        wide = assembly(e, f"<{full} x float>", "vcvtph2ps $1, $0", "=x,x", f"<8 x i16> {source}")
+        source = self._padded(halves, "i16", 8)
+        wide = assembly(self.e, f"<{full} x float>", "vcvtph2ps $1, $0", "=x,x", f"<8 x i16> {source}")
         return self._low(wide, f"<{full} x float>", full)
 
     def narrow(self, floats: str) -> str:
         """Floats rounded to halves in the host's mode."""
-        e, full, given = self.e, max(self.count, 4), floats
-        if self.count < full:
-            places = ", ".join(f"i32 {min(i, self.count)}" for i in range(full))
-            given = e.ins(
-                f"shufflevector {self.f} {floats}, {self.f} zeroinitializer, <{full} x i32> <{places}>"
-            )
-        half = assembly(e, "<8 x i16>", "vcvtps2ph $$4, $1, $0", "=x,x", f"<{full} x float> {given}")
+        half = assembly(self.e, "<8 x i16>", "vcvtps2ph $$4, $1, $0", "=x,x", self.whole_register(floats))
         return self._low(half, "<8 x i16>", 8)
+
+    def whole_register(self, floats: str) -> str:
+        """Floats as an operand of an instruction of the host, which takes four at least."""
+        full = max(self.count, 4)
+        return f"<{full} x float> {self._padded(floats, 'float', full)}"
+
+    def _padded(self, vector: str, lane: str, full: int) -> str:
+        """Zeros above lanes: the host raises exceptions for those that nobody asked for, too."""
+        if self.count == full:
+            return vector
+        t, places = f"<{self.count} x {lane}>", ", ".join(f"i32 {min(i, self.count)}" for i in range(full))
+        return self.e.ins(f"shufflevector {t} {vector}, {t} zeroinitializer, <{full} x i32> <{places}>")
 
     def _low(self, vector: str, t: str, full: int) -> str:
         if self.count == full:
@@ -205,9 +208,12 @@ def _mixed(e: Emitter, op: Val, args: list[str], each: Each) -> str:
     settled = cold_value(e, v.any(nans), v.f, result, chosen)
     size = e.ins(f"shl {v.i} {v.patterns(result)}, splat (i32 1)")
     least = e.ins(f"icmp eq {v.i} {size}, splat (i32 {2 << FRACTION[32]})")
-    arm.underflow_where(
-        e, v.op, v.any(least), lambda: assembly(e, v.f, "vfmadd213ps $3, $2, $0", "=x,0,x,x", *given)
-    )
+
+    def again() -> None:
+        operands = [v.whole_register(number) for number in (a, b, addend)]
+        assembly(e, "<4 x float>", "vfmadd213ps $3, $2, $0", "=x,0,x,x", *operands)
+
+    arm.underflow_where(e, v.op, v.any(least), again)
     return v.whole(settled, v.f, 32)
 
 

@@ -28,8 +28,8 @@ WAITING = {"wfe", "wfi", "yield"}
 # Of signed numbers, MemAtomic of the manual's shared pseudocode compares SInt of both; this judge takes what is in
 # memory as unsigned where it is narrower than 64 bits. Later versions of QEMU do as the manual; test_atomics judges.
 UNSIGNED = {insn for insn in ISA.insns if insn.name.startswith(("ldsmax", "ldsmin")) and " Ws" in insn.text}
-HALVES = {"FEAT_FP16", "FEAT_FHM"}
-UNKNOWN = {"FEAT_I8MM"}
+HALVES = {"FEAT_FP16", "FEAT_FHM", "FEAT_BF16"}
+UNKNOWN = {"FEAT_I8MM", "FEAT_BF16"}
 """Extensions that are about halves; and those that this judge has not: test_golden_qemu asks a later one."""
 JUDGED = [
     insn

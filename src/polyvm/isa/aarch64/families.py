@@ -31,6 +31,7 @@ from polyvm.isa.aarch64 import (
     simd_element,
     simd_extra,
     simd_half,
+    bfloat16,
     fp_convert,
     fp,
     fp_later,
@@ -39,7 +40,7 @@ from polyvm.isa.aarch64.model import aarch64
 # isort: on
 
 __all__ = [
-    "aarch64", "atomics", "branches", "crc32", "crypto_aes", "crypto_sha", "dp_immediate", "dp_register", "exclusives",
+    "aarch64", "atomics", "bfloat16", "branches", "crc32", "crypto_aes", "crypto_sha", "dp_immediate", "dp_register", "exclusives",
     "flag_manipulation", "fp", "fp_convert", "fp_later", "loads", "simd_across", "simd_copy", "simd_different",
     "simd_element", "simd_extra", "simd_fp_misc", "simd_fp_same", "simd_half", "simd_immediate", "simd_misc",
     "simd_permute",

@@ -240,8 +240,8 @@ def to_odd(m: Tracer, a: Lanes) -> Lanes:
 
 
 # -- Estimates
-def _number(m: Tracer, a: Lanes) -> Lanes:
-    """As it is unpacked: NaNs are quiet or the default one, with their exception; denormal numbers flushed if asked."""
+def unpacked(m: Tracer, a: Lanes) -> Lanes:
+    """As FPUnpack takes it: NaNs are quiet or the default one, with their exception; denormal numbers flushed if asked."""
     return m.fmaximum(a, a)
 
 
@@ -254,7 +254,7 @@ def _estimated(estimate: Callable[[Lanes], Lanes], top: Lanes) -> Lanes:
 
 def reciprocal_estimate(m: Tracer, a: Lanes) -> Lanes:
     """An estimate of 1/a, of eight bits (FPRecipEstimate)."""
-    fmt, number = FORMATS[a.bits], _number(m, a)
+    fmt, number = FORMATS[a.bits], unpacked(m, a)
     bits, mask = fmt.fraction, (1 << fmt.fraction) - 1
     sign, size = number & fmt.sign, magnitude(number)
     zero, special = size == 0, size.uge(infinity(fmt))
@@ -293,7 +293,7 @@ def reciprocal_estimate(m: Tracer, a: Lanes) -> Lanes:
 
 def reciprocal_root_estimate(m: Tracer, a: Lanes) -> Lanes:
     """An estimate of the square root of 1/a, of eight bits (FPRSqrtEstimate)."""
-    fmt, number = FORMATS[a.bits], _number(m, a)
+    fmt, number = FORMATS[a.bits], unpacked(m, a)
     bits, mask = fmt.fraction, (1 << fmt.fraction) - 1
     size = magnitude(number)
     zero, nan = size == 0, ~size.ule(infinity(fmt))
@@ -319,7 +319,7 @@ def reciprocal_root_estimate(m: Tracer, a: Lanes) -> Lanes:
 
 def reciprocal_exponent(m: Tracer, a: Lanes) -> Lanes:
     """A power of two of about the size of 1/a (FPRecpX)."""
-    fmt, number = FORMATS[a.bits], _number(m, a)
+    fmt, number = FORMATS[a.bits], unpacked(m, a)
     exponent = number & infinity(fmt)
     greatest = infinity(fmt) - (1 << fmt.fraction)
     value = (exponent == 0).select(a & 0 | greatest, exponent ^ infinity(fmt))

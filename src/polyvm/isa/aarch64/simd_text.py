@@ -203,6 +203,7 @@ OPERANDS: Final = {
     "Vn.2h": vector("Vn", "", {0: "2h"}),
     "Vd.1q": vector("Vd", "", {0: "1q"}),
     "Vm.4b": vector("Vm", "", {0: "4b"}),
+    "Vm.2h": vector("Vm", "", {0: "2h"}),
     "Va.16b": vector("Va", "", {0: "16b"}),
     **{f"{letter.upper()}{x}": scalar(f"V{x}", "", {0: letter}) for x in REGISTERS for letter in "bhsdq"},
     **{f"E{x}.sz": scalar(f"V{x}", "sz", {0: "s", 1: "d"}) for x in REGISTERS},
