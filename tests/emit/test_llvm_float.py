@@ -20,7 +20,15 @@ import pytest
 
 from polyvm.emit import llvm_float
 from polyvm.ir import golden, softfloat
-from polyvm.ir.ops import ALTERNATIVE_HALF, DEFAULT_NAN, FLOAT_STYLES, FLUSH, FLUSH_HALVES, FP_MODE_BITS, ROUND_DYNAMIC
+from polyvm.ir.ops import (
+    ALTERNATIVE_HALF,
+    DEFAULT_NAN,
+    FLOAT_STYLES,
+    FLUSH,
+    FLUSH_HALVES,
+    FP_MODE_BITS,
+    ROUND_DYNAMIC,
+)
 from polyvm.ir.trace import Tracer, record
 from polyvm.ir.values import Val
 from tests.emit.floatprobe import GOLDEN, Function, Native, Op

@@ -90,9 +90,7 @@ class _Lanes:
         if self.count == full:
             return vector
         places = ", ".join(f"i32 {i}" for i in range(self.count))
-        return self.e.ins(
-            f"shufflevector {t} {vector}, {t} zeroinitializer, <{self.count} x i32> <{places}>"
-        )
+        return self.e.ins(f"shufflevector {t} {vector}, {t} zeroinitializer, <{self.count} x i32> <{places}>")
 
     def any(self, bits: str) -> str:
         """Whether one of some bits is set."""

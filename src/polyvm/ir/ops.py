@@ -238,8 +238,8 @@ def _table() -> dict[str, OpInfo]:
         **fp,
     )
     op("fcvt", 1, "To another format, attr = rounding.", **fp)
-    op("fresize", 1, "As fcvt, but halves are what they are in arithmetic: always IEEE 754's, and flushed where FP_MODE "
-       "says so.", **fp)  # fmt: skip
+    op("fresize", 1, "As fcvt, but halves are what they are in arithmetic: IEEE 754's always, and flushed where "
+       "FP_MODE says so.", **fp)  # fmt: skip
     op(
         "frint",
         1,

@@ -174,7 +174,10 @@ def _check_widths(op: Val) -> None:
         raise SpecError(f"permute of {op.bits} bits in lanes of {op.attr}")
     if name == "fcmp" and (op.bits != 4 or widths[0] != widths[1]):
         raise SpecError(f"fcmp compares {widths} to {op.bits} bits")
-    if name in ("feq", "flt", "fle", "fcmp", "fma", "fcvt", "fresize", "ftoi") and widths[0] not in FLOAT_BITS:
+    if (
+        name in ("feq", "flt", "fle", "fcmp", "fma", "fcvt", "fresize", "ftoi")
+        and widths[0] not in FLOAT_BITS
+    ):
         raise SpecError(f"{name} takes {widths}")
     if name == "store" and widths[1] not in MEMORY_BITS:
         raise SpecError(f"store of {widths[1]} bits")

@@ -291,7 +291,8 @@ def test_the_id_registers_say_what_hwcap_says() -> None:
     names = features.names().split()
     assert names == [
         "fp", "asimd", "aes", "pmull", "sha1", "sha2", "crc32", "atomics", "fphp", "asimdhp", "cpuid", "asimdrdm",
-        "jscvt", "fcma", "lrcpc", "sha3", "asimddp", "sha512", "asimdfhm", "ilrcpc", "flagm", "sb", "flagm2", "frint", "i8mm", "bf16", "dgh",
+        "jscvt", "fcma", "lrcpc", "sha3", "asimddp", "sha512", "asimdfhm", "ilrcpc", "flagm", "sb", "flagm2",
+        "frint", "i8mm", "bf16", "dgh",
     ]  # fmt: skip
     assert abi.hwcap().bit_count() + abi.hwcap2().bit_count() == len(names)
     assert f"Features\t: {' '.join(names)}\n" in abi.cpuinfo(1)

@@ -280,7 +280,7 @@ def test_above_a_scalar_there_are_zeros() -> None:
 
 def test_four_complex_halves_are_all_that_is_done() -> None:
     machine = Machine()
-    for number, value in ((0, 0), (1, 0x7C00 << 64), (2, 0x3C00_3C00)):  # infinity times zero, were there eight
-        machine.set_vector(number, value)
+    machine.set_vector(1, 0x7C00 << 64)  # infinity times zero, were there eight
+    machine.set_vector(2, 0x3C00_3C00)
     machine.do("fcmla v0.4h, v1.4h, v2.h[1], #0")
     assert (machine.vector(0), machine.fpsr) == (0, 0)

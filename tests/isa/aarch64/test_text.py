@@ -336,7 +336,9 @@ def test_llvm_assembles_our_text_to_our_words(
                 lines.append((word, text))
     source = tmp_path / "text.s"
     source.write_text("".join(f"{text}\n" for _, text in lines))
-    theirs = assembled(source, "-target", "aarch64-linux-musl", "-mcpu=generic+v8_6a+aes+sha3+sve+sme+fp16fml")
+    theirs = assembled(
+        source, "-target", "aarch64-linux-musl", "-mcpu=generic+v8_6a+aes+sha3+sve+sme+fp16fml"
+    )
     assert len(theirs) == 4 * len(lines)
     for position, (word, text) in enumerate(lines):
         assert hex(int.from_bytes(theirs[4 * position : 4 * position + 4], "little")) == hex(word), text

@@ -13,7 +13,19 @@ from polyvm.ir.lanes import Lanes
 from polyvm.isa.aarch64.fp_formats import TITLE, S
 from polyvm.isa.aarch64.model import aarch64, described
 from polyvm.isa.aarch64.simd import element, read, write, write_upper
-from polyvm.isa.aarch64.simd_fp import DOWN, NEAREST, NX, OF, UF, UP, infinity, magnitude, power, rises, unpacked
+from polyvm.isa.aarch64.simd_fp import (
+    DOWN,
+    NEAREST,
+    NX,
+    OF,
+    UF,
+    UP,
+    infinity,
+    magnitude,
+    power,
+    rises,
+    unpacked,
+)
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer

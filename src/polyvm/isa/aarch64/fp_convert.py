@@ -36,7 +36,8 @@ def _fraction_bits(scale: Val, bits: int) -> Val:
 def _from_fixed(name: str, opcode: str, what: str, *, signed: bool) -> None:
     def body(m: Tracer, bits: int, fmt: Format, scale: Val, Rn: Val, Vd: Val) -> None:
         value, wide = read_general(m, Rn, bits), D if fmt is H else fmt
-        if fmt is H:  # whose exponents have no room for what follows: as exact as it must be in double precision
+        if fmt is H:
+            # Its exponents have no room for what follows: as exact as it must be, in double precision.
             value = _cut(m, value, signed=signed)
         # Rounded once: the power of two only moves the exponent, which neither overflows nor underflows.
         number = m.itof(value, wide.bits, signed=signed)
@@ -82,7 +83,8 @@ def _both(text: str, encoding: str, body: Body, doc: str) -> None:
             body(m, bits, fmt, **fields)
 
         shown = text.replace("Fd", f"{fmt.letter}d").replace("Fn", f"{fmt.letter}n")
-        sized(fp16 if fmt is H else insn)(shown, encoding.replace("ftype", fmt.ftype))(described(variant, doc))
+        declare = sized(fp16 if fmt is H else insn)
+        declare(shown, encoding.replace("ftype", fmt.ftype))(described(variant, doc))
 
 
 _from_fixed("scvtf", "010", "a signed", signed=True)

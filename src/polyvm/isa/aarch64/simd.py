@@ -35,7 +35,7 @@ def arranged(T: int) -> tuple[int, int]:
 
 
 def lanes_of(field: str, value: int) -> tuple[int, int]:
-    """Width and number of lanes that a field of simd_text says; Q stands for vectors of halves, and no field for one."""
+    """Width and number of lanes that a field of simd_text says; Q says it of vectors of halves, and no field of one."""
     if field in ("Q", ""):
         return 16, 4 << value if field else 1
     if field == "sz":

@@ -168,7 +168,9 @@ for quarters, bit in ((1, 0), (3, 1)):
                  f"Add complex numbers, the second ones turned by {degrees} degrees."), degrees)  # fmt: skip
 
 
-def _complex_element(quarters: int, doc: str, insn: Declare, T: str, Q: int, where: tuple[str, str, str]) -> None:
+def _complex_element(
+    quarters: int, doc: str, insn: Declare, T: str, Q: int, where: tuple[str, str, str]
+) -> None:
     """The form with one complex number. where: the size, L and H of the encoding."""
     letter, (size, low, high) = T[-1], where
     bits = {"h": 16, "s": 32}[letter]

@@ -213,7 +213,8 @@ def half_to_fixed(*, signed: bool) -> Binary:
             if signed:  # what is truncated to the least number is in range
                 bound = negative.select(bound | 1 << S.fraction - 15, bound)
             outside = size.uge(bound) & size.ule(infinity(S))
-            word = m.ftoi(outside.select(scaled & S.sign | infinity(S), scaled), 32, signed=signed, rounding=ZERO)
+            number = outside.select(scaled & S.sign | infinity(S), scaled)
+            word = m.ftoi(number, 32, signed=signed, rounding=ZERO)
             near = word.smax(-1 << 15).smin((1 << 15) - 1) if signed else word.umin((1 << 16) - 1)
             return near.trunc(16)
 
@@ -241,7 +242,7 @@ def to_odd(m: Tracer, a: Lanes) -> Lanes:
 
 # -- Estimates
 def unpacked(m: Tracer, a: Lanes) -> Lanes:
-    """As FPUnpack takes it: NaNs are quiet or the default one, with their exception; denormal numbers flushed if asked."""
+    """As FPUnpack has it: NaNs quiet or the default one, with their exception; denormal numbers flushed if asked."""
     return m.fmaximum(a, a)
 
 

@@ -103,9 +103,7 @@ SUM: Final = ("fadd", "0", "01101", add, "Add the two numbers of a vector.")
 """Of two numbers only."""
 
 
-def pair(
-    name: str, high: str, opcode: str, operation: Binary, doc: str, insn: Declare, bits: int
-) -> None:
+def pair(name: str, high: str, opcode: str, operation: Binary, doc: str, insn: Declare, bits: int) -> None:
     """The sum or whatever of two neighbours of so many bits."""
 
     def body(m: Tracer, Vn: Val, Vd: Val) -> None:

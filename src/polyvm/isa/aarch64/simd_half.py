@@ -1,4 +1,4 @@
-"""FEAT_FP16 on vectors and scalars, and FEAT_FHM: the tables of C4.1 that end in "FP16", and halves in those by element.
+"""FEAT_FP16 on vectors and scalars, and FEAT_FHM: the tables of C4.1 that end in "FP16", and halves in some others.
 
 FP16 is the rows that `simd_fp_same`, `simd_fp_misc`, `simd_shift` and `simd_element` have for wider formats, once more.
 Its constants are in `simd_immediate`, complex numbers in `simd_extra`, what is no vector in `fp` and `fp_convert`.
