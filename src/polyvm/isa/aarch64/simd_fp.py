@@ -120,11 +120,11 @@ def reciprocal_root_step(m: Tracer, a: Lanes, b: Lanes) -> Lanes:
     fmt, special = FORMATS[a.bits], _indeterminate(m, a, b)
     step = 1 << fmt.fraction
 
-    def halves(x: Lanes) -> Lanes:
+    def has_room(x: Lanes) -> Lanes:
         return (magnitude(x) - 2 * step).ult(infinity(fmt) - 2 * step)
 
-    first = halves(a)
-    second = halves(b) & ~first
+    first = has_room(a)
+    second = has_room(b) & ~first
     x = special.select(a & 0, first.select(a - step, a))
     y = special.select(a & 0 | power(fmt, 0), second.select(b - step, b))
     return m.fma(negated(x), y, a & 0 | power(fmt, 0) | step >> 1)
