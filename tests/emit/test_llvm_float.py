@@ -99,10 +99,13 @@ def operands(op: Op, rng: random.Random, count: int) -> Iterator[tuple[int, ...]
         return
     corners = specials(w)
     if len(op.operands) == 3:
-        corners = rng.sample(corners, 12)
+        yield from itertools.product(*(rng.sample(specials(bits), 12) for bits in op.operands))
+        for _ in range(count):
+            yield tuple(scattered(rng, bits) for bits in op.operands)
+        return
     if op.name == "ftoi":
         corners = [*corners, *near_integers(w)]
-    if op.name == "fcvt":
+    if op.name in ("fcvt", "fresize"):
         # What the narrower formats hold, and their neighbours.
         for narrow in WIDTHS:
             if narrow < w:
