@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from polyvm.emit import llvm_float
 from polyvm.emit import llvm_float_arm as arm
-from polyvm.emit.llvm_float_convert import IMMEDIATE, SILENT, TO_ZERO
+from polyvm.emit.llvm_float_convert import IMMEDIATE, NEAREST_AWAY, SILENT, TO_ZERO
 from polyvm.emit.llvm_float_env import (
     FRACTION,
     assembly,
+    cold_effect,
     cold_value,
     constrained,
     infinity,
+    power,
     raise_invalid,
     split,
 )
@@ -256,8 +258,20 @@ def _extreme(e: Emitter, op: Val, args: list[str], each: Each) -> str:
 
 
 def _integral(v: _Lanes, value: str, mode: int, *, silent: bool) -> str:
+    """Integral numbers; ties away from zero say nothing about inexact."""
+    e = v.e
+    if mode == NEAREST_AWAY:
+        # Half of one more, towards zero: the sum is exact, as a half has eleven bits and a float 24.
+        sign = e.ins(f"and {v.i} {v.patterns(value)}, splat (i32 {-(1 << 31)})")
+        half = v.numbers(e.ins(f"or {v.i} {sign}, splat (i32 {power(32, -1)})"))
+        value, mode, silent = _both(v, "fadd", value, half), TO_ZERO, True
     immediate = IMMEDIATE[mode] | (SILENT if silent else 0)
     return assembly(v.e, v.f, f"vroundps $${immediate}, $1, $0", "=x,x", f"{v.f} {value}")
+
+
+def _truncated(v: _Lanes, value: str) -> str:
+    """Words, towards zero; inexact where a number is not integral."""
+    return assembly(v.e, v.i, "vcvttps2dq $1, $0", "=x,x", f"{v.f} {value}")
 
 
 def _to_integral(e: Emitter, op: Val, args: list[str], each: Each) -> str:
@@ -272,25 +286,44 @@ def _to_integral(e: Emitter, op: Val, args: list[str], each: Each) -> str:
 
 
 def _to_integer(e: Emitter, op: Val, args: list[str], each: Each) -> str:
-    """To integers as short."""
+    """To integers as short. Finite numbers out of range have no fraction, but for those that are negative."""
     v = _Lanes(e, op)
     signed, mode = _pair(v)
     pattern = v.vector(args[0], "i16")
-
-    def convert() -> str:
-        whole = v.widen(pattern)
-        if mode not in (TO_ZERO, ROUND_DYNAMIC):  # what has a fraction to be inexact about is in range
-            whole = _integral(v, whole, mode, silent=False)
-        name = f"vcvt{'' if mode == ROUND_DYNAMIC else 't'}ps2dq $1, $0"
-        return assembly(e, v.i, name, "=x,x", f"{v.f} {whole}")
-
     again = v.once_more(args, each, v.h)
+
+    def convert(value: str) -> str:
+        if mode == ROUND_DYNAMIC:
+            return assembly(e, v.i, "vcvtps2dq $1, $0", "=x,x", f"{v.f} {value}")
+        if mode == NEAREST_AWAY:
+            _truncated(v, value)
+        return _truncated(v, value if mode == TO_ZERO else _integral(v, value, mode, silent=False))
+
+    def unsigned() -> str:
+        """Lanes out of range as zeros among the others. No finite number is out of range above."""
+        value, nan = v.widen(pattern), arm.is_nan(e, pattern, 16, v.count)
+        whole = v.patterns(_integral(v, value, mode, silent=True))
+        size = e.ins(f"and {v.i} {whole}, splat (i32 {(1 << 31) - 1})")
+        negative = e.ins(f"icmp slt {v.i} {whole}, zeroinitializer")
+        below = e.ins(f"and {v.b} {negative}, {e.ins(f'icmp ne {v.i} {size}, zeroinitializer')}")
+        special = e.ins(f"icmp uge {v.i} {size}, splat (i32 {infinity(32)})")
+        outside = e.ins(f"or {v.b} {below}, {special}")
+        cold_effect(e, v.any(outside), lambda: raise_invalid(e))
+        inside = arm.select(e, outside, "zeroinitializer", v.patterns(value), 32, v.count)
+        words = e.ins(f"trunc {v.i} {convert(v.numbers(inside))} to {v.h}")
+        low = e.ins(f"or {v.b} {nan}, {below}")
+        limit = arm.select(e, low, "zeroinitializer", "splat (i16 -1)", 16, v.count)
+        return arm.select(e, outside, limit, words, 16, v.count)
+
     if not signed:
-        # As unsigned numbers patterns with their sign set are large. No finite number is out of range above.
+        # As unsigned numbers patterns with their sign set are large.
         unusual = v.any(e.ins(f"icmp uge {v.h} {pattern}, splat (i16 {infinity(16)})"))
-        result = split(e, unusual, v.h, again, lambda: e.ins(f"trunc {v.i} {convert()} to {v.h}"))
+        cold = unsigned if e.floats == "arm" else again
+        result = split(
+            e, unusual, v.h, cold, lambda: e.ins(f"trunc {v.i} {convert(v.widen(pattern))} to {v.h}")
+        )
         return v.whole(result, v.h, 16)
-    words = convert()
+    words = convert(v.widen(pattern))
     short = e.ins(f"trunc {v.i} {words} to {v.h}")
     outside = e.ins(f"icmp ne {v.i} {e.ins(f'sext {v.h} {short} to {v.i}')}, {words}")
 
@@ -357,7 +390,8 @@ def at_once(op: Val) -> OnVectors | None:
         return None
     if name in ("frint", "ftoi", "itof"):
         assert isinstance(attr, tuple)
-        if attr[1] not in IMMEDIATE or (name == "itof" and attr[1] != ROUND_DYNAMIC):
+        loud = name == "frint" and attr == (True, NEAREST_AWAY)
+        if loud or (name == "itof" and attr[1] != ROUND_DYNAMIC):
             return None
         return {"frint": _to_integral, "ftoi": _to_integer, "itof": _from_integer}[name]
     if name in _ARITHMETIC:

@@ -148,17 +148,22 @@ def dot(d: Lanes, a: Lanes, b: Lanes) -> Lanes:
     return total(d, total(*products))
 
 
+def _dots(m: Tracer, Q: int, Vd: Val, a: Lanes, b: Lanes) -> None:
+    """Two words or four; the host does four in no more instructions."""
+    result = dot(read(m, Vd, 32, 4), a, b)
+    write(m, Vd, result if Q else result.low())
+
+
 @insn("bfdot Vd.S, Vn.H, Vm.H", "0 Q 1 01110 01 0 Vm 1 1111 1 Vn Vd")
 def bfdot(m: Tracer, Q: int, Vm: Val, Vn: Val, Vd: Val) -> None:
     """Add the products of two numbers to each word, rounded to odd."""
-    write(m, Vd, dot(*(read(m, V, 32, 2 << Q) for V in (Vd, Vn, Vm))))
+    _dots(m, Q, Vd, *(read(m, V, 32, 4) for V in (Vn, Vm)))
 
 
 @insn("bfdot Vd.S, Vn.H, Vm.2h[lane]", "0 Q 0 01111 01 lane[0] Vm 1111 lane[1] 0 Vn Vd")
 def bfdot_by_element(m: Tracer, Q: int, lane: Val, Vm: Val, Vn: Val, Vd: Val) -> None:
     """Add the products of two numbers, those of one word, to each word, rounded to odd."""
-    d, a = (read(m, V, 32, 2 << Q) for V in (Vd, Vn))
-    write(m, Vd, dot(d, a, Lanes.splat(element(m, Vm, 32, lane), a.count)))
+    _dots(m, Q, Vd, read(m, Vn, 32, 4), Lanes.splat(element(m, Vm, 32, lane), 4))
 
 
 @insn("bfmmla Vd.4s, Vn.8h, Vm.8h", "0 1 1 01110 01 0 Vm 1 1101 1 Vn Vd")
