@@ -196,8 +196,8 @@ def _mixed(e: Emitter, op: Val, args: list[str], each: Each) -> str:
     result = constrained(e, f"fma.v{v.count}f32", v.f, *given)
     nans = v.nans(result)
     if e.floats == "canonical":
-        again = v.once_more(args, each, v.f)
-        return v.whole(cold_value(e, v.any(nans), v.f, result, again), v.f, 32)
+        apart = v.once_more(args, each, v.f)
+        return v.whole(cold_value(e, v.any(nans), v.f, result, apart), v.f, 32)
 
     def chosen() -> str:
         factors = [arm.unquieted(e, half, v.patterns(number), v.count)

@@ -67,9 +67,13 @@ def _factors(m: Tracer, V: Val, Q: int, upper: int) -> Lanes:
     return (m.q[V] >> upper * bits).trunc(bits).lanes(16)
 
 
-def _long(name: str, high: int, upper: int, doc: str) -> None:
+def _long(subtracts: int, upper: int) -> None:
+    name = f"fml{'as'[subtracts]}l{'2' if upper else ''}"
+    what, which = ("Add", "Subtract")[subtracts], ("lower", "upper")[upper]
+    doc = f"{what} products of halves of the {which} half, rounded once to single precision."
+
     def added(m: Tracer, a: Lanes, b: Lanes, Vd: Val) -> None:
-        write(m, Vd, m.fma(negated(a) if high else a, b, read(m, Vd, 32, a.count)))
+        write(m, Vd, m.fma(negated(a) if subtracts else a, b, read(m, Vd, 32, a.count)))
 
     def vectors(m: Tracer, Q: int, Vm: Val, Vn: Val, Vd: Val) -> None:
         added(m, _factors(m, Vn, Q, upper), _factors(m, Vm, Q, upper), Vd)
@@ -78,16 +82,15 @@ def _long(name: str, high: int, upper: int, doc: str) -> None:
         a = _factors(m, Vn, Q, upper)
         added(m, a, Lanes.splat(element(m, Vm, 16, lane), a.count), Vd)
 
-    insn(f"{name} {_LENGTHS}, Vm.halves", f"0 Q {upper} 01110 {high} 01 Vm 11{1 - upper}011 Vn Vd")(
+    insn(f"{name} {_LENGTHS}, Vm.halves", f"0 Q {upper} 01110 {subtracts} 01 Vm 11{1 - upper}011 Vn Vd")(
         described(vectors, doc)
     )
     insn(
         f"{name} {_LENGTHS}, Vm.h[lane]",
-        f"0 Q {upper} 01111 10 lane[1:0] Vm[3:0] {upper}{high}00 lane[2] 0 Vn Vd",
+        f"0 Q {upper} 01111 10 lane[1:0] Vm[3:0] {upper}{subtracts}00 lane[2] 0 Vn Vd",
     )(described(by_element, doc.replace(",", ", one of them by number,")))
 
 
-for upper, which in enumerate(("lower", "upper")):
-    for high, what in enumerate(("Add products", "Subtract products")):
-        name = f"fml{'as'[high]}l{'2' if upper else ''}"
-        _long(name, high, upper, f"{what} of halves of the {which} half, rounded once to single precision.")
+for upper in range(2):
+    for subtracts in range(2):
+        _long(subtracts, upper)
