@@ -47,7 +47,7 @@ def _doc(row: Row | Different) -> str:
 
 def same(insn: Declare, row: Row, U: int, opcode: str, *, scalar: bool) -> None:
     """The forms of a row of three vectors, or scalars, whose third is one element."""
-    for letter, bits, size, vm, h in {"F": NUMBERS, "Q": HALVES}.get(row.field, SIZES):
+    for letter, bits, size, vm, h in {"F": NUMBERS, "H": HALVES}.get(row.field, SIZES):
 
         def body(m: Tracer, lane: Val, Vm: Val, Vn: Val, Vd: Val, Q: int = 1, bits: int = bits) -> None:
             count = 1 if scalar else (64 << Q) // bits

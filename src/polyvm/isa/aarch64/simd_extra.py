@@ -157,7 +157,7 @@ def rotated_product(quarters: int) -> Accumulating:
 
 def _complex(row: Row, degrees: int) -> None:
     """A row of words and double words, and of halves."""
-    for declare, T, field, size in ((insn, "F", "F", "1 $size"), (fp16, "H", "Q", "01")):
+    for declare, T, field, size in ((insn, "F", "F", "1 $size"), (fp16, "H", "H", "01")):
         text = f"Vd.{T}, Vn.{T}, Vm.{T}, #{degrees}"
         row.on(field).declare(declare, text, _ENCODING.replace("$size", size))
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 for row in simd_fp_same.ROWS:
     high, opcode = row.opcode.split()
     tail = f"01110 {high} 10 Vm 00 {opcode[2:]} 1 Vn Vd"
-    row.on("Q").declare(fp16, "Vd.H, Vn.H, Vm.H", f"0 $Q $U {tail}")
+    row.on("H").declare(fp16, "Vd.H, Vn.H, Vm.H", f"0 $Q $U {tail}")
     if row.name in simd_fp_same.SCALARS.split():
         row.on("").declare(fp16, "Hd, Hn, Hm", f"01 $U 1{tail[1:]}")
 
@@ -34,7 +34,7 @@ for row in (*simd_fp_misc.SCALARS, *simd_fp_misc.ZEROS, *simd_fp_misc.VECTORS, s
     tail = f"01110 {high} 111100 {opcode} 10 Vn Vd"
     more = ", #zero" if row in simd_fp_misc.ZEROS else ""
     if row is not simd_fp_misc.EXPONENT:
-        row.on("Q").declare(fp16, f"Vd.H, Vn.H{more}", f"0 $Q $U {tail}")
+        row.on("H").declare(fp16, f"Vd.H, Vn.H{more}", f"0 $Q $U {tail}")
     if row not in simd_fp_misc.VECTORS:
         row.on("").declare(fp16, f"Hd, Hn{more}", f"01 $U 1{tail[1:]}")
 
@@ -55,7 +55,7 @@ for shift in simd_shift.SHIFTS:
 # -- One element
 for name, where in simd_element.FLOAT.items():
     for scalar in (True, False):
-        simd_element.same(fp16, simd_element.NUMBERED[name].on("Q"), *where, scalar=scalar)
+        simd_element.same(fp16, simd_element.NUMBERED[name].on("H"), *where, scalar=scalar)
 
 # -- FEAT_FHM: products of halves, added to words; the 2 of a name is for the upper half of what is as long as the sums
 insn = aarch64.extension("FEAT_FHM", "8.2", TITLE)
