@@ -24,7 +24,7 @@ from tests.isa.riscv64.machine import ISA
 
 CODE, DATA = 0x1_2340_0000, 0x2_0000_0000
 BUFFER = 256 * PAGE
-GENERATOR = "testfloat_gen-RISCV"
+STYLE = ("RISCV", "after")
 
 MODES = {"near_even": "rne", "minMag": "rtz", "min": "rdn", "max": "rup", "near_maxMag": "rmm"}
 """The generator's names of the rounding modes in the order of their numbers, and the assembler's."""
@@ -143,11 +143,19 @@ def program(function: Function, rm: str, forms: Sequence[str] | None = None) -> 
 
 # ------------------------------------------------------------------------------------------------ vectors
 def vectors(
-    folder: Path, function: Function, mode: str, *, seed: int = 1, limit: int | None = None
+    folder: Path,
+    function: Function,
+    mode: str,
+    *,
+    seed: int = 1,
+    limit: int | None = None,
+    style: tuple[str, str] = STYLE,
 ) -> Iterator[bytes]:
-    """Level 1 in pieces that fit the buffer, or its first `limit` vectors; numbers with their high bytes first."""
-    command = [str(folder / GENERATOR), "-level", "1", "-seed", str(seed), f"-r{mode}", "-tininessafter", "-exact",
-               function.name]  # fmt: skip
+    """Level 1 in pieces that fit the buffer, or its first `limit` vectors; numbers with their high bytes first. style:
+    whose answers they have, and when tininess is found."""
+    build, tininess = style
+    command = [str(folder / f"testfloat_gen-{build}"), "-level", "1", "-seed", str(seed), f"-r{mode}",
+               f"-tininess{tininess}", "-exact", function.name]  # fmt: skip
     widths = [2 * bits // 8 for _, bits in function.operands] + [1 if function.result[1] == 8 else
                                                                  function.result[1] // 4, 2]  # fmt: skip
     line = sum(widths) + len(widths)
@@ -209,12 +217,17 @@ class Judge:
         tier.space.write(DATA, unanswered(data, function))
         golden_steps = tier.engine.golden_steps
         outcome = tier.run(
-            self.address, bytes(GUEST.pack({("x", 10): DATA, ("x", 11): DATA + len(data)})), 0, self.rounding
+            self.address,
+            bytes(tier.guest.pack({("x", 10): DATA, ("x", 11): DATA + len(data)})),
+            0,
+            self.rounding,
         )
         assert outcome.reason == layout.SYSCALL, layout.REASONS[outcome.reason]
-        assert GUEST.get(outcome.registers, ("x", 10)) == DATA + len(data)
+        assert tier.guest.get(outcome.registers, ("x", 10)) == DATA + len(data)
         self.golden_steps += tier.engine.golden_steps - golden_steps
-        wrong = [] if GUEST.get(outcome.registers, ("x", 8)) == 0 else ["s0: extension, box or another form"]
+        wrong = (
+            [] if tier.guest.get(outcome.registers, ("x", 8)) == 0 else ["s0: extension, box or another form"]
+        )
         answered = tier.space.read(DATA, len(data))
         if answered != data:
             places = range(0, len(data), function.size)
@@ -238,7 +251,7 @@ class Judge:
         assert not wrong, (
             f"{self.function.name}, {self.tier.name}, frm {self.rounding}: {len(wrong)} differ:\n"
             + "\n".join(wrong[:8])
-            + f"\n{GUEST.text(self.code, self.address)}"
+            + f"\n{self.tier.guest.text(self.code, self.address)}"
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from hypothesis import strategies as st
 
-from polyvm.ir.ops import ALTERNATIVE_HALF, DEFAULT_NAN, FLUSH
+from polyvm.ir.ops import ALTERNATIVE_HALF, DEFAULT_NAN, FLUSH, FLUSH_HALVES
 from polyvm.isa.aarch64.exclusives import EXCLUSIVE, EXCLUSIVE_ADDRESS, EXCLUSIVE_HIGH, EXCLUSIVE_LOW
 from polyvm.isa.aarch64.flags import C, N
 from tests.contract import values
@@ -25,7 +25,19 @@ class Aarch64(Guest):
         b"\xff\xff\xff\xff",
     )
     values = {"x": integers, "q": st.integers(0, 2**32 - 1).map(values.vector)}
-    modes = (0, 0, 0, 1, 2, 3, DEFAULT_NAN, FLUSH, DEFAULT_NAN | FLUSH | 2, FLUSH | ALTERNATIVE_HALF)
+    modes = (
+        0,
+        0,
+        0,
+        1,
+        2,
+        3,
+        DEFAULT_NAN,
+        FLUSH,
+        DEFAULT_NAN | FLUSH | 2,
+        FLUSH | ALTERNATIVE_HALF,
+        FLUSH_HALVES,
+    )
     beside = (0, 0, 0, 0, 1, 2, 3)  # between instructions
 
     def resting(self) -> dict[Slot, int]:

@@ -94,7 +94,7 @@ class Body(Emitter):
         if op.attr == FP_FLAGS:
             self.call("void", "pv_write_flags", f"i5 {args[0]}")
         elif op.attr == FP_MODE:
-            self.call("void", "pv_write_mode", "ptr %round", f"i6 {args[0]}")
+            self.call("void", "pv_write_mode", "ptr %round", f"i7 {args[0]}")
         else:
             assert isinstance(op.attr, tuple)
             value = args[0] if bits == 64 else self.ins(f"zext i{bits} {args[0]} to i64")

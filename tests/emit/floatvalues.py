@@ -25,11 +25,16 @@ def rounding_ops(rounding: int) -> Iterator[Op]:
         for to in WIDTHS:
             if to != w:
                 yield Op("fcvt", (w,), to, rounding)
+                yield Op("fresize", (w,), to, rounding)
         for exact in (False, True):
             yield Op("frint", (w,), w, (exact, rounding))
         for bits, signed in INTEGERS:
             yield Op("ftoi", (w,), bits, (signed, rounding))
             yield Op("itof", (bits,), w, (signed, rounding))
+    yield Op("fma", (16, 16, 32), 32, rounding)
+    for signed in (True, False):
+        yield Op("ftoi", (16,), 16, (signed, rounding))
+        yield Op("itof", (16,), 16, (signed, rounding))
 
 
 def unrounded_ops() -> Iterator[Op]:

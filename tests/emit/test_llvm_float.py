@@ -20,7 +20,15 @@ import pytest
 
 from polyvm.emit import llvm_float
 from polyvm.ir import golden, softfloat
-from polyvm.ir.ops import ALTERNATIVE_HALF, DEFAULT_NAN, FLOAT_STYLES, FLUSH, ROUND_DYNAMIC
+from polyvm.ir.ops import (
+    ALTERNATIVE_HALF,
+    DEFAULT_NAN,
+    FLOAT_STYLES,
+    FLUSH,
+    FLUSH_HALVES,
+    FP_MODE_BITS,
+    ROUND_DYNAMIC,
+)
 from polyvm.ir.trace import Tracer, record
 from polyvm.ir.values import Val
 from tests.emit.floatprobe import GOLDEN, Function, Native, Op
@@ -91,10 +99,13 @@ def operands(op: Op, rng: random.Random, count: int) -> Iterator[tuple[int, ...]
         return
     corners = specials(w)
     if len(op.operands) == 3:
-        corners = rng.sample(corners, 12)
+        yield from itertools.product(*(rng.sample(specials(bits), 12) for bits in op.operands))
+        for _ in range(count):
+            yield tuple(scattered(rng, bits) for bits in op.operands)
+        return
     if op.name == "ftoi":
         corners = [*corners, *near_integers(w)]
-    if op.name == "fcvt":
+    if op.name in ("fcvt", "fresize"):
         # What the narrower formats hold, and their neighbours.
         for narrow in WIDTHS:
             if narrow < w:
@@ -125,11 +136,6 @@ def left(expected: array[int]) -> array[int]:
     return rows
 
 
-def golden_half(op: Op) -> bool:
-    """Whether an op is one on halves that Arm's style leaves to the golden evaluator."""
-    return op.name != "fcvt" and 16 in (op.bits, *op.operands)
-
-
 # -- Against the soft ops
 @pytest.mark.parametrize("op", [*unrounded_ops(), *rounding_ops(ROUND_DYNAMIC)], ids=lambda op: op.symbol)
 def test_agrees_with_the_soft_op(native: Native, op: Op, rng: random.Random, full: bool) -> None:
@@ -138,16 +144,12 @@ def test_agrees_with_the_soft_op(native: Native, op: Op, rng: random.Random, ful
     for mode in HOST_MODES if rounds(op) else (0,):
         expected = table(op, rows, mode)
         if native.floats == "arm":
-            assert not native.mismatches(op, left(expected) if golden_half(op) else expected, mode)
+            assert not native.mismatches(op, expected, mode)
             if op.name != "itof":
-                for bit in (DEFAULT_NAN, FLUSH, ALTERNATIVE_HALF):
+                for bit in (DEFAULT_NAN, FLUSH, ALTERNATIVE_HALF, FLUSH_HALVES):
                     assert not native.mismatches(op, left(expected), mode | bit)
                 if op.name in ("ftoi", "frint"):
-                    assert not native.mismatches(
-                        with_rounding(op, mode),
-                        left(expected) if golden_half(op) else expected,
-                        (mode + 1) % 4,
-                    )
+                    assert not native.mismatches(with_rounding(op, mode), expected, (mode + 1) % 4)
             continue
         assert not native.mismatches(op, expected, mode)
         if rounds(op):
@@ -167,7 +169,7 @@ def test_ties_away_are_exact_or_left_to_the_golden_evaluator(
     rows = list(operands(op, rng, 50))[-300:]
     expected = table(op, rows, softfloat.RMM)
     static = with_rounding(op, softfloat.RMM)
-    widens = op.name == "fcvt" and op.bits > op.operands[0]
+    widens = op.name in ("fcvt", "fresize") and op.bits > op.operands[0]
     exact = widens or (op.name == "itof" and not any(expected[4::5]))
     assert not native.mismatches(op, expected if exact else left(expected), softfloat.RMM)
     if op.name == "itof":
@@ -252,11 +254,11 @@ def test_the_environment_is_read_and_written() -> None:
         m.set(("result", 0), m.fp_flags.zext(64))
         m.set(("result", 1), m.fp_mode.zext(64))
         m.fp_flags = a.trunc(5)
-        m.fp_mode = b.trunc(6)
+        m.fp_mode = b.trunc(FP_MODE_BITS)
         m.set(("result", 2), m.fp_flags.zext(64))
 
     compiled = Native({"f": record(body, {}, 4, {}, {"a": 64, "b": 64})})
-    for flags, mode in itertools.product(range(32), (*range(8), 8, 0x3B)):
+    for flags, mode in itertools.product(range(32), (*range(8), 8, 0x3B, 0x7B)):
         for old in range(5):
             results, after, round_ = compiled.call("f", (flags, mode), old, 31 - flags)
             assert (results[:3], after, round_) == ([31 - flags, old, flags], flags, mode)
@@ -273,7 +275,7 @@ def test_what_the_host_lacks_is_left_to_the_golden_evaluator() -> None:
         for op in ops:
             half = 16 in (*op.operands, op.bits) and op.operands[0] in (16, 32, 64)
             lacks = {
-                "fma": op.name == "fma" and not half,
+                "fma": op.name == "fma" and op.bits != 16,
                 "f16c": half,
                 "avx": half
                 or op.name in ("fma", "fmin", "fmax", "fminimum", "fmaximum", "fcmp", "frint", "ftoi"),
@@ -375,11 +377,6 @@ def judge(native: Native, folder: Path, function: str, mode: str, sample: int) -
     return count
 
 
-def left_to_golden(native: Native, function: str) -> bool:
-    """Whether native code has no part in a function."""
-    return native.floats == "arm" and golden_half(op_of(function, 0))
-
-
 def cases() -> Iterator[tuple[str, str]]:
     """Functions and modes: comparisons do not round, and ties away are native for integers only."""
     for function in functions():
@@ -395,7 +392,7 @@ def cases() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("function", list(functions()))
 def test_testfloat_sample(testfloat_dir: Path, native: Native, function: str) -> None:
     for name, mode in cases():
-        if name == function and not left_to_golden(native, name):
+        if name == function:
             judge(native, testfloat_dir, function, mode, 250)
 
 
@@ -416,6 +413,4 @@ def counted(report: Callable[[str], None]) -> Iterator[Counter[str]]:
 def test_testfloat_level_1(
     testfloat_dir: Path, native: Native, function: str, mode: str, counted: Counter[str]
 ) -> None:
-    if left_to_golden(native, function):
-        pytest.skip("halves are the golden evaluator's in Arm's style")
     counted[f"{native.floats} {function}"] += judge(native, testfloat_dir, function, mode, 0)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from polyvm.ir import golden
 from polyvm.ir.golden import Flush, Syscall, Trap, execute, signed
-from polyvm.ir.ops import AMO_KINDS, FP_FLAGS, FP_MODE, OPS
+from polyvm.ir.ops import ALTERNATIVE_HALF, AMO_KINDS, FLUSH, FLUSH_HALVES, FP_FLAGS, FP_MODE, OPS
 from polyvm.ir.trace import Tracer
 from polyvm.ir.values import Val
 from tests.ir.test_trace import FILES
@@ -353,6 +353,7 @@ def test_every_floating_point_op_is_evaluated(m: Tracer) -> None:
         "fadd": m.fadd(one, one), "fsub": m.fsub(one, one), "fmul": m.fmul(one, one), "fdiv": m.fdiv(one, one),
         "fsqrt": m.fsqrt(one), "fma": m.fma(one, one, one), "fmin": m.fmin(one, one), "fmax": m.fmax(one, one),
         "feq": m.feq(one, one), "flt": m.flt(one, one), "fle": m.fle(one, one), "fcvt": m.fcvt(one, 32),
+        "fresize": m.fresize(one, 16),
         "fminimum": m.fminimum(one, one), "fmaximum": m.fmaximum(one, one),
         "fcmp": m.fcmp(one, one, signaling=True), "frint": m.frint(one, exact=True),
         "ftoi": m.ftoi(one, 32, signed=False), "itof": m.itof(m.const(1, 32), 64, signed=False),
@@ -373,9 +374,51 @@ def test_every_floating_point_op_is_evaluated(m: Tracer) -> None:
         "fle": 1,
         "fcmp": 0b0010,
         "fcvt": 0x3F80_0000,
+        "fresize": 0x3C00,
         "ftoi": 1,
         "flanes": 0x3C00_3C00_3C00_3C00,
     }
     assert {name: state.read((name, 0)) for name in results} == {
         name: expected.get(name, ONE) for name in results
     }
+
+
+NX, UF, OF, IDC = 1, 2, 4, 32
+
+
+@pytest.mark.parametrize(
+    ("op", "args", "bits", "mode", "expected"),
+    [
+        # Denormal halves are numbers to a conversion, zeros to all else where FP_MODE says so; never do they set IDC.
+        ("fcvt", (1,), 32, FLUSH_HALVES, (0x3380_0000, 0)),
+        ("fresize", (1,), 32, FLUSH_HALVES, (0, 0)),
+        ("fresize", (0x8001,), 64, FLUSH_HALVES, (1 << 63, 0)),
+        ("fadd", (1, 0x3C00), 16, FLUSH_HALVES, (0x3C00, 0)),
+        ("fadd", (1, 0x3C00), 16, FLUSH, (0x3C00, NX)),
+        ("ftoi", (1,), 16, FLUSH_HALVES, (0, 0)),
+        ("feq", (1, 0), 1, FLUSH_HALVES, (1, 0)),
+        ("feq", (1, 0), 1, FLUSH, (0, 0)),
+        # And results that are less than the smallest normal half become zeros, though the operands are none.
+        ("fresize", (0x3380_0000,), 16, FLUSH_HALVES, (0, UF)),
+        ("fresize", (0x3380_0000,), 16, FLUSH, (1, 0)),
+        ("fcvt", (0x3380_0000,), 16, FLUSH_HALVES, (1, 0)),
+        ("fmul", (0x0400, 0x3800), 16, FLUSH_HALVES, (0, UF)),
+        ("fmul", (0x0400, 0x3800), 16, FLUSH, (0x0200, 0)),
+        ("fresize", (1,), 16, FLUSH, (0, IDC)),
+        # The alternative format is conversions' alone.
+        ("fcvt", (0x7C00,), 32, ALTERNATIVE_HALF, (0x4780_0000, 0)),
+        ("fresize", (0x7C00,), 32, ALTERNATIVE_HALF, (0x7F80_0000, 0)),
+        ("fresize", (0x4780_0000,), 16, ALTERNATIVE_HALF, (0x7C00, OF | NX)),
+        # An addend may be wider than the factors; each is flushed as its own format is.
+        ("fma", (1, 0x3C00, 0), 32, FLUSH_HALVES, (0, 0)),
+        ("fma", (1, 0x3C00, 0), 32, FLUSH, (0x3380_0000, 0)),
+        ("fma", (0x3C00, 0x3C00, 1), 32, FLUSH_HALVES, (0x3F80_0000, NX)),
+        ("fma", (0x3C00, 0x3C00, 1), 32, FLUSH, (0x3F80_0000, IDC)),
+    ],
+)  # fmt: skip
+def test_halves_in_arms_style(
+    op: str, args: tuple[int, ...], bits: int, mode: int, expected: tuple[int, int]
+) -> None:
+    width = 32 if args[0] > 0xFFFF or (expected[1] == IDC and len(args) == 1) else 16
+    attr = (True, 7) if op == "ftoi" else None if op == "feq" else 7
+    assert golden.floating(op, [*args], bits, width, attr, mode, "arm") == expected

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import struct
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
@@ -566,6 +567,19 @@ def test_arms_alternative_halves() -> None:
 def test_classes() -> None:
     values = [MINUS_INF, ONE | MINUS_ZERO, MINUS_ZERO | 1, MINUS_ZERO, ZERO, 1, ONE, INF, SIGNALING, QUIET]
     assert [sf.classify(64, value)[0] for value in values] == [1 << bit for bit in range(10)]
+
+
+def test_a_fused_sum_may_have_narrow_factors(rng: random.Random) -> None:
+    """As if they were widened first, but that a signaling NaN stays one."""
+    for _ in range(2000):
+        a, b, c = (sf.FORMATS[w].signed(rng.getrandbits(1), rng.getrandbits(w - 1)) for w in (16, 16, 32))
+        rm, nan = rng.choice((sf.RNE, sf.RTZ, sf.RDN, sf.RUP)), rng.choice(("arm", "canonical"))
+        if not any(sf.FORMATS[16].is_signaling(factor) for factor in (a, b)):
+            wide = [sf.convert(16, 32, factor, sf.RNE, nan="arm")[0] for factor in (a, b)]
+            assert sf.fma(32, a, b, c, rm, nan=nan, factors=16) == sf.fma(32, *wide, c, rm, nan=nan)
+    assert sf.fma(32, 0x7C05, 0x3C00, 0x7FC0_0001, sf.RNE, nan="arm", factors=16) == (0x7FC0_A000, sf.NV)
+    assert sf.fma(32, 0x3C00, 0xFC05, 0x7F80_0001, sf.RNE, nan="arm", factors=16) == (0x7FC0_0001, sf.NV)
+    assert sf.fma(32, 0x7C00, 0, 0x7FC0_0001, sf.RNE, nan="arm", factors=16) == (0x7FC0_0000, sf.NV)
 
 
 def test_zero_sums() -> None:

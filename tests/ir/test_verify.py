@@ -169,6 +169,11 @@ WIDTHS: dict[str, Callable[[Tracer], object]] = {
     "trap takes a value of 64 bits": lambda m: m.trap("illegal", bit(m)),
     "counter of 32 bits": lambda m: m.emit("counter", 32, (), "time"),
     "fcvt of 8 bits": lambda m: m.emit("fcvt", 8, (m.pc,), 7),
+    "fresize of 8 bits": lambda m: m.emit("fresize", 8, (m.pc,), 7),
+    "fma of 64 bits takes .32, 32, 64.": lambda m: m.fma(m.pc.trunc(32), m.pc.trunc(32), m.pc),
+    "fma of 32 bits takes .16, 32, 32.": lambda m: m.emit(
+        "fma", 32, (m.pc.trunc(16), *[m.pc.trunc(32)] * 2), 7
+    ),
     "ftoi takes": lambda m: m.emit("ftoi", 32, (bit(m),), (True, 7)),
     "sadd_sat of 64 bits takes": lambda m: m.emit("sadd_sat", 64, (m.pc, bit(m))),
     "attr is .op, count, widths, attr.": lambda m: m.emit("lanes", 64, (m.pc,), ("clz", 2, 32)),

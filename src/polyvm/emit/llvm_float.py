@@ -53,19 +53,20 @@ NEAREST_AWAY: Final = 4
 def _float(e: Emitter, op: Val, args: list[str], core: Core) -> str:
     """An op under its rounding mode, the host's standing at the dynamic one."""
     mode = None if convert.exact(op) else rounding(op.op, op.attr)
-    halves = e.floats == "arm" and op.op != "fcvt" and _half(op)
-    if halves or _needs(op, e.floats) - e.features:
+    # A short integer is made of a word, which is as exact for halves alone.
+    short = op.op == "ftoi" and op.bits < 32 and (op.bits, op.args[0].bits) != (16, 16)
+    if short or _needs(op, e.floats) - e.features:
         e.leave_golden()
         return never(e, "0")
     current = "0"
     if e.floats == "arm" and op.op != "itof":  # an integer is no NaN and no denormal number
         current = dynamic_mode(e, op)
         if not current.isdigit():  # else it is known, and what the host can do
-            e.unlikely(e.ins(f"icmp uge i6 {current}, {NEAREST_AWAY}"), e.leave_golden)
+            e.unlikely(e.ins(f"icmp uge i7 {current}, {NEAREST_AWAY}"), e.leave_golden)
     elif mode == ROUND_DYNAMIC:
         current = dynamic_mode(e, op)
         if not current.isdigit() and e.floats == "canonical":
-            e.unlikely(e.ins(f"icmp eq i6 {current}, {NEAREST_AWAY}"), e.leave_golden)
+            e.unlikely(e.ins(f"icmp eq i7 {current}, {NEAREST_AWAY}"), e.leave_golden)
     if mode in (None, ROUND_DYNAMIC) or op.op in ("ftoi", "frint"):  # which have means of their own
         return core(e, op, args)
     if op.op == "itof":
@@ -86,7 +87,7 @@ def _static(e: Emitter, op: Val, args: list[str], core: Core, mode: int) -> str:
     current = dynamic_mode(e, op)
     if current == str(mode):
         return core(e, op, args)
-    differs = e.ins(f"icmp ne i6 {current}, {mode}")
+    differs = e.ins(f"icmp ne i7 {current}, {mode}")
     cold_effect(e, differs, lambda: set_round(e, str(mode)))
     result = core(e, op, args)
     cold_effect(e, differs, lambda: set_round(e, current))
@@ -94,7 +95,9 @@ def _static(e: Emitter, op: Val, args: list[str], core: Core, mode: int) -> str:
 
 
 def _half(op: Val) -> bool:
-    return 16 in (op.bits, *(arg.bits for arg in op.args))
+    """Whether a number among operands and result, which are no integers, has 16 bits."""
+    operand = op.op != "itof" and op.args[0].bits == 16
+    return operand or (op.bits == 16 and op.op != "ftoi")
 
 
 _AVX: Final = frozenset(("fmin", "fmax", "fminimum", "fmaximum", "fcmp", "frint", "ftoi"))
@@ -102,10 +105,11 @@ _AVX: Final = frozenset(("fmin", "fmax", "fminimum", "fmaximum", "fcmp", "frint"
 
 def _needs(op: Val, floats: str) -> set[str]:
     """The features of the host that a lowering uses."""
+    fused = {"fma"} if op.op == "fma" and op.bits != 16 else set()
     if _half(op):
-        return {"avx", "f16c"}
-    if op.op == "fma":
-        return {"avx", "fma"}
+        return {"avx", "f16c"} | fused
+    if fused:
+        return {"avx"} | fused
     return {"avx"} if op.op in _AVX or floats == "arm" else set()
 
 
@@ -148,7 +152,16 @@ def _fma(e: Emitter, op: Val, args: list[str]) -> str:
     if op.bits == 16:
         return half.fma(e, op, args)
     bits, t = op.bits, TYPE[op.bits]
-    a, b, c = (to_float(e, arg, bits) for arg in args)
+    mixed = op.args[0].bits != bits
+    a, b = (half.widen(e, arg) if mixed else to_float(e, arg, bits) for arg in args[:2])
+    c = to_float(e, args[2], bits)
+
+    def chosen() -> str:
+        given = args
+        if mixed:
+            wide = zip(args, (to_pattern(e, factor, bits) for factor in (a, b)), strict=False)
+            given = [*(arm.unquieted(e, narrow, pattern) for narrow, pattern in wide), args[2]]
+        return arm.choose_fused(e, given, bits)
 
     def invalid() -> None:
         # The host is quiet about infinity * 0 beside a quiet NaN.
@@ -160,9 +173,7 @@ def _fma(e: Emitter, op: Val, args: list[str]) -> str:
     result = constrained(e, f"fma.f{bits}", t, f"{t} {a}", f"{t} {b}", f"{t} {c}")
     if e.floats == "canonical":
         return canonical(e, result, bits, invalid)
-    return arm.settled(
-        e, op, result, lambda: arm.choose_fused(e, args, bits), lambda: arm.repeat(e, [a, b, c], bits)
-    )
+    return arm.settled(e, op, result, chosen, lambda: arm.repeat(e, [a, b, c], bits))
 
 
 def _extreme(e: Emitter, op: Val, args: list[str]) -> str:
@@ -177,7 +188,8 @@ def _extreme(e: Emitter, op: Val, args: list[str]) -> str:
     def number() -> str:
         if e.floats == "arm":
             choose = arm.choose if op.op in ("fminimum", "fmaximum") else arm.choose_number
-            return to_float(e, choose(e, args, op.bits), wide)
+            chosen = choose(e, args, op.bits)
+            return half.widen(e, chosen) if op.bits == 16 else to_float(e, chosen, wide)
         if op.op in ("fminimum", "fmaximum"):
             return NAN[wide]
         second = e.ins(f"select i1 {compare(e, 'uno', wide, b, b)}, {t} {NAN[wide]}, {t} {b}")
@@ -239,7 +251,7 @@ def _fcvt(e: Emitter, op: Val, args: list[str]) -> str:
     """From one format to another; the host makes NaNs quiet and raises what it must."""
     source, to, value = op.args[0].bits, op.bits, args[0]
     if source == to:
-        raise ValueError(f"fcvt from {source} to {to} bits")
+        raise ValueError(f"{op.op} from {source} to {to} bits")
     if source == 16:
         wide = half.widen(e, value)
         if to == 64:
@@ -279,7 +291,7 @@ LOWERINGS: Final[dict[str, Lowering]] = {
         (("fmin", "fmax", "fminimum", "fmaximum"), _extreme),
         (("feq", "flt", "fle"), _compare),
         (("fcmp",), _order),
-        (("fcvt",), _fcvt),
+        (("fcvt", "fresize"), _fcvt),
         (("frint",), convert.to_integral),
         (("ftoi",), convert.to_integer),
         (("itof",), convert.from_integer),

@@ -100,6 +100,12 @@ def choose_fused(e: Emitter, patterns: list[str], bits: int, count: int = 1) -> 
     return select(e, invalid, default, choose(e, [c, a, b], bits, count), bits, count)
 
 
+def unquieted(e: Emitter, half: str, wide: str, count: int = 1) -> str:
+    """The pattern of a half in single precision, which the host has made, with a signaling NaN as one again."""
+    quiet = e.ins(f"and {_type(32, count)} {wide}, {_number(~QUIET[32], 32, count)}")
+    return select(e, signaling(e, half, 16, count), quiet, wide, 32, count)
+
+
 def any_of(e: Emitter, condition: str, count: int) -> str:
     """Whether one of some conditions holds."""
     if count == 1:

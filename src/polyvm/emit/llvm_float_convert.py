@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 NEAREST_EVEN, TO_ZERO, DOWN, UP, NEAREST_AWAY = range(5)
 # vroundss and vroundsd: the mode, 4 for the host's own, and 8 for silence about inexact.
-_IMMEDIATE: Final = {NEAREST_EVEN: 0, DOWN: 1, UP: 2, TO_ZERO: 3, ROUND_DYNAMIC: 4}
+IMMEDIATE: Final = {NEAREST_EVEN: 0, DOWN: 1, UP: 2, TO_ZERO: 3, ROUND_DYNAMIC: 4}
 SILENT: Final = 8
 
 _PRECISION: Final = {16: 11, 32: 24, 64: 53}
@@ -51,7 +51,7 @@ def _attr(op: Val) -> tuple[bool, int]:
 
 def exact(op: Val) -> bool:
     """Whether a conversion has nothing to round, whatever the operand."""
-    if op.op == "fcvt":
+    if op.op in ("fcvt", "fresize"):
         return op.bits > op.args[0].bits
     if op.op == "itof":
         signed, _ = _attr(op)
@@ -73,6 +73,9 @@ def from_integer(e: Emitter, op: Val, args: list[str]) -> str:
     """To a number; no NaN can come out."""
     signed, _ = _attr(op)
     width, value = op.args[0].bits, args[0]
+    if width < 32:
+        value = e.ins(f"{'s' if signed else 'z'}ext i{width} {value} to i32")
+        width, signed = 32, True
     if op.bits == 16:
         # Beyond 2^17 every integer overflows alike, and what is left is exact in a float.
         limit = 1 << 17
@@ -105,8 +108,24 @@ class _Source:
 def to_integer(e: Emitter, op: Val, args: list[str]) -> str:
     """Saturating; a NaN gives the largest, or zero in Arm's style."""
     signed, mode = _attr(op)
-    source = _Source(e, op.args[0].bits, args[0])
-    return (_signed if signed else _unsigned)(e, source, op.bits, mode)
+    source, bits = _Source(e, op.args[0].bits, args[0]), max(op.bits, 32)
+    result = (_signed if signed else _unsigned)(e, source, bits, mode)
+    return result if bits == op.bits else _shortened(e, result, op.bits, signed=signed)
+
+
+def _shortened(e: Emitter, word: str, bits: int, *, signed: bool) -> str:
+    """An integer that is shorter than a word, of the word that a half has become.
+
+    A finite half out of a signed number's range has no fraction, so that nothing has said inexact; there is none out of
+    an unsigned one's but below it, and that is out of a word's, too.
+    """
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    near = word
+    if signed:
+        near = e.call("i32", "llvm.smax.i32", f"i32 {word}", f"i32 {low}")
+    near = e.call("i32", f"llvm.{'s' if signed else 'u'}min.i32", f"i32 {near}", f"i32 {high}")
+    cold_effect(e, e.ins(f"icmp ne i32 {near}, {word}"), lambda: raise_invalid(e))
+    return e.ins(f"trunc i32 {near} to i{bits}")
 
 
 def to_integral(e: Emitter, op: Val, args: list[str]) -> str:
@@ -118,7 +137,7 @@ def to_integral(e: Emitter, op: Val, args: list[str]) -> str:
         changed = compare(e, "one", source.bits, value, source.value)
         cold_effect(e, changed, lambda: raise_inexact(e))
     if op.bits == 16:
-        return half.canonical(e, value)
+        return half.canonical(e, value) if e.floats == "canonical" else half.narrow(e, value)
     return e.result(value, op.bits) if e.floats == "canonical" else to_pattern(e, value, op.bits)
 
 
@@ -137,11 +156,11 @@ def _integral(e: Emitter, source: _Source, mode: int, *, silent: bool) -> str:
         return assembly(e, t, name, "=x,x", f"{t} {source.value}")
 
     if mode != NEAREST_AWAY:
-        return host(_IMMEDIATE[mode] | (SILENT if silent else 0))
+        return host(IMMEDIATE[mode] | (SILENT if silent else 0))
 
     def away() -> str:
         # Half away from zero: the truncated number, and one more when what was cut off is a half or more. All exact.
-        whole = host(_IMMEDIATE[TO_ZERO] | SILENT)
+        whole = host(IMMEDIATE[TO_ZERO] | SILENT)
         rest = constrained(e, f"fsub.f{bits}", t, f"{t} {source.value}", f"{t} {whole}")
         far = e.ins(f"icmp uge i{bits} {magnitude(e, to_pattern(e, rest, bits), bits)}, {power(bits, -1)}")
         one = e.ins(f"select i1 {far}, i{bits} {power(bits, 0)}, i{bits} 0")
@@ -152,7 +171,7 @@ def _integral(e: Emitter, source: _Source, mode: int, *, silent: bool) -> str:
     # Where there is no fraction, and for infinities, there is nothing to do; NaNs become quiet.
     size = magnitude(e, source.pattern, bits)
     whole = e.ins(f"icmp uge i{bits} {size}, {power(bits, FRACTION[bits])}")
-    return split(e, whole, t, lambda: host(_IMMEDIATE[TO_ZERO] | SILENT), away)
+    return split(e, whole, t, lambda: host(IMMEDIATE[TO_ZERO] | SILENT), away)
 
 
 def _limit(e: Emitter, source: _Source, bits: int, low: int, high: int) -> str:

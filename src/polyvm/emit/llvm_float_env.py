@@ -145,13 +145,13 @@ def split(e: Emitter, unlikely: str, result: str, cold: Callable[[], str], hot: 
 
 # -- Rounding
 def dynamic_mode(e: Emitter, op: Val) -> str:
-    """FP_MODE, as the emitter reads any guest state: 6 bits, shared where it is read again."""
+    """FP_MODE, as the emitter reads any guest state: 7 bits, shared where it is read again."""
     return e.op_get(Val(op.tracer, "get", FP_MODE_BITS, (), FP_MODE), [])
 
 
 def set_round(e: Emitter, mode: str) -> None:
     """Set the host's rounding mode as FP_MODE has it, and nothing that the guest could read."""
-    e.call("void", "pv_set_round", f"i6 {mode}", attributes="strictfp")
+    e.call("void", "pv_set_round", f"i7 {mode}", attributes="strictfp")
 
 
 def never(e: Emitter, result: str) -> str:
@@ -209,9 +209,9 @@ define internal void @pv_write_flags(i5 %f) alwaysinline strictfp {
   ret void
 }
 ; The host's rounding mode alone; accrued flags stay.
-define internal void @pv_set_round(i6 %m) alwaysinline strictfp {
-  %n = and i6 %m, 7
-  %w = zext i6 %n to i32
+define internal void @pv_set_round(i7 %m) alwaysinline strictfp {
+  %n = and i7 %m, 7
+  %w = zext i7 %n to i32
   %t = shl i32 %w, 1
   %s = lshr i32 156, %t
   %rc = and i32 %s, 3
@@ -227,11 +227,11 @@ define internal void @pv_set_round(i6 %m) alwaysinline strictfp {
   call void asm sideeffect "ldmxcsr $0", "*m,~{memory}"(ptr elementtype(i32) %p)
   ret void
 }
-define internal void @pv_write_mode(ptr %st, i6 %m) alwaysinline strictfp {
-  %w = zext i6 %m to i32
+define internal void @pv_write_mode(ptr %st, i7 %m) alwaysinline strictfp {
+  %w = zext i7 %m to i32
   %q = getelementptr i8, ptr %st, i64 FP_MODE
   store i32 %w, ptr %q
-  call void @pv_set_round(i6 %m) strictfp
+  call void @pv_set_round(i7 %m) strictfp
   ret void
 }
 """

@@ -2,12 +2,14 @@
 
 Exact where twice the precision and two bits are at hand, which single precision has for all but fused multiply and
 add (Figueroa 1995); that one rounds to odd first, after which a second rounding does no harm (Boldo, Melquiond 2008).
+What is inexact in the wider format is inexact as a half, too, so that the exceptions are right.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from polyvm.emit import llvm_float_arm as arm
 from polyvm.emit.llvm_float_env import (
     NAN_BITS,
     assembly,
@@ -21,6 +23,8 @@ from polyvm.emit.llvm_float_env import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from polyvm.emit.llvm import Emitter
     from polyvm.ir.values import Val
 
@@ -47,11 +51,23 @@ def canonical(e: Emitter, value: str) -> str:
     return cold_value(e, unordered, "i16", narrow(e, value), lambda: str(NAN_BITS[16]))
 
 
+def _settled(e: Emitter, op: Val, value: str, nan: Callable[[], str], *, tiny: bool) -> str:
+    """A float rounded to a half's pattern in the guest's style; in Arm's, `nan` makes a NaN's. tiny: whether it may
+    have been less than the smallest normal number that it is: the float is exact or odd then, and rounded again."""
+    if e.floats == "canonical":
+        return canonical(e, value)
+    rounded = narrow(e, value)
+    if tiny:
+        arm.underflow(e, op, rounded, lambda: narrow(e, value))
+    return cold_value(e, e.ins(f"fcmp uno float {value}, {value}"), "i16", rounded, nan)
+
+
 def arithmetic(e: Emitter, op: Val, args: list[str]) -> str:
-    """Add, subtract, multiply, divide, square root."""
+    """Add, subtract, multiply, divide, square root. What can be tiny is as in llvm_float: products, which are exact."""
     operands = [f"float {widen(e, arg)}" for arg in args]
     name = "sqrt" if op.op == "fsqrt" else op.op
-    return canonical(e, constrained(e, f"{name}.f32", "float", *operands))
+    result = constrained(e, f"{name}.f32", "float", *operands)
+    return _settled(e, op, result, lambda: arm.choose(e, args, 16), tiny=op.op == "fmul")
 
 
 def odd(e: Emitter, pattern: str) -> str:
@@ -104,4 +120,5 @@ def fma(e: Emitter, op: Val, args: list[str]) -> str:
     e.start(join)
     total_bits = e.ins(f"phi i64 [ {bits}, %{origin} ], [ {value}, %{end} ]")
     number = to_float(e, odd(e, total_bits), 64)
-    return canonical(e, constrained(e, "fptrunc.f32.f64", "float", f"double {number}"))
+    result = constrained(e, "fptrunc.f32.f64", "float", f"double {number}")
+    return _settled(e, op, result, lambda: arm.choose_fused(e, args, 16), tiny=True)

@@ -3,7 +3,8 @@
 A vector is done at once where nothing unusual is in it: no NaN, no number out of an integer's range, none that may have
 been tiny before it was rounded. Else a cold block does it once more; exceptions that are raised already change nothing.
 Of Arm's style, whose instructions have vectors, that block works on vectors, too, and so is short; the other style's
-goes lane by lane, through the lowering of one number. Vectors of 64 bits have zeros above them.
+goes lane by lane, through the lowering of one number. Vectors of 64 bits have zeros above them. Halves are in
+`llvm_float_half_lanes`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from polyvm.emit import llvm_float
 from polyvm.emit import llvm_float_arm as arm
-from polyvm.emit.llvm_float_convert import DOWN, NEAREST_EVEN, SILENT, TO_ZERO, UP
+from polyvm.emit import llvm_float_half_lanes as halves
+from polyvm.emit.llvm_float_convert import IMMEDIATE, SILENT, TO_ZERO
 from polyvm.emit.llvm_float_env import (
     FRACTION,
     TYPE,
@@ -42,8 +44,6 @@ _ARITHMETIC: Final = {
     "fma": "fma",
 }
 _SUFFIX: Final = {32: "ps", 64: "pd"}
-_IMMEDIATE: Final = {NEAREST_EVEN: 0, DOWN: 1, UP: 2, TO_ZERO: 3, ROUND_DYNAMIC: 4}
-"""Of vroundps and vroundpd."""
 
 
 # -- Vectors of 128 bits out of whole values, and back
@@ -204,7 +204,7 @@ def _extreme(e: Emitter, op: Val, args: list[str], each: Each) -> str:
 
 
 def _integral(e: Emitter, form: _Form, value: str, mode: int, *, silent: bool) -> str:
-    immediate = _IMMEDIATE[mode] | (SILENT if silent else 0)
+    immediate = IMMEDIATE[mode] | (SILENT if silent else 0)
     name = f"vround{_SUFFIX[form.bits]} $${immediate}, $1, $0"
     return assembly(e, form.t, name, "=x,x", f"{form.t} {value}")
 
@@ -303,7 +303,9 @@ def _pair(form: _Form) -> tuple[bool, int]:
 def _at_once(form: _Form) -> OnVectors | None:
     """How lanes are done together, or None."""
     name, same = form.name, form.bits == form.to
-    if form.bits not in TYPE or 16 in (form.bits, form.to) or form.count * max(form.bits, form.to) > 128:
+    if 16 in (form.bits, form.to):
+        return halves.at_once(form.op)
+    if form.bits not in TYPE or form.count * max(form.bits, form.to) > 128:
         return None
     if form.count * form.bits not in (64, 128) or form.count == 1:
         return None
@@ -313,12 +315,12 @@ def _at_once(form: _Form) -> OnVectors | None:
         return _comparison
     if name in ("fmin", "fmax", "fminimum", "fmaximum"):
         return _extreme
-    if name == "fcvt":
+    if name in ("fcvt", "fresize"):
         return _convert
     if name == "frint":
-        return _to_integral if _pair(form)[1] in _IMMEDIATE else None
+        return _to_integral if _pair(form)[1] in IMMEDIATE else None
     if name == "ftoi":
-        return _to_integer if same and form.bits == 32 and _pair(form)[1] in _IMMEDIATE else None
+        return _to_integer if same and form.bits == 32 and _pair(form)[1] in IMMEDIATE else None
     if name == "itof":
         return _from_integer if same and form.bits == 32 and _pair(form)[1] == ROUND_DYNAMIC else None
     return None

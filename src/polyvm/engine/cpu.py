@@ -243,7 +243,7 @@ class Cpu:
 
     @fp_mode.setter
     def fp_mode(self, mode: int) -> None:
-        self._halves[_MODE] = mode & 0x3F  # ops.FP_MODE_BITS
+        self._halves[_MODE] = mode & 0x7F  # ops.FP_MODE_BITS
         self._halves[_MXCSR] = fpcontrol.with_round(self._halves[_MXCSR], mode & 7)
 
     @property

@@ -122,7 +122,7 @@ class Handler(Emitter):
             self.call("void", "pv_write_flags", f"i5 {args[0]}")
             return
         if slot == FP_MODE:
-            self.call("void", "pv_write_mode", "ptr %st", f"i6 {args[0]}")
+            self.call("void", "pv_write_mode", "ptr %st", f"i7 {args[0]}")
             return
         offset, size = self.places[slot]
         value = args[0] if bits == 8 * size else self.ins(f"zext i{bits} {args[0]} to i{8 * size}")

@@ -230,7 +230,7 @@ REASONS = (
     "INTERRUPTED",
 )
 # Tier 1: a block's header {u64 pc, u32 bytes, u32 instructions}, its instructions at most, a stencil's bytes at most.
-BLOCK_HEADER, MAX_BLOCK, MAX_STENCIL = 16, 64, 2048
+BLOCK_HEADER, MAX_BLOCK, MAX_STENCIL = 16, 64, 4096
 RECORD_FLAGS, RECORD_SIZE, RECORD_LEFT = 7, 12, 13  # offsets in engine.cut's records
 FLAG_ENDS, FLAG_WAYS = 1, 2  # control does not fall through; a second record follows, for jumps forward
 # What a hole is: added to a base; a field of the slot; one with a sign.

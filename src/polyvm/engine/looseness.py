@@ -15,7 +15,7 @@ from polyvm.ir.values import Val
 from polyvm.isa.spec import Isa
 
 EXACT = 0
-RESULTS = frozenset({"fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fcvt", "itof"})
+RESULTS = frozenset({"fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fcvt", "fresize", "itof"})
 """Ops whose NaN, if they have any, is the canonical one, so that another may stand for it until somebody looks."""
 BOX = (1 << 64) - (1 << 32)
 INFINITY = {32: 0x7F80_0000, 64: 0x7FF0 << 48}

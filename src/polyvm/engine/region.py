@@ -168,7 +168,7 @@ class RegionEmitter(LeavingEmitter):
             return []
         lines = [f"  %round.32 = load i32, ptr {self.st('fp_mode')}"]
         if self.rounded:
-            return [*lines, "  %round = trunc i32 %round.32 to i6"]
+            return [*lines, "  %round = trunc i32 %round.32 to i7"]
         here = self.st("slot_base")
         return [
             *lines,
@@ -263,7 +263,7 @@ class RegionEmitter(LeavingEmitter):
             self.call("void", "pv_write_flags", f"i5 {value}")
             return
         if slot == FP_MODE:
-            self.call("void", "pv_write_mode", "ptr %st", f"i6 {value}")
+            self.call("void", "pv_write_mode", "ptr %st", f"i7 {value}")
             return
         if is_zero(self.isa, slot):
             return

@@ -14,6 +14,7 @@ from polyvm.ir.ops import (
     ALTERNATIVE_HALF,
     DEFAULT_NAN,
     FLUSH,
+    FLUSH_HALVES,
     FP_FLAGS,
     FP_FLAGS_BITS,
     FP_MODE,
@@ -204,21 +205,21 @@ AMO: dict[str, Callable[[int, int, int], int]] = {
 
 
 class Style(NamedTuple):
-    """What IEEE 754 leaves open, in the terms of `ir.softfloat`; flush: denormal operands are zeros."""
+    """What IEEE 754 leaves open, in the terms of `ir.softfloat`; flush: denormal operands are zeros, halves apart."""
 
     nan: str = "canonical"
     tininess: str = "after"
     flush: bool = False
     alternative: bool = False
+    flush_halves: bool = False
 
 
 def _arm(mode: int) -> Style:
-    flush = mode & FLUSH != 0
-    return Style("arm-default" if mode & DEFAULT_NAN else "arm", "flush" if flush else "before", flush,
-                 mode & ALTERNATIVE_HALF != 0)  # fmt: skip
+    return Style("arm-default" if mode & DEFAULT_NAN else "arm", "before", mode & FLUSH != 0,
+                 mode & ALTERNATIVE_HALF != 0, mode & FLUSH_HALVES != 0)  # fmt: skip
 
 
-STYLES: Final = {"canonical": (Style(),) * 8, "arm": tuple(_arm(mode << 3) for mode in range(8))}
+STYLES: Final = {"canonical": (Style(),) * 16, "arm": tuple(_arm(mode << 3) for mode in range(16))}
 """By the guest's style and by the bits of FP_MODE above the rounding mode."""
 
 # op -> function(arguments, result width, argument width, attr, rounding mode, style) -> (bits, flags)
@@ -228,7 +229,9 @@ _FLOAT: dict[str, Callable[[list[int], int, int, object, int, Style], tuple[int,
     "fmul": lambda a, w, n, t, rm, s: softfloat.mul(w, a[0], a[1], rm, nan=s.nan, tininess=s.tininess),
     "fdiv": lambda a, w, n, t, rm, s: softfloat.div(w, a[0], a[1], rm, nan=s.nan, tininess=s.tininess),
     "fsqrt": lambda a, w, n, t, rm, s: softfloat.sqrt(w, a[0], rm, nan=s.nan, tininess=s.tininess),
-    "fma": lambda a, w, n, t, rm, s: softfloat.fma(w, a[0], a[1], a[2], rm, nan=s.nan, tininess=s.tininess),
+    "fma": lambda a, w, n, t, rm, s: softfloat.fma(
+        w, a[0], a[1], a[2], rm, nan=s.nan, tininess=s.tininess, factors=n
+    ),
     "fmin": lambda a, w, n, t, rm, s: softfloat.min(w, a[0], a[1], nan=s.nan),
     "fmax": lambda a, w, n, t, rm, s: softfloat.max(w, a[0], a[1], nan=s.nan),
     "fminimum": lambda a, w, n, t, rm, s: softfloat.minimum(w, a[0], a[1], nan=s.nan),
@@ -240,6 +243,7 @@ _FLOAT: dict[str, Callable[[list[int], int, int, object, int, Style], tuple[int,
     "fcvt": lambda a, w, n, t, rm, s: softfloat.convert(
         n, w, a[0], rm, nan=s.nan, tininess=s.tininess, alternative=s.alternative
     ),
+    "fresize": lambda a, w, n, t, rm, s: softfloat.convert(n, w, a[0], rm, nan=s.nan, tininess=s.tininess),
     "frint": lambda a, w, n, t, rm, s: softfloat.round_to_int(w, a[0], rm, t[0], nan=s.nan),  # type: ignore[index]  # (exact, rounding)
     "ftoi": lambda a, w, n, t, rm, s: softfloat.to_int(n, a[0], rm, w, t[0], nan=s.nan),  # type: ignore[index]  # (signed, rounding)
     "itof": lambda a, w, n, t, rm, s: softfloat.from_int(a[0], n, t[0], w, rm),  # type: ignore[index]  # (signed, rounding)
@@ -264,13 +268,27 @@ def floating(
             every |= raised
         return value, every
     style, own, flags = STYLES[floats][mode >> 3], rounding(op, attr), 0
-    if style.flush and op != "itof" and width != 16:  # halves are left as they are (FPUnpackCV)
-        args, flags = softfloat.flush(width, *args)
-    if style.flush and bits == 16 and op == "fcvt":  # and so is what becomes one (FPRoundCV)
-        style = style._replace(tininess="before")
+    if style.flush or style.flush_halves:
+        style, args, flags = _flushed(style, op, args, bits, width)
     rm = mode & 7 if own == ROUND_DYNAMIC else own or 0
     result, raised = _FLOAT[op](args, bits, width, attr, rm, style)
     return result, flags | raised
+
+
+def _flushed(style: Style, op: str, args: list[int], bits: int, width: int) -> tuple[Style, list[int], int]:
+    """The style for a result of so many bits, zeros for denormal operands, and IDC where one was no half."""
+
+    def flushes(bits: int) -> bool:
+        return style.flush if bits != 16 else style.flush_halves and op != "fcvt"  # FPUnpackCV, FPRoundCV
+
+    flushed, flags = [], 0
+    for place, value in enumerate(args):
+        w = bits if place == 2 else width  # an addend is as wide as the sum
+        if op != "itof" and flushes(w):
+            (value,), raised = softfloat.flush(w, value)
+            flags |= raised if w != 16 else 0
+        flushed.append(value)
+    return style._replace(tininess="flush" if flushes(bits) else "before"), flushed, flags
 
 
 def fold(op: str, bits: int, args: tuple[Val, ...], attr: object) -> int:

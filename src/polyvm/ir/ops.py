@@ -19,13 +19,15 @@ FP_FLAGS_BITS: Final = 5
 FP_MODE: Final = ("fp.mode", 0)
 """Bits 2:0 are the rounding mode: 0 nearest-even, 1 to zero, 2 down, 3 up, 4 nearest-away; 5 to 7 are never rounded
 with. The rest is of the arm style: bit 3 says that every NaN result is the default one, bit 4 that denormal numbers
-are zeros, bit 5 that halves have the alternative format. Native code leaves what depends on these to the evaluator."""
-FP_MODE_BITS: Final = 6
+of 32 and 64 bits are zeros, bit 5 that the halves of fcvt have the alternative format, bit 6 that denormal halves are
+zeros, but for fcvt. Native code leaves what depends on these to the evaluator."""
+FP_MODE_BITS: Final = 7
 DEFAULT_NAN: Final = 8
 FLUSH: Final = 16
 ALTERNATIVE_HALF: Final = 32
+FLUSH_HALVES: Final = 64
 IDC: Final = ("idc", 0)
-"""Where a guest of the arm style accrues that a denormal operand was taken for zero, one bit."""
+"""Where a guest of the arm style accrues that a denormal operand, no half, was taken for zero, one bit."""
 
 FLOAT_STYLES: Final = ("canonical", "arm")
 """What IEEE 754 leaves open, which a guest decides once for all its ops (`Isa.floats`).
@@ -34,8 +36,8 @@ canonical: a NaN result has sign 0 and only the quiet bit; a NaN becomes the lar
 rounding; minimumNumber of a signaling NaN and a number is the number. As RISC-V.
 arm: a NaN result is the first signaling operand made quiet, else the first quiet one, where the addend of a fused
 multiply and add comes first; one that no operand gave is canonical. A NaN becomes the integer 0; tininess is found
-before rounding; minimumNumber of a signaling NaN and a number is that NaN. FP_MODE has bits 5:3, and a denormal
-operand that counts as zero sets IDC.
+before rounding; minimumNumber of a signaling NaN and a number is that NaN. FP_MODE has bits 6:3, and a denormal
+operand that counts as zero sets IDC, unless it is a half.
 """
 
 ROUND_DYNAMIC: Final = 7
@@ -218,7 +220,8 @@ def _table() -> dict[str, OpInfo]:
     op(
         "fma",
         3,
-        "arg0 * arg1 + arg2 rounded once, attr = rounding; infinity * 0 is invalid even beside a quiet NaN.",
+        "arg0 * arg1 + arg2 rounded once, attr = rounding; infinity * 0 is invalid even beside a quiet NaN. Where "
+        "arg2 and the result have 32 bits, arg0 and arg1 may be halves.",
         **fp,
     )
     op("fmin", 2, "minimumNumber: the other when one is NaN; -0 < +0; a signaling NaN is invalid.", **fp)
@@ -235,6 +238,8 @@ def _table() -> dict[str, OpInfo]:
         **fp,
     )
     op("fcvt", 1, "To another format, attr = rounding.", **fp)
+    op("fresize", 1, "As fcvt, but halves are what they are in arithmetic: IEEE 754's always, and flushed where "
+       "FP_MODE says so.", **fp)  # fmt: skip
     op(
         "frint",
         1,
@@ -263,7 +268,7 @@ FLOATING: Final = frozenset(name for name, info in OPS.items() if info.writes) -
     "set", "setx", "jump", "flush", "flanes",
 }  # fmt: skip
 """Ops that change nothing but accrued floating-point exceptions: what flanes does on lanes."""
-ROUNDED: Final = frozenset({"fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fcvt"})
+ROUNDED: Final = frozenset({"fadd", "fsub", "fmul", "fdiv", "fsqrt", "fma", "fcvt", "fresize"})
 
 
 def lanes_of(attr: object) -> tuple[str, int, tuple[int, ...], object]:

@@ -122,29 +122,39 @@ def sqrt(w: int, a: int, rm: int, *, nan: str = "canonical", tininess: str = "af
 
 
 def fma(
-    w: int, a: int, b: int, c: int, rm: int, *, nan: str = "canonical", tininess: str = "after"
+    w: int,
+    a: int,
+    b: int,
+    c: int,
+    rm: int,
+    *,
+    nan: str = "canonical",
+    tininess: str = "after",
+    factors: int = 0,
 ) -> Result:
-    """a * b + c with one rounding.
+    """a * b + c with one rounding. factors: the width of a and b where it is another one than w.
 
     inf * 0 + quiet NaN raises NV and gives the default NaN (RISC-V F 2.3 asks for the flag, Arm's FPMulAdd
     for both).  x86 is refused: which NaN it hands on depends on the 132, 213 or 231 form.
     """
-    fmt = _start(w, rm, nan, tininess, a, b, c)
+    fmt = _start(w, rm, nan, tininess, c)
+    narrow = format_of(factors or w, a, b)
     if nan == "x86":
         raise ValueError("fma has no NaN policy 'x86'; supported: canonical, arm")
-    invalid_product = (fmt.is_inf(a) and fmt.is_zero(b)) or (fmt.is_zero(a) and fmt.is_inf(b))
+    invalid_product = (narrow.is_inf(a) and narrow.is_zero(b)) or (narrow.is_zero(a) and narrow.is_inf(b))
     if invalid_product and not fmt.is_signaling(c):
         return fmt.default_nan(nan), NV
-    if fmt.is_nan(a) or fmt.is_nan(b) or fmt.is_nan(c):
-        return choose_nan(fmt, nan, c, a, b)  # the addend first: Arm's FPProcessNaNs3 in FPMulAdd
-    sign = fmt.sign(a ^ b)
-    if fmt.is_inf(a) or fmt.is_inf(b):
+    if narrow.is_nan(a) or narrow.is_nan(b) or fmt.is_nan(c):
+        # The addend first: Arm's FPProcessNaNs3 in FPMulAdd.
+        return choose_nan(fmt, nan, c, _widened_nan(narrow, fmt, a), _widened_nan(narrow, fmt, b))
+    sign = narrow.sign(a ^ b)
+    if narrow.is_inf(a) or narrow.is_inf(b):
         if fmt.is_inf(c) and fmt.sign(c) != sign:
             return fmt.default_nan(nan), NV
         return fmt.signed(sign, fmt.infinity), 0
     if fmt.is_inf(c):
         return c, 0
-    (sig_a, exp_a), (sig_b, exp_b) = fmt.unpack(a), fmt.unpack(b)
+    (sig_a, exp_a), (sig_b, exp_b) = narrow.unpack(a), narrow.unpack(b)
     return _sum_exact(fmt, rm, tininess, (sign, sig_a * sig_b, exp_a + exp_b), (fmt.sign(c), *fmt.unpack(c)))
 
 
@@ -362,6 +372,14 @@ def _start(w: int, rm: int, nan: str, tininess: str, *operands: int) -> Format:
     check_rounding(rm)
     check_policy(nan, tininess)
     return format_of(w, *operands)
+
+
+def _widened_nan(narrow: Format, fmt: Format, bits: int) -> int:
+    """A NaN in a wider format, signaling if it was; anything else as a zero."""
+    if not narrow.is_nan(bits):
+        return 0
+    payload = bits & narrow.quiet_bit * 2 - 1
+    return fmt.signed(narrow.sign(bits), fmt.infinity | payload << fmt.fraction_bits - narrow.fraction_bits)
 
 
 def _sum(fmt: Format, rm: int, nan: str, tininess: str, a: int, b: int) -> Result:

@@ -338,8 +338,8 @@ class Tracer:
         return self._float("fsqrt", a.bits, (a,), rounding)
 
     def fma(self, a: V, b: V, c: V, rounding: int = ROUND_DYNAMIC) -> V:
-        """a * b + c, rounded once."""
-        return self._float("fma", a.bits, (a, a._same(b), a._same(c)), rounding)
+        """a * b + c, rounded once; a and b may be halves where c and the result are singles."""
+        return self._float("fma", c.bits, (a, a._same(b), c), rounding)
 
     def fmin(self, a: V, b: V) -> V:
         """IEEE 754-2019 minimumNumber."""
@@ -380,6 +380,10 @@ class Tracer:
     def fcvt(self, a: V, bits: int, rounding: int = ROUND_DYNAMIC) -> V:
         """To the format of `bits` bits."""
         return self._float("fcvt", bits, (a,), rounding)
+
+    def fresize(self, a: V, bits: int, rounding: int = ROUND_DYNAMIC) -> V:
+        """To the format of `bits` bits, as an operand or a result of arithmetic."""
+        return self._float("fresize", bits, (a,), rounding)
 
     def ftoi(self, a: V, bits: int, *, signed: bool, rounding: int = ROUND_DYNAMIC) -> V:
         """To an integer of `bits` bits."""

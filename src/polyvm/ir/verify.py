@@ -12,7 +12,7 @@ from polyvm.ir.values import SpecError, Val
 
 _SAME_WIDTH = frozenset({"add", "sub", "mul", "udiv", "sdiv", "urem", "srem", "and", "or", "xor", "shl", "lshr", "ashr",
                          "rotl", "rotr", "permute", "uadd_sat", "sadd_sat", "usub_sat", "ssub_sat", "fadd", "fsub",
-                         "fmul", "fdiv", "fma", "fmin", "fmax", "fminimum", "fmaximum"})  # fmt: skip
+                         "fmul", "fdiv", "fmin", "fmax", "fminimum", "fmaximum"})  # fmt: skip
 _ENDS = frozenset({"trap", "syscall"})
 
 
@@ -153,12 +153,15 @@ def _check_widths(op: Val) -> None:
             "fminimum",
             "fmaximum",
             "fcvt",
+            "fresize",
             "frint",
             "itof",
         )
         and op.bits not in FLOAT_BITS
     ):
         raise SpecError(f"{name} of {op.bits} bits")
+    if name == "fma" and widths not in ([op.bits] * 3, [16, 16, 32]):
+        raise SpecError(f"fma of {op.bits} bits takes {widths}")
     if name in ("clz", "ctz", "popcount", "bswap", "bitrev", "fsqrt", "frint") and widths != [op.bits]:
         raise SpecError(f"{name} of {op.bits} bits takes {widths}")
     if name == "clmul" and (widths[0] != widths[1] or op.bits != 2 * widths[0] or widths[0] > 64):
@@ -171,7 +174,10 @@ def _check_widths(op: Val) -> None:
         raise SpecError(f"permute of {op.bits} bits in lanes of {op.attr}")
     if name == "fcmp" and (op.bits != 4 or widths[0] != widths[1]):
         raise SpecError(f"fcmp compares {widths} to {op.bits} bits")
-    if name in ("feq", "flt", "fle", "fcmp", "fcvt", "ftoi") and widths[0] not in FLOAT_BITS:
+    if (
+        name in ("feq", "flt", "fle", "fcmp", "fma", "fcvt", "fresize", "ftoi")
+        and widths[0] not in FLOAT_BITS
+    ):
         raise SpecError(f"{name} takes {widths}")
     if name == "store" and widths[1] not in MEMORY_BITS:
         raise SpecError(f"store of {widths[1]} bits")

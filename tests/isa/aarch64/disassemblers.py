@@ -69,8 +69,6 @@ BEYOND = {
 }
 # The same among instructions on vector registers.
 BEYOND_VECTORS = {
-    r"fml[as]l2?": "FEAT_FHM",
-    r"bf.*": "FEAT_BF16",
     r"famax|famin|fscale|fdot|fmlal[bt]|fmlall[bt][bt]|[bf][12]cvtl2?|fmmla": "FEAT_FAMINMAX, FEAT_FP8",
     r"sm[34].*": "FEAT_SM3, FEAT_SM4",
     r"(cpy|set)g?[fpme].*": "FEAT_MOPS",
@@ -99,8 +97,6 @@ def refused_by_us(word: int, text: str) -> str:
     for pattern, reason in (BEYOND_VECTORS if word >> 26 & 3 == 3 else BEYOND).items():
         if re.fullmatch(pattern, name):
             return reason
-    if has_halves(text):
-        return "FEAT_FP16"
     if any(re.fullmatch(pattern, text) and word & zeros for pattern, zeros in ZEROS.items()):
         return "bits that should be zero"
     if any(re.fullmatch(pattern, name) and word & ones != ones for pattern, ones in ONES.items()):
@@ -122,14 +118,6 @@ def left_open(decoded: Decoded) -> bool:
     if name.startswith(("stx", "stlx")):  # the status is the address or the data
         return fields["Rs"] in (*targets, fields["Rn_sp"])
     return len(set(targets)) < len(targets)
-
-
-def has_halves(text: str) -> bool:
-    """Whether an instruction computes with numbers of 16 bits, which only FEAT_FP16 does."""
-    name, *operands = re.split(r"[ ,]+", text)
-    return re.fullmatch(r"f(?!cvt$|cvtx?[nl]2?$).*|[su]cvtf", name) is not None and any(
-        re.fullmatch(r"h\d+|v\d+\.[48]?h(\[\d\])?", operand) for operand in operands
-    )
 
 
 # -- One word

@@ -17,7 +17,7 @@ THEIRS = {
     29: uc.UC_ARM64_REG_X29, 30: uc.UC_ARM64_REG_X30, SP: uc.UC_ARM64_REG_SP,
 }  # fmt: skip
 VECTORS = {number: uc.UC_ARM64_REG_Q0 + number for number in range(32)}
-FPCR, FPSR = 0x07C0_0000, 0x0800_009F
+FPCR, FPSR = 0x07C8_0000, 0x0800_009F
 """The bits that there are. Unicorn keeps Len, Stride and the flags of AArch32 beside them, which are RES0 where
 there is no AArch32 (C5.2.7, C5.2.8); nothing else in floating point was found to differ."""
 NOP = int.from_bytes(assemble(ISA, "nop"), "little")

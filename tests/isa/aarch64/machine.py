@@ -11,8 +11,8 @@ from polyvm.isa.disasm import assemble
 from tests.isa import dictionaries
 
 ISA = load()
-MODE_BITS = ((3, 25), (4, 24), (5, 26))
-"""DN, FZ and AHP, by their bits in the IR's FP_MODE and in FPCR."""
+MODE_BITS = ((3, 25), (4, 24), (5, 26), (6, 19))
+"""DN, FZ, AHP and FZ16, by their bits in the IR's FP_MODE and in FPCR."""
 REGISTERS = (*range(XZR), SP)
 """Every register that can be written, by its number in the file."""
 
@@ -48,7 +48,7 @@ class Machine(dictionaries.Machine):
 
     @property
     def fpcr(self) -> int:
-        """FPCR: DN, FZ, AHP and the rounding mode (C5.2.7)."""
+        """FPCR: DN, FZ, AHP, FZ16 and the rounding mode (C5.2.7)."""
         mode = self.state.read(FP_MODE)
         return sum((mode >> ours & 1) << theirs for ours, theirs in MODE_BITS) | (0, 3, 2, 1)[mode & 7] << 22
 

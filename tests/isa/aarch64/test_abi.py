@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from polyvm.ir.ops import ALTERNATIVE_HALF, DEFAULT_NAN, FLUSH
+from polyvm.ir.ops import ALTERNATIVE_HALF, DEFAULT_NAN, FLUSH, FLUSH_HALVES
 from polyvm.isa.aarch64 import abi
 from polyvm.isa.aarch64.registers import SP, XZR
 from polyvm.memory.access import GuestFault
@@ -279,7 +279,7 @@ def test_floating_point_control_and_status() -> None:
         assert abi.fpcr(cpu) == rmode << 22
         abi.set_fpcr(cpu, rmode << 22)
         assert cpu.fp_mode == mode
-    for bit, place in ((FLUSH, 24), (DEFAULT_NAN, 25), (ALTERNATIVE_HALF, 26)):
+    for bit, place in ((FLUSH, 24), (DEFAULT_NAN, 25), (ALTERNATIVE_HALF, 26), (FLUSH_HALVES, 19)):
         cpu.fp_mode = bit | 2
         assert abi.fpcr(cpu) == 1 << place | 2 << 22
         cpu.fp_mode = 0

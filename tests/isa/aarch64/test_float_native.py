@@ -82,7 +82,7 @@ class Function(Emitter):
         if op.attr == FP_FLAGS:
             self.call("void", "pv_write_flags", f"i5 {args[0]}")
         elif op.attr == FP_MODE:
-            self.call("void", "pv_write_mode", "ptr %state", f"i6 {args[0]}")
+            self.call("void", "pv_write_mode", "ptr %state", f"i7 {args[0]}")
         else:
             slot: tuple[str, int] = op.attr  # type: ignore[assignment]  # a slot
             value = args[0] if bits == 64 else self.ins(f"zext i{bits} {args[0]} to i64")

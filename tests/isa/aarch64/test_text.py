@@ -151,7 +151,33 @@ SAME = {
     "fmov x4, v3.d[0]": None,
     "fcvt h0, d1": "fcvt h0, d1",
     "fcvt d0, d1": None,
-    "fadd h0, h1, h2": None,
+    "fadd h0, h1, h2": "fadd h0, h1, h2",
+    "fadd h0, h1, s2": None,
+    "fadd v0.4h, v1.4h, v2.4h": "fadd v0.4h, v1.4h, v2.4h",
+    "fadd v0.4h, v1.4h, v2.8h": None,
+    "faddp h0, v1.2h": "faddp h0, v1.2h",
+    "faddp h0, v1.2s": None,
+    "fmaxv h0, v1.8h": "fmaxv h0, v1.8h",
+    "fmov h0, w1": "fmov h0, w1",
+    "fmov x1, h0": "fmov x1, h0",
+    "fmov v0.8h, #0.5": "fmov v0.8h, #0.50000000",
+    "fmla h0, h1, v15.h[7]": "fmla h0, h1, v15.h[7]",
+    "fmla h0, h1, v16.h[7]": None,
+    "scvtf v0.4h, v1.4h, #16": "scvtf v0.4h, v1.4h, #16",
+    "fcvtzs h0, h1, #17": None,
+    "fcmla v0.4h, v1.4h, v2.h[1], #90": "fcmla v0.4h, v1.4h, v2.h[1], #90",
+    "fcmla v0.4h, v1.4h, v2.h[2], #90": None,
+    "fcmla v0.8h, v1.8h, v31.h[3], #270": "fcmla v0.8h, v1.8h, v31.h[3], #270",
+    "fmlal v0.2s, v1.2h, v2.2h": "fmlal v0.2s, v1.2h, v2.2h",
+    "fmlsl2 v0.4s, v1.4h, v15.h[7]": "fmlsl2 v0.4s, v1.4h, v15.h[7]",
+    "fmlal v0.4s, v1.4h, v2.8h": None,
+    "bfcvt h0, s1": "bfcvt h0, s1",
+    "bfcvtn2 v0.8h, v1.4s": "bfcvtn2 v0.8h, v1.4s",
+    "bfdot v0.2s, v1.4h, v2.4h": "bfdot v0.2s, v1.4h, v2.4h",
+    "bfdot v0.4s, v1.8h, v31.2h[3]": "bfdot v0.4s, v1.8h, v31.2h[3]",
+    "bfdot v0.4s, v1.8h, v31.2h[4]": None,
+    "bfmlalt v0.4s, v1.8h, v15.h[7]": "bfmlalt v0.4s, v1.8h, v15.h[7]",
+    "bfmmla v0.4s, v1.8h, v2.8h": "bfmmla v0.4s, v1.8h, v2.8h",
     "fadd s0, s1, d2": None,
     "fcmpe d0, #0.0": "fcmpe d0, #0.0",
     "fcmp s0, #1.0": None,
@@ -310,7 +336,9 @@ def test_llvm_assembles_our_text_to_our_words(
                 lines.append((word, text))
     source = tmp_path / "text.s"
     source.write_text("".join(f"{text}\n" for _, text in lines))
-    theirs = assembled(source, "-target", "aarch64-linux-musl", "-mcpu=generic+v8_6a+aes+sha3+sve+sme")
+    theirs = assembled(
+        source, "-target", "aarch64-linux-musl", "-mcpu=generic+v8_6a+aes+sha3+sve+sme+fp16fml"
+    )
     assert len(theirs) == 4 * len(lines)
     for position, (word, text) in enumerate(lines):
         assert hex(int.from_bytes(theirs[4 * position : 4 * position + 4], "little")) == hex(word), text

@@ -144,9 +144,9 @@ def dwarf_registers(cpu: Registers) -> list[int]:
 # Floating-point control and status --------------------------------------------------------------------------------
 # FPSR: IOC, DZC, OFC, UFC and IXC are bits 0 to 4, which is the IR's order turned round; IDC, QC. FPCR: RMode is
 # bits 23:22, of which 0 is to nearest, 1 up, 2 down, 3 to zero; the IR has 1 and 3 the other way round. Of FZ, DN and
-# AHP, from bit 24 on, the IR has the first two the other way round.
+# AHP, from bit 24 on, the IR has the first two the other way round; FZ16 is bit 19.
 _IDC, _QC, _RMODE = 7, 27, 22
-_MODES = {16: 24, 8: 25, 32: 26}  # the IR's FLUSH, DEFAULT_NAN and ALTERNATIVE_HALF
+_MODES = {16: 24, 8: 25, 32: 26, 64: 19}  # the IR's FLUSH, DEFAULT_NAN, ALTERNATIVE_HALF and FLUSH_HALVES
 
 
 def fpsr(cpu: Registers) -> int:

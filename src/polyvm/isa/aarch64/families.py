@@ -30,6 +30,8 @@ from polyvm.isa.aarch64 import (
     simd_shift,
     simd_element,
     simd_extra,
+    simd_half,
+    bfloat16,
     fp_convert,
     fp,
     fp_later,
@@ -38,8 +40,8 @@ from polyvm.isa.aarch64.model import aarch64
 # isort: on
 
 __all__ = [
-    "aarch64", "atomics", "branches", "crc32", "crypto_aes", "crypto_sha", "dp_immediate", "dp_register", "exclusives",
-    "flag_manipulation", "fp", "fp_convert", "fp_later", "loads", "simd_across", "simd_copy", "simd_different",
-    "simd_element", "simd_extra", "simd_fp_misc", "simd_fp_same", "simd_immediate", "simd_misc", "simd_permute",
-    "simd_same", "simd_scalar_same", "simd_shift", "simd_structures", "system",
+    "aarch64", "atomics", "bfloat16", "branches", "crc32", "crypto_aes", "crypto_sha", "dp_immediate", "dp_register",
+    "exclusives", "flag_manipulation", "fp", "fp_convert", "fp_later", "loads", "simd_across", "simd_copy",
+    "simd_different", "simd_element", "simd_extra", "simd_fp_misc", "simd_fp_same", "simd_half", "simd_immediate",
+    "simd_misc", "simd_permute", "simd_same", "simd_scalar_same", "simd_shift", "simd_structures", "system",
 ]  # fmt: skip

@@ -18,6 +18,8 @@ FEATURES = (
     ("FEAT_SHA256", "sha2", 1, 6, ISAR0, 12, 1),
     ("FEAT_CRC32", "crc32", 1, 7, ISAR0, 16, 1),
     ("FEAT_LSE", "atomics", 1, 8, ISAR0, 20, 2),
+    ("FEAT_FP16", "fphp", 1, 9, PFR0, 16, 1),
+    ("FEAT_FP16", "asimdhp", 1, 10, PFR0, 20, 1),
     ("ID registers", "cpuid", 1, 11, "", 0, 0),
     ("FEAT_RDM", "asimdrdm", 1, 12, ISAR0, 28, 1),
     ("FEAT_JSCVT", "jscvt", 1, 13, ISAR1, 12, 1),
@@ -26,12 +28,14 @@ FEATURES = (
     ("FEAT_SHA3", "sha3", 1, 17, ISAR0, 32, 1),
     ("FEAT_DotProd", "asimddp", 1, 20, ISAR0, 44, 1),
     ("FEAT_SHA512", "sha512", 1, 21, ISAR0, 12, 2),
+    ("FEAT_FHM", "asimdfhm", 1, 23, ISAR0, 48, 1),
     ("FEAT_LRCPC2", "ilrcpc", 1, 26, ISAR1, 20, 2),
     ("FEAT_FlagM", "flagm", 1, 27, ISAR0, 52, 1),
     ("FEAT_SB", "sb", 1, 29, ISAR1, 36, 1),
     ("FEAT_FlagM2", "flagm2", 2, 7, ISAR0, 52, 2),
     ("FEAT_FRINTTS", "frint", 2, 8, ISAR1, 32, 1),
     ("FEAT_I8MM", "i8mm", 2, 13, ISAR1, 52, 1),
+    ("FEAT_BF16", "bf16", 2, 14, ISAR1, 44, 1),
     ("FEAT_DGH", "dgh", 2, 15, ISAR1, 48, 1),
 )
 """(feature, its name in /proc/cpuinfo, which of AT_HWCAP and AT_HWCAP2 and the bit in it, ID register, the lowest bit

@@ -1,7 +1,8 @@
 """What the scalar floating-point families share: the formats, the low ends of vector registers, and the comparison.
 
 A scalar is the low end of a vector register; writing it makes the rest of the register zero. What IEEE 754 leaves open
-is the IR's style "arm", which is FPProcessNaNs, FPRound and FPCR of the manual's shared pseudocode.
+is the IR's style "arm", which is FPProcessNaNs, FPRound and FPCR of the manual's shared pseudocode. What computes with
+halves is FEAT_FP16, in whatever table of C4.1 it stands.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from polyvm.isa.aarch64.model import described
+from polyvm.isa.aarch64.model import aarch64, described
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
@@ -47,23 +48,27 @@ S: Final = Format("S", "00", 32, 23)
 D: Final = Format("D", "01", 64, 52)
 H: Final = Format("H", "11", 16, 10)
 
+fp16: Final = aarch64.extension("FEAT_FP16", "8.2", TITLE)
+"""The decorator of instructions that compute with halves."""
+
 
 def of_formats(insn: Declare) -> Declare:
-    """The decorator of instructions with a single and a double variant, which the field ftype tells apart.
+    """The decorator of instructions with a variant for each format, which the field ftype tells apart.
 
-    F in the text is S in one and D in the other; the body is told which.
+    F in the text is the letter of the format; the body is told which.
     """
 
-    def both(text: str, encoding: str) -> Callable[[Body], Body]:
+    def every(text: str, encoding: str) -> Callable[[Body], Body]:
         def add(body: Body) -> Body:
-            for fmt in (S, D):
+            for fmt in (S, D, H):
                 shown = re.sub(r"\bF(?=[dnma]\b)", fmt.letter, text)
-                insn(shown, encoding.replace("ftype", fmt.ftype))(_of(body, fmt))
+                declare = fp16 if fmt is H else insn
+                declare(shown, encoding.replace("ftype", fmt.ftype))(_of(body, fmt))
             return body
 
         return add
 
-    return both
+    return every
 
 
 def _of(body: Body, fmt: Format) -> Body:

@@ -47,7 +47,7 @@ def sized_integral(size: int, rounding: int) -> Unary:
         least = fmt.sign | power(fmt, size - 1)
         result = m.frint(a, exact=False, rounding=rounding)
         fits = magnitude(result).ult(power(fmt, size - 1)) | (result == least)
-        flushed = Lanes.splat(flushes(m), a.count) & magnitude(a).ult(1 << fmt.fraction)
+        flushed = Lanes.splat(flushes(m, fmt), a.count) & magnitude(a).ult(1 << fmt.fraction)
         rises(m, NX, fits & (result != a) & ~flushed)
         rises(m, NV, ~fits)
         return fits.select(result, a & 0 | least)

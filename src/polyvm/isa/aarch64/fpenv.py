@@ -5,7 +5,8 @@ The specification's MRS and MSR (`system`) say the same in ops; this imports not
 
 from __future__ import annotations
 
-_MODE_BITS = ((3, 25), (4, 24), (5, 26))  # of the IR's FP_MODE and of FPCR: DN, FZ, AHP (C5.2.7)
+# Of the IR's FP_MODE and of FPCR: DN, FZ, AHP, FZ16 (C5.2.7).
+_MODE_BITS = ((3, 25), (4, 24), (5, 26), (6, 19))
 _QC, _IDC = 27, 7  # of FPSR (C5.2.8)
 
 

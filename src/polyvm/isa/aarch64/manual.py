@@ -1,7 +1,8 @@
 """What the Arm manual defines for A64, by name: the tables of C4.1 for the Armv8.0-A base, then what extends it.
 
 The measure for `isa.coverage`; nothing here decodes or means anything. Names that several tables share stand for what a
-register does, general or vector. What nothing is there of is in `manual_later`.
+register does, general or vector; those of FEAT_FP16 are what base instructions do with halves. What nothing is there
+of is in `manual_later`.
 """
 
 from __future__ import annotations
@@ -166,15 +167,10 @@ EXTENSIONS: Final = {
     "FEAT_SHA512": "sha512h sha512h2 sha512su0 sha512su1",
     "FEAT_SM3, FEAT_SM4": "sm3partw1 sm3partw2 sm3ss1 sm3tt1a sm3tt1b sm3tt2a sm3tt2b sm4e sm4ekey",
     "FEAT_FP16": """
-        fabd(half) fabs(half) facge(half) facgt(half) fadd(half) faddp(half) fccmp(half) fccmpe(half)
-        fcmeq(half) fcmge(half) fcmgt(half) fcmle(half) fcmlt(half) fcmp(half) fcmpe(half) fcsel(half)
-        fcvtas(half) fcvtau(half) fcvtms(half) fcvtmu(half) fcvtns(half) fcvtnu(half) fcvtps(half)
-        fcvtpu(half) fcvtzs(half) fcvtzu(half) fdiv(half) fmadd(half) fmax(half) fmaxnm(half) fmaxnmp(half)
-        fmaxnmv(half) fmaxp(half) fmaxv(half) fmin(half) fminnm(half) fminnmp(half) fminnmv(half) fminp(half)
-        fminv(half) fmla(half) fmls(half) fmov(half) fmsub(half) fmul(half) fmulx(half) fneg(half)
-        fnmadd(half) fnmsub(half) fnmul(half) frecpe(half) frecps(half) frecpx(half) frinta(half) frinti(half)
-        frintm(half) frintn(half) frintp(half) frintx(half) frintz(half) frsqrte(half) frsqrts(half)
-        fsqrt(half) fsub(half) scvtf(half) ucvtf(half)
+        fabd fabs facge facgt fadd faddp fcadd fccmp fccmpe fcmeq fcmge fcmgt fcmla fcmle fcmlt fcmp fcmpe fcsel fcvtas
+        fcvtau fcvtms fcvtmu fcvtns fcvtnu fcvtps fcvtpu fcvtzs fcvtzu fdiv fmadd fmax fmaxnm fmaxnmp fmaxnmv fmaxp
+        fmaxv fmin fminnm fminnmp fminnmv fminp fminv fmla fmls fmov fmsub fmul fmulx fneg fnmadd fnmsub fnmul frecpe
+        frecps frecpx frinta frinti frintm frintn frintp frintx frintz frsqrte frsqrts fsqrt fsub scvtf ucvtf
     """,
     "FEAT_FHM": "fmlal fmlal2 fmlsl fmlsl2",
     "FEAT_BF16": "bfcvt bfcvtn bfcvtn2 bfdot bfmlalb bfmlalt bfmmla",

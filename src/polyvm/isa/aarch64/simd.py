@@ -35,7 +35,10 @@ def arranged(T: int) -> tuple[int, int]:
 
 
 def lanes_of(field: str, value: int) -> tuple[int, int]:
-    """Width and number of lanes that a field of simd_text says."""
+    """Width and number of lanes that a field of simd_text says; "H" is Q where it says it of vectors of halves, and no
+    field stands for one half."""
+    if field in ("H", ""):
+        return 16, 4 << value if field else 1
     if field == "sz":
         return 32 << value, 1
     if field == "F":
@@ -130,7 +133,7 @@ class Row:
         """Make it an instruction; $T stands for the field in its text, and $U, $opcode, $Q and $size are its own."""
 
         def body(m: Tracer, Vd: Val, **fields: Any) -> None:
-            bits, count = lanes_of(self.field, fields[self.field])
+            bits, count = lanes_of(self.field, fields.get("Q" if self.field == "H" else self.field, 0))
             names = [name for name in ("Vn", "Vm") if name in fields]
             args = [read(m, fields[name], bits, count) for name in names]
             if self.accumulates:
@@ -145,7 +148,7 @@ class Row:
 
     def _filled(self, text: str) -> str:
         T = self.field
-        size, Q = {"T": (f"{T}[2:1]", f"{T}[0]"), "F": ("F[1]", "F[0]")}.get(T[0], (T, T))
+        size, Q = {"T": (f"{T}[2:1]", f"{T}[0]"), "F": ("F[1]", "F[0]"), "H": ("", "Q")}.get(T[:1], (T, T))
         for name, value in (
             ("$U", str(self.U)),
             ("$opcode", self.opcode),

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 # Letter and width of a lane; size; L and M of the encoding with the register, of which half words have sixteen; and H.
 SIZES: Final = (("h", 16, "01", "lane[1:0] Vm[3:0]", "lane[2]"), ("s", 32, "10", "lane[0] Vm", "lane[1]"))
 NUMBERS: Final = (SIZES[1], ("d", 64, "11", "0 Vm", "lane[0]"))
+HALVES: Final = (("h", 16, "00", "lane[1:0] Vm[3:0]", "lane[2]"),)
 """Those of floating point."""
 _SAME: Final = {row.name: row for row in simd_same.ROWS}
-_FLOAT: Final = {row.name: row for row in simd_fp_same.ROWS}
+NUMBERED: Final = {row.name: row for row in simd_fp_same.ROWS}
 _LONG: Final = {
     row.name: row for row in (*simd_different.SIGNED, *simd_different.UNSIGNED, *simd_different.DOUBLING)
 }
@@ -46,7 +47,7 @@ def _doc(row: Row | Different) -> str:
 
 def same(insn: Declare, row: Row, U: int, opcode: str, *, scalar: bool) -> None:
     """The forms of a row of three vectors, or scalars, whose third is one element."""
-    for letter, bits, size, vm, h in NUMBERS if row.field == "F" else SIZES:
+    for letter, bits, size, vm, h in {"F": NUMBERS, "H": HALVES}.get(row.field, SIZES):
 
         def body(m: Tracer, lane: Val, Vm: Val, Vn: Val, Vd: Val, Q: int = 1, bits: int = bits) -> None:
             count = 1 if scalar else (64 << Q) // bits
@@ -91,7 +92,7 @@ for name in ("sqdmlal", "sqdmlsl", "sqdmull"):
 for name in ("sqdmulh", "sqrdmulh"):
     same(insn, _SAME[name], *SAME[name], scalar=True)
 for name, where in FLOAT.items():
-    same(insn, _FLOAT[name], *where, scalar=True)
+    same(insn, NUMBERED[name], *where, scalar=True)
 
 insn = aarch64.extension("Advanced SIMD vector x indexed element", "8.0", TITLE)
 for name, where in LONG.items():
@@ -99,4 +100,4 @@ for name, where in LONG.items():
 for name, where in SAME.items():
     same(insn, _SAME[name], *where, scalar=False)
 for name, where in FLOAT.items():
-    same(insn, _FLOAT[name], *where, scalar=False)
+    same(insn, NUMBERED[name], *where, scalar=False)

@@ -1,6 +1,7 @@
 """FEAT_RDM, FEAT_DotProd, FEAT_I8MM and FEAT_FCMA: the manual's tables "Advanced SIMD three same extra", and scalars'.
 
-And those rows of the tables "x indexed element" that belong to them. C4.1 has matrices of bytes among the former.
+And those rows of the tables "x indexed element" that belong to them. C4.1 has matrices of bytes among the former. What
+FEAT_FCMA has for halves is FEAT_FP16's, too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.lanes import Lanes
 from polyvm.isa.aarch64 import simd_element
+from polyvm.isa.aarch64.fp_formats import fp16
 from polyvm.isa.aarch64.model import aarch64, described
 from polyvm.isa.aarch64.simd import TITLE, Row, element, halves, narrowed, read, widened, write
 from polyvm.isa.aarch64.simd_same import pairs
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from polyvm.ir.trace import Tracer
     from polyvm.ir.values import Val
+    from polyvm.isa.aarch64.simd import Declare
 
     Accumulating = Callable[[Tracer, Lanes, Lanes, Lanes], Lanes]
 
@@ -152,29 +155,46 @@ def rotated_product(quarters: int) -> Accumulating:
     return operation
 
 
+def _complex(row: Row, degrees: int) -> None:
+    """A row of words and double words, and of halves."""
+    for declare, T, field, size in ((insn, "F", "F", "1 $size"), (fp16, "H", "H", "01")):
+        text = f"Vd.{T}, Vn.{T}, Vm.{T}, #{degrees}"
+        row.on(field).declare(declare, text, _ENCODING.replace("$size", size))
+
+
 for quarters, bit in ((1, 0), (3, 1)):
     degrees = 90 * quarters
-    Row("fcadd", 1, f"11{bit}0", "F", rotated_sum(quarters),
-        f"Add complex numbers, the second ones turned by {degrees} degrees.").declare(
-        insn, f"Vd.F, Vn.F, Vm.F, #{degrees}", _ENCODING.replace("$size", "1 $size")
-    )  # fmt: skip
+    _complex(Row("fcadd", 1, f"11{bit}0", "F", rotated_sum(quarters),
+                 f"Add complex numbers, the second ones turned by {degrees} degrees."), degrees)  # fmt: skip
 
 
-def _complex_element(quarters: int, doc: str) -> None:
+def _complex_element(
+    quarters: int, doc: str, insn: Declare, T: str, Q: int, where: tuple[str, str, str]
+) -> None:
+    """The form with one complex number. where: the size, L and H of the encoding."""
+    letter, (size, low, high) = T[-1], where
+    bits = {"h": 16, "s": 32}[letter]
+
     def body(m: Tracer, lane: Val, Vm: Val, Vn: Val, Vd: Val) -> None:
-        b = Lanes.splat(element(m, Vm, 64, lane), 2).lanes(32)
-        write(m, Vd, rotated_product(quarters)(m, read(m, Vn, 32, 4), b, read(m, Vd, 32, 4)))
+        a, d = (read(m, V, bits, int(T[:-1])) for V in (Vn, Vd))
+        b = Lanes.splat(element(m, Vm, 2 * bits, lane), a.count // 2).lanes(bits)
+        write(m, Vd, rotated_product(quarters)(m, a, b, d))
 
     insn(
-        f"fcmla Vd.4s, Vn.4s, Vm.s[lane], #{90 * quarters}",
-        f"0 1 1 01111 10 0 Vm 0 {quarters:02b} 1 lane[0] 0 Vn Vd",
+        f"fcmla Vd.{T}, Vn.{T}, Vm.{letter}[lane], #{90 * quarters}",
+        f"0 {Q} 1 01111 {size} {low} Vm 0 {quarters:02b} 1 {high} 0 Vn Vd",
     )(described(body, doc))
 
 
 for quarters in range(4):
     part = "imaginary" if quarters % 2 else "real"
     doc = f"Add products of the {part} parts and complex numbers that are turned by {90 * quarters} degrees."
-    Row("fcmla", 1, f"10{quarters:02b}", "F", rotated_product(quarters), doc, accumulates=True).declare(
-        insn, f"Vd.F, Vn.F, Vm.F, #{90 * quarters}", _ENCODING.replace("$size", "1 $size")
+    _complex(
+        Row("fcmla", 1, f"10{quarters:02b}", "F", rotated_product(quarters), doc, accumulates=True),
+        90 * quarters,
     )
-    _complex_element(quarters, doc.replace(".", ", one of them by number."))
+    doc = doc.replace(".", ", one of them by number.")
+    _complex_element(quarters, doc, insn, "4s", 1, ("10", "0", "lane[0]"))
+    # Of the two in a vector of four halves, the lower bit of the number is all there is.
+    _complex_element(quarters, doc, fp16, "4h", 0, ("01", "lane[0]", "0"))
+    _complex_element(quarters, doc, fp16, "8h", 1, ("01", "lane[0]", "lane[1]"))

@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.lanes import Lanes
-from polyvm.ir.ops import FLUSH, IDC
-from polyvm.isa.aarch64.fp_formats import D, Format, S
+from polyvm.ir.ops import FLUSH, FLUSH_HALVES, IDC
+from polyvm.isa.aarch64.fp_formats import D, Format, H, S
+from polyvm.isa.aarch64.simd import halves
 from polyvm.isa.aarch64.simd_misc import reciprocal, reciprocal_root
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from polyvm.ir.trace import Tracer
     from polyvm.ir.values import Val
     from polyvm.isa.aarch64.simd import Binary, Unary
@@ -22,7 +25,7 @@ NEAREST, ZERO, DOWN, UP, AWAY, DYNAMIC = 0, 1, 2, 3, 4, 7
 """Rounding modes, as the IR numbers them."""
 NX, UF, OF, DZ, NV = 1, 2, 4, 8, 16
 """Exceptions, likewise."""
-FORMATS: Final = {fmt.bits: fmt for fmt in (S, D)}
+FORMATS: Final = {fmt.bits: fmt for fmt in (S, D, H)}
 
 
 # -- Parts of numbers
@@ -46,9 +49,9 @@ def negated(a: Lanes) -> Lanes:
     return a ^ (1 << a.bits - 1)
 
 
-def flushes(m: Tracer) -> Val:
-    """FPCR.FZ, one bit: denormal numbers are zeros."""
-    return m.fp_mode[FLUSH.bit_length() - 1]
+def flushes(m: Tracer, fmt: Format) -> Val:
+    """FPCR.FZ, or FZ16 of halves, one bit: denormal numbers are zeros."""
+    return m.fp_mode[(FLUSH_HALVES if fmt is H else FLUSH).bit_length() - 1]
 
 
 def rises(m: Tracer, exceptions: int, where: Lanes) -> None:
@@ -79,15 +82,17 @@ def deducted(m: Tracer, a: Lanes, b: Lanes, d: Lanes) -> Lanes:
 
 
 def _indeterminate(m: Tracer, a: Lanes, b: Lanes) -> Lanes:
-    """Where a product is one of infinity and zero, and so invalid for others; a flushed operand of it sets IDC."""
-    fmt, flush = FORMATS[a.bits], flushes(m)
-    everywhere = Lanes.splat(flush, a.count)
+    """Where a product is one of infinity and zero, and so invalid for others; a flushed operand of it, unless it is a
+    half, sets IDC."""
+    fmt = FORMATS[a.bits]
+    everywhere = Lanes.splat(flushes(m, fmt), a.count)
     found = []
     for x, y in ((magnitude(a), magnitude(b)), (magnitude(b), magnitude(a))):
         flushed = everywhere & y.ult(1 << fmt.fraction) & (y != 0)
         product = (x == infinity(fmt)) & ((y == 0) | flushed)
-        with m.when((product & flushed).any()):
-            m.set(IDC, m.const(1, 1))
+        if fmt is not H:
+            with m.when((product & flushed).any()):
+                m.set(IDC, m.const(1, 1))
         found.append(product)
     return found[0] | found[1]
 
@@ -115,11 +120,11 @@ def reciprocal_root_step(m: Tracer, a: Lanes, b: Lanes) -> Lanes:
     fmt, special = FORMATS[a.bits], _indeterminate(m, a, b)
     step = 1 << fmt.fraction
 
-    def halves(x: Lanes) -> Lanes:
+    def has_room(x: Lanes) -> Lanes:
         return (magnitude(x) - 2 * step).ult(infinity(fmt) - 2 * step)
 
-    first = halves(a)
-    second = halves(b) & ~first
+    first = has_room(a)
+    second = has_room(b) & ~first
     x = special.select(a & 0, first.select(a - step, a))
     y = special.select(a & 0 | power(fmt, 0), second.select(b - step, b))
     return m.fma(negated(x), y, a & 0 | power(fmt, 0) | step >> 1)
@@ -181,6 +186,43 @@ def to_fixed(*, signed: bool) -> Binary:
     return operation
 
 
+def half_from_fixed(*, signed: bool) -> Binary:
+    """Likewise to halves, whose exponents have no room for that: exact in single precision, and then rounded."""
+
+    def operation(m: Tracer, a: Lanes, n: Lanes) -> Lanes:
+        def wide(a: Lanes, n: Lanes) -> Lanes:
+            number = m.itof(a.sext(32) if signed else a.zext(32), 32, signed=True)
+            return m.fresize(m.fmul(number, _scale(-n.zext(32))), 16)
+
+        return halves(wide, a, n)
+
+    return operation
+
+
+def half_to_fixed(*, signed: bool) -> Binary:
+    """Likewise from halves, by way of words.
+
+    What is out of range of 16 bits and not of 32 would be inexact in the latter: it is made infinite.
+    """
+
+    def operation(m: Tracer, a: Lanes, n: Lanes) -> Lanes:
+        def wide(a: Lanes, n: Lanes) -> Lanes:
+            scaled = m.fmul(m.fresize(a, 32), _scale(n.zext(32)))
+            size, negative = magnitude(scaled), scaled.slt(0)
+            bound = scaled & 0 | power(S, 15 if signed else 16)
+            if signed:  # what is truncated to the least number is in range
+                bound = negative.select(bound | 1 << S.fraction - 15, bound)
+            outside = size.uge(bound) & size.ule(infinity(S))
+            number = outside.select(scaled & S.sign | infinity(S), scaled)
+            word = m.ftoi(number, 32, signed=signed, rounding=ZERO)
+            near = word.smax(-1 << 15).smin((1 << 15) - 1) if signed else word.umin((1 << 16) - 1)
+            return near.trunc(16)
+
+        return halves(wide, a, n)
+
+    return operation
+
+
 def _scale(exponent: Lanes) -> Lanes:
     """2 to a power, as patterns."""
     fmt = FORMATS[exponent.bits]
@@ -193,26 +235,33 @@ def to_odd(m: Tracer, a: Lanes) -> Lanes:
     fmt = D
     size = magnitude(cut)
     # Truncated it is exact where it has the same value still. NaNs are no numbers; what was flushed stays zero.
-    flushed = Lanes.splat(flushes(m), a.count) & (size == 0)
+    flushed = Lanes.splat(flushes(m, D), a.count) & (size == 0)
     inexact = (m.fcvt(cut, 64) != a) & magnitude(a).ule(infinity(fmt)) & ~flushed
     return cut | inexact.zext(32)
 
 
 # -- Estimates
-def _number(m: Tracer, a: Lanes) -> Lanes:
-    """As it is unpacked: NaNs are quiet or the default one, with their exception; denormal numbers flushed if asked."""
+def unpacked(m: Tracer, a: Lanes) -> Lanes:
+    """As FPUnpack has it: NaNs quiet or the default one, with their exception; denormal numbers flushed if asked."""
     return m.fmaximum(a, a)
+
+
+def _estimated(estimate: Callable[[Lanes], Lanes], top: Lanes) -> Lanes:
+    """The low eight bits of an estimate, which half words have no room to compute."""
+    if top.bits < 32:
+        return halves(lambda part: estimate(part.zext(32)).trunc(top.bits), top) & 255
+    return estimate(top) & 255
 
 
 def reciprocal_estimate(m: Tracer, a: Lanes) -> Lanes:
     """An estimate of 1/a, of eight bits (FPRecipEstimate)."""
-    fmt, number = FORMATS[a.bits], _number(m, a)
+    fmt, number = FORMATS[a.bits], unpacked(m, a)
     bits, mask = fmt.fraction, (1 << fmt.fraction) - 1
     sign, size = number & fmt.sign, magnitude(number)
     zero, special = size == 0, size.uge(infinity(fmt))
     # Below 2^(-bias - 1) it overflows; the fraction of that number is a quarter.
     overflows = size.ult(1 << bits - 2) & ~zero
-    flushed = Lanes.splat(flushes(m), a.count) & size.uge(power(fmt, fmt.bias - 1)) & ~special
+    flushed = Lanes.splat(flushes(m, fmt), a.count) & size.uge(power(fmt, fmt.bias - 1)) & ~special
     rises(m, DZ, zero)
     rises(m, OF | NX, overflows)
     rises(m, UF, flushed)
@@ -223,7 +272,7 @@ def reciprocal_estimate(m: Tracer, a: Lanes) -> Lanes:
     upper = fraction >> bits - 1 != 0
     fraction = denormal.select(upper.select(fraction << 1, fraction << 2), fraction) & mask
     exponent = denormal.select(upper.select(a & 0, a | -1), exponent)
-    estimate = reciprocal(fraction >> bits - 8 | 256) & 255
+    estimate = _estimated(reciprocal, fraction >> bits - 8 | 256)
     result = (a & 0) + (2 * fmt.bias - 1) - exponent  # its exponent
     fraction = estimate << bits - 8
     tiny = result.sle(0)
@@ -245,7 +294,7 @@ def reciprocal_estimate(m: Tracer, a: Lanes) -> Lanes:
 
 def reciprocal_root_estimate(m: Tracer, a: Lanes) -> Lanes:
     """An estimate of the square root of 1/a, of eight bits (FPRSqrtEstimate)."""
-    fmt, number = FORMATS[a.bits], _number(m, a)
+    fmt, number = FORMATS[a.bits], unpacked(m, a)
     bits, mask = fmt.fraction, (1 << fmt.fraction) - 1
     size = magnitude(number)
     zero, nan = size == 0, ~size.ule(infinity(fmt))
@@ -259,7 +308,7 @@ def reciprocal_root_estimate(m: Tracer, a: Lanes) -> Lanes:
     fraction = denormal.select(size << distance, size) & mask
     exponent = denormal.select(-distance + 1, size >> bits)
     top = fraction >> bits - 8 | 256
-    estimate = reciprocal_root((exponent & 1 == 0).select(top, top >> 1)) & 255
+    estimate = _estimated(reciprocal_root, (exponent & 1 == 0).select(top, top >> 1))
     result = ((a & 0) + (3 * fmt.bias - 1) - exponent) >> 1
     value = result << bits | estimate << bits - 8
 
@@ -271,7 +320,7 @@ def reciprocal_root_estimate(m: Tracer, a: Lanes) -> Lanes:
 
 def reciprocal_exponent(m: Tracer, a: Lanes) -> Lanes:
     """A power of two of about the size of 1/a (FPRecpX)."""
-    fmt, number = FORMATS[a.bits], _number(m, a)
+    fmt, number = FORMATS[a.bits], unpacked(m, a)
     exponent = number & infinity(fmt)
     greatest = infinity(fmt) - (1 << fmt.fraction)
     value = (exponent == 0).select(a & 0 | greatest, exponent ^ infinity(fmt))

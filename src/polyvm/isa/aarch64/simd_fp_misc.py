@@ -86,6 +86,8 @@ VECTORS: Final = (
     Row("frinti", 1, "1 11001", "F", integral(DYNAMIC), "To integral numbers in the mode of FPCR."),
     Row("fsqrt", 1, "1 11111", "F", lambda m, a: m.fsqrt(a), "Square roots."),
 )  # fmt: skip
+EXPONENT: Final = Row("frecpx", 0, "1 11111", "F", reciprocal_exponent, "A power of two near the reciprocal.")
+"""Of scalars only, as VECTORS are of vectors only."""
 
 
 def _declare(row: Row, more: str, *, scalar: bool) -> None:
@@ -104,11 +106,7 @@ for scalar in (True, False):
         _declare(row, ", #zero", scalar=scalar)
 for row in VECTORS:
     _declare(row, "", scalar=False)
-_declare(
-    Row("frecpx", 0, "1 11111", "F", reciprocal_exponent, "A power of two near the reciprocal."),
-    "",
-    scalar=True,
-)
+_declare(EXPONENT, "", scalar=True)
 
 
 # -- From one format to another

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from polyvm.ir.lanes import Lanes
 from polyvm.isa.aarch64 import simd_across, simd_same, simd_scalar_same
 from polyvm.isa.aarch64.model import described
-from polyvm.isa.aarch64.simd import Row, lanes_of, read, write
+from polyvm.isa.aarch64.simd import Row, read, write
 from polyvm.isa.aarch64.simd_fp import (
     accumulated,
     add,
@@ -29,7 +29,7 @@ from polyvm.isa.aarch64.simd_same import pairwise
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
     from polyvm.ir.values import Val
-    from polyvm.isa.aarch64.simd import Binary
+    from polyvm.isa.aarch64.simd import Binary, Declare
 
 
 def maximum(m: Tracer, a: Lanes, b: Lanes) -> Lanes:
@@ -99,38 +99,41 @@ BOTH: Final = (
     ("fminnm", "1", "01100", minimum_number, "The least lane; the number beside a quiet NaN."),
     ("fmin", "1", "01111", minimum, "The least lane; a NaN where one is a NaN."),
 )
+SUM: Final = ("fadd", "0", "01101", add, "Add the two numbers of a vector.")
+"""Of two numbers only."""
 
 
-def _pair(name: str, high: str, opcode: str, operation: Binary, doc: str) -> None:
-    def body(m: Tracer, sz: int, Vn: Val, Vd: Val) -> None:
-        bits, _ = lanes_of("sz", sz)
+def pair(name: str, high: str, opcode: str, operation: Binary, doc: str, insn: Declare, bits: int) -> None:
+    """The sum or whatever of two neighbours of so many bits."""
+
+    def body(m: Tracer, Vn: Val, Vd: Val) -> None:
         both = read(m, Vn, bits, 2)
         write(m, Vd, operation(m, both.low(), both.high()))
 
-    for bits, letter in enumerate("sd"):
-
-        def variant(m: Tracer, Vn: Val, Vd: Val, sz: int = bits) -> None:
-            body(m, sz, Vn, Vd)
-
-        simd_across.scalar(
-            f"{name}p {letter.upper()}d, Vn.2{letter}", f"01 1 11110 {high} {bits} 11000 {opcode} 10 Vn Vd"
-        )(described(variant, doc))
-
-
-def _across(name: str, high: str, opcode: str, operation: Binary, doc: str) -> None:
-    def body(m: Tracer, Vn: Val, Vd: Val) -> None:
-        # Neighbours first: which of several NaNs is the result depends on the order ("Reduce" of the pseudocode).
-        lanes = read(m, Vn, 32, 4)
-        while lanes.count > 1:
-            lanes = operation(m, lanes.pick(range(0, lanes.count, 2)), lanes.pick(range(1, lanes.count, 2)))
-        write(m, Vd, lanes)
-
-    simd_across.insn(f"{name}v Sd, Vn.4s", f"0 1 1 01110 {high} 0 11000 {opcode} 10 Vn Vd")(
+    letter, U, sz = {16: ("h", 0, 0), 32: ("s", 1, 0), 64: ("d", 1, 1)}[bits]
+    insn(f"{name}p {letter.upper()}d, Vn.2{letter}", f"01 {U} 11110 {high} {sz} 11000 {opcode} 10 Vn Vd")(
         described(body, doc)
     )
 
 
-for across in BOTH:
-    _pair(*across)
-    _across(*across)
-_pair("fadd", "0", "01101", add, "Add the two numbers of a vector.")
+def across(
+    name: str, high: str, opcode: str, operation: Binary, doc: str, insn: Declare, text: str, head: str
+) -> None:
+    """One lane out of four words, or out of four or eight halves where Q says how many there are."""
+
+    def body(m: Tracer, Vn: Val, Vd: Val, Q: int | None = None) -> None:
+        # Neighbours first: which of several NaNs is the result depends on the order ("Reduce" of the pseudocode).
+        lanes = read(m, Vn, 32, 4) if Q is None else read(m, Vn, 16, 4 << Q)
+        while lanes.count > 1:
+            lanes = operation(m, lanes.pick(range(0, lanes.count, 2)), lanes.pick(range(1, lanes.count, 2)))
+        write(m, Vd, lanes)
+
+    insn(f"{name}v {text}", f"{head} 01110 {high} 0 11000 {opcode} 10 Vn Vd")(described(body, doc))
+
+
+for both in BOTH:
+    for bits in (32, 64):
+        pair(*both, simd_across.scalar, bits)
+    across(*both, simd_across.insn, "Sd, Vn.4s", "0 1 1")
+for bits in (32, 64):
+    pair(*SUM, simd_across.scalar, bits)

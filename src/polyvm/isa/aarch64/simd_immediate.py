@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from polyvm.ir.lanes import Lanes
+from polyvm.isa.aarch64.fp_formats import fp16
 from polyvm.isa.aarch64.model import aarch64, described
 from polyvm.isa.aarch64.simd import TITLE, read, write
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 insn = aarch64.extension("Advanced SIMD modified immediate", "8.0", TITLE)
 
 
-def _constant(name: str, text: str, Q: str, op: str, cmode: str, bits: int, make: Make, doc: str) -> None:
+def _constant(
+    name: str, text: str, Q: str, op: str, cmode: str, bits: int, make: Make, doc: str, o2: int = 0
+) -> None:
     """An instruction that makes a constant, or changes a vector by one."""
 
     def body(m: Tracer, imm8: Val, Vd: Val, Q: int = 1, amount: Val | None = None) -> None:
@@ -35,7 +38,8 @@ def _constant(name: str, text: str, Q: str, op: str, cmode: str, bits: int, make
     def scalar(m: Tracer, imm8: Val, Vd: Val) -> None:
         m.q[Vd] = make(imm8, bits).zext(128)
 
-    insn(f"{name} {text}", f"0 {Q} {op} 0111100000 imm8[7:5] {cmode} 0 1 imm8[4:0] Vd")(
+    declare = fp16 if o2 else insn
+    declare(f"{name} {text}", f"0 {Q} {op} 0111100000 imm8[7:5] {cmode} {o2} 1 imm8[4:0] Vd")(
         described(scalar if Q == "0" else body, doc)
     )
 
@@ -82,6 +86,9 @@ for name, op, odd, doc in (
 _constant("movi", "Vd.B, #imm8", "Q", "0", "1110", 8, _plain, "A byte in every lane.")
 _constant(
     "fmov", "Vd.S, #fimm8", "Q", "0", "1111", 32, _float(23), "A number in every lane, single precision."
+)
+_constant(
+    "fmov", "Vd.H, #fimm8", "Q", "0", "1111", 16, _float(10), "A number in every lane, half precision.", o2=1
 )
 _constant("movi", "Dd, #mask64", "0", "1", "1110", 64, _bytes, "A constant of bytes that are 0 or 255.")
 _constant(

@@ -198,9 +198,12 @@ OPERANDS: Final = {
         for how, names in _BY_SIZE.items()
         for size in SIZE_FIELDS
     },
-    # What stands beside no other arrangement: a quad word, four bytes that go by number, a fourth register
+    **{f"V{x}.halves": vector(f"V{x}", "Q", {0: "2h", 1: "4h"}) for x in "nm"},
+    # What stands beside no other arrangement: a pair, a quad word, four bytes that go by number, a fourth register
+    "Vn.2h": vector("Vn", "", {0: "2h"}),
     "Vd.1q": vector("Vd", "", {0: "1q"}),
     "Vm.4b": vector("Vm", "", {0: "4b"}),
+    "Vm.2h": vector("Vm", "", {0: "2h"}),
     "Va.16b": vector("Va", "", {0: "16b"}),
     **{f"{letter.upper()}{x}": scalar(f"V{x}", "", {0: letter}) for x in REGISTERS for letter in "bhsdq"},
     **{f"E{x}.sz": scalar(f"V{x}", "sz", {0: "s", 1: "d"}) for x in REGISTERS},

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from polyvm.ir.ops import IDC
+from polyvm.ir.ops import FP_MODE_BITS, IDC
 from polyvm.isa.aarch64 import features
 from polyvm.isa.aarch64.exclusives import EXCLUSIVE
 from polyvm.isa.aarch64.flags import C, N, V, Z
@@ -139,8 +139,8 @@ _FLAGS: Final = ((N, 31), (Z, 30), (C, 29), (V, 28))
 
 
 # FPCR (C5.2.7) has the rounding modes nearest, up, down, to zero, which are the IR's, negated modulo 4.
-_MODES: Final = ((3, 25), (4, 24), (5, 26))
-"""Bits of the IR's FP_MODE, and where FPCR has them: DN, FZ, AHP."""
+_MODES: Final = ((3, 25), (4, 24), (5, 26), (6, 19))
+"""Bits of the IR's FP_MODE, and where FPCR has them: DN, FZ, AHP, FZ16."""
 QC: Final = ("qc", 0)
 FPSR_QC, FPSR_IDC = 27, 7
 
@@ -156,9 +156,9 @@ def read_fpcr(m: Tracer) -> Val:
 
 def write_fpcr(m: Tracer, value: Val) -> None:
     """Set FPCR."""
-    mode = (-value[23:22]).zext(6)
+    mode = (-value[23:22]).zext(FP_MODE_BITS)
     for ours, theirs in _MODES:
-        mode = mode | value[theirs].zext(6) << ours
+        mode = mode | value[theirs].zext(FP_MODE_BITS) << ours
     m.fp_mode = mode
 
 

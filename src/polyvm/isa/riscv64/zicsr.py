@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from polyvm.ir.ops import FP_MODE_BITS
 from polyvm.isa.riscv64.model import riscv64
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ def write_csr(m: Tracer, csr: int, value: Val) -> None:
     if csr in (FFLAGS, FCSR):
         m.fp_flags = value[4:0]
     if csr == FRM:
-        m.fp_mode = value[2:0].zext(6)
+        m.fp_mode = value[2:0].zext(FP_MODE_BITS)
     if csr == FCSR:
-        m.fp_mode = value[7:5].zext(6)
+        m.fp_mode = value[7:5].zext(FP_MODE_BITS)
 
 
 @insn("csrrw rd, wcsr, rs1", "wcsr rs1 001 rd 1110011")
