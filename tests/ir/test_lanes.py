@@ -249,13 +249,13 @@ def test_every_floating_point_method_takes_lanes(m: Tracer) -> None:
         "fma": m.fma(a, a, a), "fmin": m.fmin(a, a), "fmax": m.fmax(a, a), "feq": m.feq(a, a), "flt": m.flt(a, a),
         "fle": m.fle(a, a), "fcvt": m.fcvt(a, 64), "ftoi": m.ftoi(a, 64, signed=True),
         "itof": m.itof(a, 64, signed=False), "fminimum": m.fminimum(a, a), "fmaximum": m.fmaximum(a, a),
-        "frint": m.frint(a, exact=True), "fcmp": m.fcmp(a, a, signaling=False),
+        "frint": m.frint(a, exact=True), "fresize": m.fresize(a, 64), "fcmp": m.fcmp(a, a, signaling=False),
     }  # fmt: skip
     assert set(made) == FLOATING
     for name, lanes in made.items():
         assert (lanes.whole.op, lanes.whole.attr[0], lanes.count) == ("flanes", name, 2)  # type: ignore[index]
         short = {"feq": 1, "flt": 1, "fle": 1, "fcmp": 4}
-        assert lanes.bits == (64 if name in ("fcvt", "ftoi", "itof") else short.get(name, 32))
+        assert lanes.bits == (64 if name in ("fcvt", "fresize", "ftoi", "itof") else short.get(name, 32))
     assert m.fcvt(whole, 32).whole.bits == 64
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from polyvm.ir.ops import FP_FLAGS, FP_MODE
+from polyvm.ir.ops import FP_FLAGS, FP_MODE, FP_MODE_BITS
 from polyvm.ir.trace import Tracer
 from polyvm.ir.values import SpecError, Val
 from polyvm.isa.encoding import EncodingError
@@ -122,7 +122,7 @@ def test_slots_and_layout(isa: Isa) -> None:
     assert slots["r", 0] == 16
     assert slots["mode", 0] == 1
     assert slots[FP_FLAGS] == 5
-    assert slots[FP_MODE] == 6
+    assert slots[FP_MODE] == FP_MODE_BITS
     assert isa.state_layout(256) == {
         ("r", 0): (256, 2), ("r", 1): (258, 2), ("r", 2): (260, 2), ("r", 3): (262, 2), ("r", 4): (264, 2),
         ("mode", 0): (272, 8),
