@@ -185,10 +185,15 @@ def test_a_full_room_is_no_crash(guests: Callable[..., Guest]) -> None:
     guest.set(a0=5, a5=TWO["done"])
     assert guest.once("one") == "SYSCALL"
     assert guest.cpu.x[11] == 5
+    # What the disk has is not taken for damaged.
+    assert units.store(guest.space, units.by_pc[TWO["one"]], made[0])
+    kept = len(files(Path(str(units.folder))))
+    assert units.fetch(guest.space, TWO["one"]) is None
+    assert (len(files(Path(str(units.folder)))), units.rejected) == (kept, 0)
     for at, size in taken:
         room.give(at, size)
-    units.evict(guest.space)  # nobody is left out for good
-    assert not units.full
+    units.evict(guest.space)  # nobody is left out for good: there is room when some are given up
+    assert (units.full, units.by_pc) == (False, {})
     guest.install(made[1])
 
 

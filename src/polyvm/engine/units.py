@@ -138,7 +138,7 @@ class Units:
         if unit is not None and (unit.covers(pc) or pc in unit.entries):
             self.hits += 1
             return unit
-        if self.barred:  # which may be all that is wrong with it
+        if self.barred or self.crowded:  # which may be all that is wrong with it
             self.misses += 1
             return None
         # Damaged, of other code, or of another place: somebody copied it here. It will be made again.
@@ -243,18 +243,19 @@ class Units:
             self._give_up(space, gone)
 
     def evict(self, space: AddressSpace) -> set[int]:
-        """Get back below the limit: first what others took all entries of, then the oldest, to half of it.
+        """Get back below the limit, or make room: first what others took all entries of, then the oldest, to half.
 
         The addresses that lead nowhere now: what is still hot comes back from the disk, as the newest. No guest thread
         is in native code now.
         """
-        self.crowded = False
+        crowded, self.crowded = self.crowded, False
         used = set(self.by_pc.values())
         gone = {unit for unit in self.installed if unit not in used}
         left = self.bytes - sum(unit.image.size for unit in gone)
-        if left > self.limit:
+        most = min(self.limit, left - 1) if crowded else self.limit
+        if left > most:
             for unit in self.installed:
-                if left <= self.limit // 2:
+                if left <= most // 2:
                     break
                 if unit in used:
                     gone.add(unit)
