@@ -66,12 +66,6 @@ class FirstRuns:
         return cache
 
     def _run(self, made: Prepared, cache: Path) -> Sample:
-        return subject.observe(
-            self.peer,
-            made.program,
-            made.arguments,
-            sysroot=made.sysroot,
-            limit=self.limit,
-            cwd=str(made.cwd) if made.cwd else None,
-            environment={"POLYVM_CACHE_DIR": str(cache)},
+        return subject.observe_prepared(
+            self.peer, made, limit=self.limit, environment={"POLYVM_CACHE_DIR": str(cache)}
         ).sample

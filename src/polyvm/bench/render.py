@@ -127,8 +127,11 @@ def _first_runs(document: Json, shown: list[str]) -> list[str]:
     if not sums:
         return []
     known = [[time for time in times if time is not None] for times in sums if None not in times]
-    table.append([f"sum of {len(known)}", *(_seconds(sum(column)) for column in zip(*known, strict=True))])
-    return ["", *_align([row + [""] * (len(table[0]) - len(row)) for row in table])]
+    if known:
+        table.append(
+            [f"sum of {len(known)}", *(_seconds(sum(column)) for column in zip(*known, strict=True))]
+        )
+    return ["", *_align(table)]
 
 
 def _extras(document: Json) -> list[str]:

@@ -157,37 +157,19 @@ class Session:
     def _runner(self, workload: Workload, peer: Peer) -> Callable[[], Sample]:
         """What runs a workload once under a peer."""
         made = self._prepared(workload, peer)
-        cwd = str(made.cwd) if made.cwd else None
         if peer.name == "polyvm":
-            return lambda: (
-                subject.observe(
-                    peer,
-                    made.program,
-                    made.arguments,
-                    sysroot=made.sysroot,
-                    limit=self.options.limit,
-                    cwd=cwd,
-                ).sample
-            )
+            return lambda: subject.observe_prepared(peer, made, limit=self.options.limit).sample
         if made.sysroot is not None and peer.sysroot_option is None and not peer.name.startswith("native"):
             return lambda: Sample(0.0, 0.0, None, 1, "", f"{peer.name} runs static programs only")
         sysroot = None if peer.name.startswith("native") else made.sysroot
         command = [*made.launcher, *peer.command(made.program, made.arguments, sysroot)]
+        cwd = str(made.cwd) if made.cwd else None
         return lambda: measure(command, env=peer.env(), limit=self.options.limit, cwd=cwd)
 
     def _warm(self, workload: Workload, peer: Peer) -> None:
         self.progress.doing(f"{workload.name}: warming polyvm's cache")
         made = self._prepared(workload, peer)
-        subject.warm_up(
-            lambda: subject.observe(
-                peer,
-                made.program,
-                made.arguments,
-                sysroot=made.sysroot,
-                limit=self.options.limit,
-                cwd=str(made.cwd) if made.cwd else None,
-            )
-        )
+        subject.warm_up(lambda: subject.observe_prepared(peer, made, limit=self.options.limit))
 
 
 class Row:

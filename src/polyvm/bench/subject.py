@@ -14,6 +14,7 @@ from typing import Any
 
 from polyvm.bench.measure import Sample, measure
 from polyvm.bench.peers import Peer
+from polyvm.bench.real import Prepared
 from polyvm.errors import PolyvmError
 
 # A warm-up ends when a run compiled nothing more; a program that never stops compiling is measured as it is.
@@ -61,6 +62,22 @@ def observe(
             max_rss=int(max(sample.max_rss or 0, rss or 0)) or None,
         ),
         document,
+    )
+
+
+def observe_prepared(
+    peer: Peer, made: Prepared, *, limit: float, environment: Mapping[str, str] | None = None
+) -> Outcome:
+    """Run a workload that is ready."""
+    cwd = str(made.cwd) if made.cwd else None
+    return observe(
+        peer,
+        made.program,
+        made.arguments,
+        sysroot=made.sysroot,
+        limit=limit,
+        cwd=cwd,
+        environment=environment,
     )
 
 

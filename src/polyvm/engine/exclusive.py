@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from polyvm.ir.ops import EXCLUSIVE
 
 if TYPE_CHECKING:
+    from polyvm.emit.llvm import Emitter
     from polyvm.engine.goldenstep import Stepper
     from polyvm.ir.trace import Trace
 
@@ -25,6 +26,12 @@ manual's "Eventual success of store-conditional instructions")."""
 def begins(trace: Trace) -> bool:
     """Whether an instruction is a load-exclusive."""
     return any(op.op == "hint" and op.attr == EXCLUSIVE for op in trace.ops)
+
+
+def hint(e: Emitter, alone: str) -> None:
+    """Native code before a load-exclusive: left to golden where sections run alone. alone: a pointer to whether."""
+    wanted = e.ins(f"load i32, ptr {alone}")
+    e.unlikely(e.ins(f"icmp ne i32 {wanted}, 0"), e.leave_golden)
 
 
 def section(stepper: Stepper) -> int:

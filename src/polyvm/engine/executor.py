@@ -33,7 +33,7 @@ from polyvm.engine.layout import (
     WHOLE,
 )
 from polyvm.engine.native import Native
-from polyvm.engine.tiering import Hotness
+from polyvm.engine.tiering import MAX_ENTRIES, Hotness
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
 from polyvm.memory.access import GuestFault
@@ -59,7 +59,6 @@ HOT_AFTER = 16384
 """Backward or dynamic jumps to a place before its region is compiled: some 0.2 ms at least. Compiling costs hundreds of
 times that, so engine.tiering decides which of what is hot is compiled. What the disk has is taken after HOT_FIRST."""
 MAX_TRIES = 4
-MAX_ENTRIES = 16
 MAX_TARGETS = 64
 MAX_LEFT = 32
 """Regions that are still compiled when their program has ended."""

@@ -140,9 +140,8 @@ class Stepper:
         self.isa = isa
         self.space = space
         self.monitor = monitor  # the register that says whether a load-exclusive waits for its store
-        self.turn = (
-            turn  # held for an instruction, where other threads have an evaluator too: atomics are atomic
-        )
+        # Held for an instruction, where other threads have an evaluator too: atomics are atomic.
+        self.turn = turn
         self.state = CpuState(cpu, isa)
         self.memory = SpaceMemory(space)
         self.words = host.view(cpu.st, 256).cast("Q")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY, Emitter
-from polyvm.engine import landing, layout
+from polyvm.engine import exclusive, landing, layout
 from polyvm.engine.entries import HEADER, WHOLE, Entry, Lane, Part, handlers, pack, pc_relative
 from polyvm.engine.layout import COUNTERS, CR, CS, ST
 from polyvm.ir.ops import EXCLUSIVE, FP_FLAGS, FP_MODE
@@ -318,8 +318,7 @@ class Handler(Emitter):
     def op_hint(self, op: Val, args: list[str]) -> None:
         """Nothing to do, but where an exclusive section is to run alone."""
         if op.attr == EXCLUSIVE:
-            alone = self.ins(f"load i32, ptr {self.st('alone')}")
-            self.unlikely(self.ins(f"icmp ne i32 {alone}, 0"), self.leave_golden)
+            exclusive.hint(self, self.st("alone"))
 
     def leave_golden(self) -> None:
         """The golden evaluator must do this instruction."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from polyvm.emit import llvm_float
 from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY
 from polyvm.emit.llvm_float_env import NAN_BITS
-from polyvm.engine import affine, alignment, layout, words
+from polyvm.engine import affine, alignment, exclusive, layout, words
 from polyvm.engine.discover import Block, Region, Slot, loop_heads, sets_round, slot_of
 from polyvm.engine.interpreter import log_target
 from polyvm.engine.layout import ST
@@ -511,8 +511,7 @@ class RegionEmitter(LeavingEmitter):
     def op_hint(self, op: Val, args: list[str]) -> None:
         """Nothing to do, but where an exclusive section is to run alone."""
         if op.attr == EXCLUSIVE:
-            alone = self.ins(f"load i32, ptr {self.st('alone')}")
-            self.unlikely(self.ins(f"icmp ne i32 {alone}, 0"), self.leave_golden)
+            exclusive.hint(self, self.st("alone"))
 
     def op_jump(self, op: Val, args: list[str]) -> None:
         """Go on elsewhere: inside the region, to a return site, or out."""

@@ -25,6 +25,8 @@ RUNS = 100.0
 """As many runs to come are taken to gain by what is compiled after the end, when nothing else wants the processor."""
 POLICIES = ("heuristic", "eager")
 """Whether a region has to be worth its cost, or only somebody to ask for it."""
+MAX_ENTRIES = 16
+"""Places that a region is to be entered at because they were found hot inside of it."""
 COLD_S = 2.0
 """What was not asked for as long, and is far from its cost, is not waited for any more."""
 FIRST_COST_S = 0.1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from polyvm.engine import interpreter_image
 from polyvm.engine.layout import MET
+from polyvm.engine.tiering import MAX_ENTRIES
 from polyvm.errors import PolyvmError
 from polyvm.ir.values import SpecError
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 PAGE = 4096
 IDLE_S = 60.0
-MAX_ENTRIES = 16
-"""Places more that a region is to be entered at because others of its function waited, too."""
 REST_S = 10.0
 """CPU seconds spent at most on what a program that has ended had still waited for."""
 
@@ -412,7 +411,6 @@ def main() -> None:
     if arguments == ["rest"]:
         import marshal
 
-        _close_all()
         _finish(*marshal.loads(sys.stdin.buffer.read())[1:])
         return
     sys.stderr.write(f"polyvm worker: not a request: {arguments}\n")
