@@ -14,6 +14,7 @@ from polyvm.bench import compiling
 from polyvm.bench.compiling import Region
 from polyvm.engine import image
 from tests import toolchain
+from tests.compiled import settled
 
 SOURCE = """
 #include <stdio.h>
@@ -40,6 +41,7 @@ def test_what_a_code_cache_holds(cold_cache: Path) -> None:
     words = [sys.executable, "-m", "polyvm", "run", "--quiet", "--policy", "eager", str(program)]
     for _ in range(3):
         subprocess.run(words, check=True, capture_output=True)
+    assert settled(cold_cache)
     found = compiling.regions(cold_cache)
     assert found
     for region in found:

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from polyvm.engine.workers import finishing
+from tests.compiled import run_until_compiled, settled
 from tests.toolchain import build
 from tests.user.running import polyvm
 
-# Loops in loops, recursion, a table of functions, and an interpreter's switch, each hot.
+# Loops in loops, recursion, a table of functions, and an interpreter's switch, each hot: for as long as is needed.
 PROGRAM = r"""
 #include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 static uint64_t add(uint64_t a) { return a + 3; }
 static uint64_t mix(uint64_t a) { return a ^ a << 7; }
 static uint64_t turn(uint64_t a) { return a >> 9 | a << 55; }
@@ -39,37 +41,25 @@ __attribute__((noinline)) static uint64_t run(const uint8_t *code, uint64_t a) {
 }
 static const uint8_t code[] = {1, 4, 5, 2, 3, 6, 4, 7, 1, 3, 5, 4, 2, 3, 9, 0};
 static uint32_t grid[64][64];
-int main(void) {
-    uint64_t sum = 1;
-    for (int turns = 0; turns < 60; turns++) {
+int main(int argc, char **argv) {
+    uint64_t sum = 1, result = 0;
+    for (int turns = 0; turns < 60 || access(argv[1], F_OK); turns++) {
         for (int i = 0; i < 20000; i++) sum = run(code, sum + i);
         for (int y = 0; y < 64; y++)
             for (int x = 0; x < 64; x++) grid[y][x] += (uint32_t)(sum >> (x & 31)) + grid[x][y];
         sum += fib(18);
         for (int y = 0; y < 64; y++)
             for (int x = 0; x < 64; x++) sum += grid[y][x];
+        if (turns == 59) result = sum;
     }
-    printf("%llx\n", (unsigned long long)sum);
+    printf("%llx\n", (unsigned long long)result);
     return 0;
 }
 """
 
 
-def settled(cache: Path) -> set[str]:
-    """The units in a cache, once nothing was added for a while: the pool goes on after the program's end."""
-    names: set[str] = set()
-    same = 0
-    end = time.monotonic() + 90
-    while same < 20 and time.monotonic() < end:
-        now = {str(path) for path in cache.glob("units/*/*")}
-        same = same + 1 if now == names else 0
-        names = now
-        time.sleep(0.1)
-    return names
-
-
-def run(program: Path, result: Path) -> tuple[str, dict[str, Any]]:
-    done = polyvm("--result-file", result, program)
+def run(*words: Path, result: Path) -> tuple[str, dict[str, Any]]:
+    done = polyvm("--result-file", result, *words)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout, json.loads(result.read_text())
 
@@ -77,13 +67,16 @@ def run(program: Path, result: Path) -> tuple[str, dict[str, Any]]:
 @pytest.mark.timeout(400)
 def test_a_second_run_compiles_nothing(compiles: Path, tmp_path: Path, report: Callable[[str], None]) -> None:
     program = build(PROGRAM, name="second")
-    first, document = run(program, tmp_path / "first")
+    stop, result = tmp_path / "stop", tmp_path / "first"
+    first = run_until_compiled(compiles, stop, "--result-file", result, program)
+    assert (first.returncode, first.stderr) == (0, "")
+    document = json.loads(result.read_text())
     assert document["tiers"]["region"]["units"] > 0
     assert document["workers_cpu_s"] > 0
     units = settled(compiles)
     assert units
-    second, document = run(program, tmp_path / "second")
-    assert second == first
+    second, document = run(program, stop, result=tmp_path / "second")
+    assert second == first.stdout
     assert (document["cache"]["disk_written"], document["workers_cpu_s"]) == (0, 0)
     assert document["cache"]["disk"]["hits"] > 0
     assert document["cache"]["disk_rejected"] == 0
@@ -107,10 +100,10 @@ int main(void) {
 
 def test_what_a_program_left_is_compiled_though_no_pool_was_there_yet(compiles: Path, tmp_path: Path) -> None:
     program = build(SHORT, name="short")
-    first, document = run(program, tmp_path / "first")
+    first, document = run(program, result=tmp_path / "first")
     assert document["tiers"]["region"]["units"] == 0, "it is meant to be over before a compiler is there"
     assert settled(compiles)
-    second, document = run(program, tmp_path / "second")
+    second, document = run(program, result=tmp_path / "second")
     assert second == first
     assert document["tiers"]["region"]["units"] > 0
     assert document["workers_cpu_s"] == 0
@@ -122,7 +115,7 @@ def test_one_process_at_a_time_compiles_what_was_left(compiles: Path, tmp_path: 
     assert lock is not None
     try:
         assert finishing(str(compiles)) is None
-        run(program, tmp_path / "first")
+        run(program, result=tmp_path / "first")
         time.sleep(1.5)
         assert list(compiles.glob("units/*/*")) == []
     finally:

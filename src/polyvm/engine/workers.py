@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 SOCKET = "compiler.sock"
 PAGE = 4096
-START_TRIES, START_WAIT = 200, 0.025
+START_TRIES, START_WAIT = 1200, 0.025
+"""A pool needs 0.3 s to be there, and has had 5 s and more where others wanted every processor."""
 HAND_OVER_S = 0.5
 LOOK_S = 0.02
 """Between two looks at whether what waits is hot enough by now; and so many times what the look before took."""
