@@ -19,6 +19,7 @@ from polyvm.isa.aarch64 import load
 from polyvm.isa.aarch64.registers import SP
 from polyvm.isa.disasm import assemble
 from polyvm.isa.spec import Decoded
+from tests.engine.assembly import Program
 
 ISA = load()
 START = 0x10000
@@ -155,3 +156,36 @@ def test_compiled_code_pays_at_its_entries_alone(monkeypatch: pytest.MonkeyPatch
     assert [line for line in more if " and i64 " in line] == ["+   %t = and i64 %t, 15"] * gates
     assert len(more) == 7 * gates
     assert len(checked) == len(plain) + 6 * gates
+
+
+def test_an_address_of_an_atomic_operation_is_demanded_of_no_entry() -> None:
+    """Other values are in its register elsewhere; an entry that looked at them would send everyone to the evaluator."""
+    code = Program("""
+        start: c.beqz a0, out
+               add a5, a1, a2
+               amoadd.w a3, a4, (a5)
+        loop:  addi a0, a0, -1
+               bne a0, zero, loop
+        out:   c.jr ra
+    """)
+    found, entries = without(code.region(entries=["loop", "out"]))
+    assert entries == {code["start"]: {}, code["loop"]: {}, code["out"]: {}}
+    # One that is never given another value is looked at there: all checks ask the same.
+    code = Program("""
+        start: amoadd.w a3, a4, (a5)
+        loop:  addi a0, a0, -1
+               amoadd.w a3, a4, (a5)
+               bne a0, zero, loop
+               c.jr ra
+    """)
+    found, entries = without(code.region(entries=["loop"]))
+    assert entries == {code["start"]: {("x", 15): 2}, code["loop"]: {("x", 15): 2}}
+    assert not [p for b in found.blocks.values() for p in b.insns for op in p.trace.ops if check_of(op, p)]
+    # And one whose check is on every way from there, though it changes later.
+    code = Program("""
+        start: amoadd.w a3, a4, (a5)
+               addi a5, a1, 3
+               c.jr ra
+    """)
+    _, entries = without(code.region())
+    assert entries == {code["start"]: {("x", 15): 2}}

@@ -171,11 +171,11 @@ def _live(
             live[placed.pc] = now
         return now
 
-    _backwards(region, step)
+    backwards(region, step)
     return live
 
 
-def _backwards(
+def backwards(
     region: Region, step: Callable[[Block, list[frozenset[Slot]]], frozenset[Slot]]
 ) -> dict[int, frozenset[Slot]]:
     """The least solution of a backward analysis: step makes a block's set from those of its successors."""
@@ -207,7 +207,7 @@ def _needed(
             now = (now - effect.surely) | effect.reads | (effect.writes - effect.surely)
         return now | dirty[block.start]
 
-    return _backwards(region, step)
+    return backwards(region, step)
 
 
 def affine(op: Val, fields: dict[str, int], pc: int) -> tuple[Slot | None, int] | None:
@@ -289,7 +289,7 @@ def _checked(isa: Isa, region: Region, table: dict[int, Effects]) -> dict[int, d
         if into[entry] is None:
             into[entry] = {}
             _spread(isa, region, into, [entry])
-    soon = _backwards(region, lambda block, after: _soon(isa, region, table, block, after))
+    soon = backwards(region, lambda block, after: _soon(isa, region, table, block, after))
     gates = {
         entry: {slot: slack for slot, slack in (into[entry] or {}).items() if slot in soon[entry]}
         for entry in region.entries
