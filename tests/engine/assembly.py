@@ -27,13 +27,13 @@ _LABEL = re.compile(r"([A-Za-z_]\w*):\s*")
 class Program:
     """Machine code at an address, and its labels."""
 
-    def __init__(self, text: str, start: int = START) -> None:
+    def __init__(self, text: str, start: int = START, isa: Isa = ISA) -> None:
         self.start = start
         self.labels: dict[str, int] = {}
         lines: list[tuple[list[str], str]] = []
         names: list[str] = []
         for line in text.splitlines():
-            line = line.partition("#")[0].strip()
+            line = re.split(r"#(?=\s|$)", line)[0].strip()  # a comment; "#1" is a number of A64's
             while found := _LABEL.match(line):
                 names.append(found[1])
                 line = line[found.end() :]
@@ -47,7 +47,7 @@ class Program:
             for group, line in lines:
                 here = start + len(code)
                 known = self.labels if last else dict.fromkeys(every, here)
-                code += assemble(ISA, _filled(line, known, here), here)
+                code += assemble(isa, _filled(line, known, here), here)
                 self.labels |= dict.fromkeys(group, here) if not last else {}
             self.labels |= dict.fromkeys(names, start + len(code))
         self.code = code

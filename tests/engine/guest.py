@@ -11,7 +11,7 @@ from pathlib import Path
 
 from polyvm.engine import layout, worker
 from polyvm.engine.cpu import Cpu
-from polyvm.engine.executor import Engine, GuestCpu, _page
+from polyvm.engine.executor import Engine, GuestCpu, code_page
 from polyvm.engine.layout import REASONS, ST
 from polyvm.engine.lockstep import Here
 from polyvm.engine.units import Unit
@@ -99,7 +99,7 @@ class Guest:
             self.program.start if entry is None else self.at(entry),
             [self.at(place) for place in entries],
             observed or {},
-            lambda address: _page(self.space, address),
+            lambda address: code_page(self.space, address),
             ran=(lambda address: self.engine.ran(self.space, address)) if ran else None,
             kind=units.kind,
             tries=tries,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "Run a program built for another processor.",
+    "aot": "Compile a program before it is run.",
     "bench": "Compare speed with native code, QEMU and Unicorn.",
     "cache": "Look after the compiled code kept on disk.",
     "doctor": "Explain what this machine and installation can do.",
@@ -30,7 +31,6 @@ COMMANDS = {
 # Commands of the design that do not exist yet, and what to do meanwhile.
 LATER = {
     "boot": "Single programs run with polyvm run; whole systems, meanwhile, with qemu-system.",
-    "aot": "polyvm run keeps what it compiled, so a second run compiles nothing; polyvm cache info shows it.",
     "gpu": "polyvm doctor says what this machine has.",
     "snapshot": "There is nothing to save yet; Emulator.save() and restore() keep registers from Python.",
     "fleet": "Start several polyvm run at once: they share one code cache.",

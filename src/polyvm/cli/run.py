@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from polyvm.debug.gdbserver import Server
     from polyvm.debug.perf import Perf
     from polyvm.engine.executor import Engine
+    from polyvm.engine.profile import Profile
     from polyvm.memory.space import AddressSpace
     from polyvm.user.process import Process
     from polyvm.user.result import Result
@@ -96,7 +97,8 @@ class Run:
         self.began = began
         self.argv = list(values.arguments)
         self.program: str = self.argv[0] if self.argv else ""
-        self.result_fd = -1
+        self.result_fd = self.profile_fd = -1
+        self.profiles: list[Profile] = []
         self.environment: list[bytes] = []
         self.pid = os.getpid()
         self.errors_at = _identity(2)
@@ -111,13 +113,19 @@ class Run:
         """Check and open what the options name, the result file first. Raises PVM-USAGE."""
         values = self.values
         if values.result_file is not None:
-            self.result_fd = _open_result(values.result_file)
+            self.result_fd = _open_output(values.result_file, "result file")
         check(values)
+        if values.profile_out is not None:
+            self.profile_fd = _open_output(values.profile_out, "profile")
+        if values.profile_in:
+            from polyvm.cli import profiles
+
+            self.profiles = profiles.read(values.profile_in, self._warn)
         if "POLYVM_LOG" in os.environ:
             from polyvm import log
 
             self.log = log.configure(lambda: _identity(2) == self.errors_at)
-        self.environment = _environment(values)
+        self.environment = environment(values)
         if values.argv0 is not None:
             self.argv[0] = values.argv0
 
@@ -149,11 +157,13 @@ class Run:
             status = 128 + signal
         elif result is not None:
             status = TIMEOUT_STATUS if result.kind == "timeout" else (result.status or 0) & 0xFF
+        if self.profile_fd >= 0 and result is not None:
+            self._write_profile()
         if self.gdb is not None:
             self.gdb.ended("exited" if signal is None else "signaled", status, signal)
         if values.result_file is not None and self.result_fd < 0 and error is not None:
             try:  # the options could not be taken apart: the document says so as well
-                self.result_fd = _open_result(values.result_file)
+                self.result_fd = _open_output(values.result_file, "result file")
             except PolyvmError:
                 pass  # that it cannot be written may be the very error
         if self.result_fd >= 0 or values.stats:
@@ -178,12 +188,12 @@ class Run:
             [os.fsencode(word) for word in self.argv],
             self.environment,
             engines=self._engine,
-            sysroot=_bytes(values.sysroot),
-            root=_bytes(values.root),
+            sysroot=encoded(values.sysroot),
+            root=encoded(values.root),
             binds=[
                 (os.fsencode(host), os.fsencode(inside), readonly) for host, inside, readonly in values.bind
             ],
-            cwd=_bytes(values.cwd),
+            cwd=encoded(values.cwd),
             timeout=values.timeout,
             strace=values.strace,
             report=(
@@ -192,6 +202,7 @@ class Run:
                 or values.lockstep
                 or values.perf is not None
                 or values.gdb is not None
+                or self.profile_fd >= 0
             ),
             prepare=self._prepare,
         )
@@ -211,6 +222,11 @@ class Run:
                 guest, tier=values.tier, progress=self._progress(), counted=bool(values.stats), folder=folder,
                 code_limit=values.code_cache, policy=values.policy, exact_exclusives=bool(values.exact_exclusives),
             )  # fmt: skip
+        for profile in self.profiles:
+            try:
+                engine.take_profile(profile)
+            except PolyvmError as refused:
+                self._warn(refused)
         engine.log = self.log
         self.engine = engine  # what is told of in the end is the last
         return engine
@@ -229,6 +245,8 @@ class Run:
         """Called before the program starts."""
         if self.result_fd >= 0:
             self.result_fd = process.hide(self.result_fd)
+        if self.profile_fd >= 0:
+            self.profile_fd = process.hide(self.profile_fd)
         if self.values.memory is not None:
             process.space.memory_limit = self.values.memory
         process.on_crash = self._crashed
@@ -281,6 +299,25 @@ class Run:
 
             tell(crash.report(thread, signo, info, self.engine.name))
 
+    def _write_profile(self) -> None:
+        """What the program has shown; of several that it became, the last."""
+        from polyvm.engine import profile
+
+        assert self.space is not None
+        data = profile.dump(profile.collect(self.engine, self.space))
+        try:
+            with open(self.profile_fd, "wb") as file:
+                file.write(data)
+        except OSError as trouble:
+            _tell(from_oserror(trouble, "Cannot write the profile"), self.values.json, False)
+
+    def _warn(self, refused: PolyvmError) -> None:
+        """Something is not used that the run can do without."""
+        if not self.values.quiet and _identity(2) == self.errors_at:
+            os.write(
+                2, f"polyvm: warning: {refused.code}: {refused.message}\n".encode(errors="surrogateescape")
+            )
+
     def _report(self, result: Result | None, error: BaseException | None) -> None:
         """The result file and --stats."""
         from polyvm.cli import rundocument
@@ -313,7 +350,7 @@ class Run:
             rundocument.tell(rundocument.stats(document))
 
 
-def _bytes(path: str | None) -> bytes | None:
+def encoded(path: str | None) -> bytes | None:
     return None if path is None else os.fsencode(path)
 
 
@@ -326,8 +363,8 @@ def _identity(descriptor: int) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _open_result(where: int | str) -> int:
-    """A descriptor for the result file, now: a path that cannot be written is better known before than after."""
+def _open_output(where: int | str, what: str) -> int:
+    """A descriptor for a file of ours, now: a path that cannot be written is better known before than after."""
     try:
         if isinstance(where, int):
             os.fstat(where)
@@ -338,10 +375,10 @@ def _open_result(where: int | str) -> int:
         return os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     except OSError as error:
         name = f"fd:{where}" if isinstance(where, int) else where
-        raise _usage(error, f"Cannot write the result file {name}") from error
+        raise _usage(error, f"Cannot write the {what} {name}") from error
 
 
-def _environment(values: Values) -> list[bytes]:
+def environment(values: Values) -> list[bytes]:
     """The guest's environment, as NAME=VALUE."""
     if values.environ is not None:
         return _read_environment(values.environ)

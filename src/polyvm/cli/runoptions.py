@@ -93,6 +93,9 @@ _HOW = "How it is run"
 _TELL = "What is told about it"
 _CALLER = "For programs that start polyvm"
 
+PROFILE_IN = Option("--profile-in", "FILE", "Compile by what runs before have shown, as --profile-out has written "
+                    "it; given more than once, by all together.", many=True, group=_HOW, complete=FILE)  # fmt: skip
+
 COMMAND = Command(
     "run",
     usage=("[OPTIONS] PROGRAM [ARGS...]",),
@@ -137,6 +140,7 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
         Option("--code-cache", "SIZE", "Compiled code in memory, of stencils and of regions each: more is given up, "
                "and made again or taken from the disk when it is needed. More than 384M is not used.", convert=size,
                group=_HOW, default="64M"),
+        PROFILE_IN,
         Option("--backend", "BACKEND", "Which compiler is used.", choices=("llvm",), default="llvm", group=_HOW,
                planned={"cranelift": "--backend llvm is the default."}),
         Option("--accel", "ACCEL", "Who executes.", choices=("jit",), default="jit", group=_HOW,
@@ -150,6 +154,9 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
         Option("--strace", "", "Print each system call on standard error.", group=_TELL),
         Option("--perf", "KIND", "Tell Linux's perf the names of compiled code: in /tmp/perf-PID.map, or as a jitdump "
                "in $JITDUMPDIR or here.", choices=("map", "jitdump"), group=_TELL),
+        Option("--profile-out", "FILE", "Write what the run has shown to FILE, or to a descriptor as fd:N: what was "
+               "executed, what was hot, where jumps went. For polyvm aot, and for --profile-in.", convert=destination,
+               group=_TELL, complete=FILE),
         Option("--gdb", "PORT", "Stop before the first instruction, and wait at PORT of this machine, HOST:PORT or "
                "unix:PATH for gdb's `target remote`; port 0 takes one that is free and says which.",
                convert=listening, group=_TELL),
@@ -163,8 +170,6 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
                default="stderr", group=_CALLER),
         DEBUG,
         Option("--core", "FILE", later="On a crash, registers, backtrace, mapping and code go to standard error."),
-        Option("--profile-out", "FILE", later="Compiled code is kept in the cache without it."),
-        Option("--profile-in", "FILE", later="Compiled code is kept in the cache without it."),
         Option("--aslr", later="Addresses are the same in every run."),
     ),
     stops=True,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MACHINES = {62: "x86_64", 183: "aarch64", 243: "riscv64"}
-PT_LOAD, PT_GNU_EH_FRAME = 1, 0x6474E550
+PT_LOAD, PT_GNU_EH_FRAME, PF_X = 1, 0x6474E550, 1
 SHT_SYMTAB, SHT_NOBITS, SHT_DYNSYM = 2, 8, 11
 SHF_EXECINSTR = 4
 STT_NOTYPE, STT_FUNC, STT_GNU_IFUNC = 0, 2, 10
@@ -172,7 +172,7 @@ class Elf:
         return [
             ("segment", s.address, s.data)
             for s in self.segments
-            if s.kind == PT_LOAD and s.flags & 1 and len(s.data)
+            if s.kind == PT_LOAD and s.flags & PF_X and len(s.data)
         ]
 
     def symbols(self) -> Symbols:

@@ -10,6 +10,7 @@ from polyvm.errors import PolyvmError, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from polyvm.memory.regions import Region
     from polyvm.memory.space import AddressSpace
 
 FAR = 1 << 16  # a function that began further away is not listed from its start
@@ -53,11 +54,33 @@ class Names:
         if found is None:
             return None
         path, file, _, own = found
+        tables = self._tables(path, file)
+        return None if tables is None else (tables, address - own)
+
+    def _tables(self, path: str, file: elf.Elf) -> unwind.Tables | None:
         if path not in self.unwinding:
             frames = file.eh_frame()
             self.unwinding[path] = None if frames is None else unwind.Tables(*frames)
-        tables = self.unwinding[path]
-        return None if tables is None else (tables, address - own)
+        return self.unwinding[path]
+
+    def functions(self, region: Region) -> set[int]:
+        """Where functions begin in executable memory, by the symbols and the unwind tables of its file."""
+        found = self._read(region)
+        if found is None or region.backing is None:
+            return set()
+        file, symbols = found
+        tables = self._tables(region.backing.path, file)
+        starts = {start for start, _ in symbols} | set(tables.starts if tables is not None else ())
+        size = region.end - region.start
+        for segment in file.segments:
+            code = segment.kind == elf.PT_LOAD and segment.flags & elf.PF_X
+            if code and -len(segment.data) < segment.offset - region.offset < size:
+                moved = region.start + segment.offset - region.offset - segment.address
+                inside = {
+                    start + moved for start in starts if 0 <= start - segment.address < len(segment.data)
+                }
+                return {start for start in inside if region.start <= start < region.end}
+        return set()
 
     def _find(self, address: int) -> tuple[str, int] | None:
         found = self._file(address)
@@ -66,7 +89,19 @@ class Names:
     def _file(self, address: int) -> tuple[str, elf.Elf, elf.Symbols, int] | None:
         """The file that is mapped at an address: path, contents, symbols, and the address as the file counts."""
         region = self.space.lookup(address) if address < self.space.limit else None
-        if region is None or region.backing is None:
+        found = None if region is None else self._read(region)
+        if region is None or region.backing is None or found is None:
+            return None
+        path = region.backing.path
+        offset = region.offset + address - region.start
+        for segment in found[0].segments:
+            if segment.kind == elf.PT_LOAD and segment.offset <= offset < segment.offset + len(segment.data):
+                return path, *found, segment.address + offset - segment.offset
+        return None
+
+    def _read(self, region: Region) -> tuple[elf.Elf, elf.Symbols] | None:
+        """The file behind a mapping, and its symbols."""
+        if region.backing is None:
             return None
         path = region.backing.path
         if path not in self.files:
@@ -75,11 +110,4 @@ class Names:
                 self.files[path] = file, file.symbols()
             except PolyvmError:
                 self.files[path] = None  # deleted meanwhile, or no ELF file: no names then
-        found = self.files[path]
-        if found is None:
-            return None
-        offset = region.offset + address - region.start
-        for segment in found[0].segments:
-            if segment.kind == elf.PT_LOAD and segment.offset <= offset < segment.offset + len(segment.data):
-                return path, *found, segment.address + offset - segment.offset
-        return None
+        return self.files[path]

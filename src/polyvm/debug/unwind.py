@@ -139,7 +139,7 @@ class Tables:
         self.address = address
         self.data = data
         found = sorted(self._entries(), key=lambda entry: entry[0])
-        self._starts = [start for start, *_ in found]
+        self.starts = [start for start, *_ in found]
         self._found = found
 
     def _entries(self) -> Iterator[tuple[int, int, _Common, tuple[int, int]]]:
@@ -174,7 +174,7 @@ class Tables:
 
     def rules(self, address: int) -> Rules | None:
         """The rules at an address, or None where no function is described. Raises Damaged."""
-        index = bisect_right(self._starts, address) - 1
+        index = bisect_right(self.starts, address) - 1
         if index < 0 or address >= self._found[index][1]:
             return None
         start, _, common, program = self._found[index]

@@ -6,7 +6,7 @@ knows LLVM or a particular guest: what an instruction does to control is read of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from polyvm.engine import settled
@@ -24,6 +24,9 @@ Fetch = Callable[[int, int], bytes]
 Ran = Callable[[int], int]
 """Whether the instruction at an address has been executed before, UNMET or MET; or BARRED: a region must not go on."""
 
+Extent = Callable[[int], tuple[int, int]]
+"""Of the function that an address is in: where it begins, and the address behind it."""
+
 MAX_INSNS, ROOM = 1500, 100
 """Instructions of a region's own function: so many, and so many more for each address that it is to be entered at."""
 MAX_CALLEE, MAX_CALLEES, MAX_COLD = 250, 900, 300
@@ -32,8 +35,11 @@ may be before only what is called often is taken along."""
 MAX_RETURN_SITES = 40
 MAX_HEADS = 16
 """Loops that are entries because they are loops."""
+
 Observed = dict[int, list[int]]
 """Dynamic jump -> targets it was seen to go to, the commonest first."""
+Guess = Callable[[int], Sequence[int]]
+"""Where a dynamic jump may go that nobody saw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,14 +266,18 @@ def discover(
     entries: Iterable[int] = (),
     ran: Ran | None = None,
     hot: Iterable[int] = (),
+    extent: Extent | None = None,
+    guess: Guess | None = None,
 ) -> Region | None:
     """The region of a hot address, or None when not even one instruction can be decoded there.
 
     limit, callees: instructions of its own, and of all that it calls. cold: of these, before only what is called often
     is taken along. entries: other addresses at which it is to be entered, as far as it goes there. ran: what was never
     executed is left out, at the price of an exit where somebody goes there after all. hot: places that were found hot.
+    extent: of functions, where that is known: then what jumps into another one leaves. guess: asked about jumps that
+    were not observed.
     """
-    search = _Search(isa, fetch, observed or {}, ran, frozenset(hot))
+    search = _Search(isa, fetch, observed or {}, ran, frozenset(hot), extent, guess)
     roots = [entry, *entries]
     # The function first, whole: a region without part of a loop is of less use than one without a callee.
     own, waiting = search.body(roots, limit + ROOM * len(roots))
@@ -354,15 +364,25 @@ class _Body:
         self.leaders: set[int] = set()
         self.calls: dict[int, tuple[int, ...]] = {}  # pc of a call -> callees
         self.unmet: set[int] = set()
+        self.spans: list[tuple[int, int]] = []  # that it stays in; anywhere when there are none
 
 
 class _Search(_Body):
     """Follows control through guest code; what was taken is not looked at again."""
 
     def __init__(
-        self, isa: Isa, fetch: Fetch, observed: Observed, ran: Ran | None, hot: frozenset[int]
+        self,
+        isa: Isa,
+        fetch: Fetch,
+        observed: Observed,
+        ran: Ran | None,
+        hot: frozenset[int],
+        extent: Extent | None,
+        guess: Guess | None,
     ) -> None:
         super().__init__()
+        self.extent = extent
+        self.guess = guess
         self.hot = hot
         self.often = set(hot)
         """What is called often: it was found hot, or the place that it returns to was."""
@@ -386,8 +406,10 @@ class _Search(_Body):
         """A function from its entries on, up to so many instructions, and what it calls in order."""
         found = _Body()
         callees: dict[int, None] = {}
-        found.leaders.update(roots)
         work = list(roots)[::-1]
+        found.leaders.update(work)
+        if self.extent is not None:
+            found.spans = [self.extent(root) for root in work]
         while work:
             self._walk(work.pop(), limit, found, work, callees)
         return found, list(callees)
@@ -405,13 +427,16 @@ class _Search(_Body):
             flow = found.flows[pc] = flow_of(self.isa, item, known)
             learn(self.isa, item, known)
             if flow.dynamic and not flow.returns:
-                flow.seen = tuple(self.observed.get(pc, ()))
+                seen = self.observed.get(pc) or (self.guess(pc) if self.guess is not None else ())
+                flow.seen = tuple(seen)
             if not flow.ends:
                 pc = item.next_pc
                 continue
             for target, callee in reversed(_followed(item, flow)):
                 if self.ran is not None and self.ran(target) != MET:
                     found.unmet.add(target)
+                    continue
+                if not callee and found.spans and not any(low <= target < high for low, high in found.spans):
                     continue
                 found.leaders.add(target)
                 if callee:

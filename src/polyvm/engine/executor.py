@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from polyvm.engine.goldenstep import Stepper
+    from polyvm.engine.profile import Profile
     from polyvm.engine.units import Unit, Units
     from polyvm.engine.workers import Compilers, Job
     from polyvm.memory.space import AddressSpace
@@ -437,7 +438,7 @@ class Engine:
             units.kind,
             observed=self._observed,
             hot=lambda: list(self.busy),
-            read=lambda address: _page(space, address),
+            read=lambda address: code_page(space, address),
             ran=lambda address: self.ran(space, address),
             wanted=lambda job: job.pc in units.by_pc or units.covering(job.pc) is None,
             score=lambda job: self.hotness.score(job.places, job.cost_s, job.asked, process_time()),
@@ -447,6 +448,18 @@ class Engine:
         )
         job.ask(pc)
         self.compilers.submit(job)
+
+    def take_profile(self, profile: Profile) -> None:
+        """Begin with what other runs have seen. Raises PVM-PROFILE-REFUSED for another guest's."""
+        if profile.guest != self.name:
+            from polyvm.engine.profile import refused
+
+            raise refused(
+                profile.name, f"is one of a program for {profile.guest}, and this is for {self.name}"
+            )
+        self.busy.update(profile.hot)
+        for site, targets in profile.seen.items():
+            self.seen.setdefault(site, {}).update(targets)
 
     def _observed(self) -> dict[int, list[int]]:
         """Where dynamic jumps went, the commonest first."""
@@ -553,7 +566,8 @@ class Engine:
         ):
             return
         pages = {
-            page: (_page(space, page), self.ran(space, page)) for page in space.code.decoded(space.regions)
+            page: (code_page(space, page), self.ran(space, page))
+            for page in space.code.decoded(space.regions)
         }
         compilers.hand_over(
             (
@@ -707,7 +721,7 @@ def _nothing() -> bool:
     return False
 
 
-def _page(space: AddressSpace, address: int) -> bytes:
+def code_page(space: AddressSpace, address: int) -> bytes:
     """What the guest may execute of a page, up to the first byte that it may not."""
     region = space.lookup(address)
     if region is None or not region.prot & 4:

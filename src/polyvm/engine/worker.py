@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from polyvm.engine.discover import Region
     from polyvm.engine.region import RegionEmitter
+    from polyvm.isa.spec import Isa
 
 PAGE = 4096
 IDLE_S = 60.0
@@ -124,14 +125,12 @@ def compile_unit(
     there. kind: letters of layout (PRECISE and others).
     tries: how often it was compiled by now. hot: places that were found hot.
     """
-    import marshal
-
-    from polyvm.engine import compile as compiler
-    from polyvm.engine import discover, flatten, region
+    from polyvm.engine import discover
+    from polyvm.engine.codepages import Pages
     from polyvm.engine.guest import Guest
 
     started = time.process_time()
-    pages: dict[int, bytes] = {}
+    fetch = Pages(page)
     marks: dict[int, bytes] = {}
 
     def mark(address: int) -> int:
@@ -140,20 +139,6 @@ def compile_unit(
             assert ran is not None
             marks[base] = ran(base)
         return marks[base][address - base >> 1] if marks[base] else MET
-
-    def fetch(address: int, length: int) -> bytes:
-        code = b""
-        while length > 0:
-            base = address & -PAGE
-            if base not in pages:
-                pages[base] = page(base)
-            part = pages[base][address - base : address - base + length]
-            code += part
-            if len(part) < min(length, base + PAGE - address):
-                break
-            address += len(part)
-            length -= len(part)
-        return code
 
     isa = Guest(guest).isa
     found = discover.discover(isa, fetch, pc, observed, entries=entries, ran=mark if ran else None, hot=hot)
@@ -166,6 +151,32 @@ def compile_unit(
             isa, fetch, pc, observed, entries=entries, ran=mark if ran else None, hot=hot
         )
         assert found is not None
+    return compile_region(
+        isa, found, fetch, entries, kind=kind, tries=tries, emitter=emitter, started=started
+    )
+
+
+def compile_region(
+    isa: Isa,
+    found: Region,
+    fetch: Callable[[int, int], bytes],
+    entries: Iterable[int] = (),
+    *,
+    kind: str = "",
+    tries: int = 0,
+    emitter: Callable[..., RegionEmitter] | None = None,
+    started: float | None = None,
+) -> bytes:
+    """The flat image of a region that was discovered in the code that `fetch` gives.
+
+    entries: those that somebody asked for. started: the CPU time when looking for it began, now when left out.
+    """
+    import marshal
+
+    from polyvm.engine import compile as compiler
+    from polyvm.engine import flatten, region
+
+    started = time.process_time() if started is None else started
     make = emitter or region.RegionEmitter
     # LLVM loses the places of some loads that nobody uses the result of. When it did, these are used.
     machine = compiler.target_machine(2)
@@ -186,7 +197,7 @@ def compile_unit(
         if not lost:
             break
     meta = {
-        "pc": pc,
+        "pc": found.entry,
         "kind": kind,
         "asked": [entry for entry in entries if entry in found.entries],
         "entries": found.entries,

@@ -1,0 +1,315 @@
+"""`polyvm aot`: a program is compiled before it is run, so that its first run is as fast as any other.
+
+It is loaded by a process of its own, up to where its own code would begin; what is found in memory there is compiled.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from polyvm.cli import output
+from polyvm.cli.bench import INTERRUPTED, count
+from polyvm.cli.options import DEBUG, FILE, JSON, Command, Option
+from polyvm.cli.runoptions import COMMAND as RUN
+from polyvm.errors import PolyvmError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    from polyvm.cli.options import Values
+    from polyvm.engine.aot import Program, Progress
+    from polyvm.engine.profile import Profile
+    from polyvm.user.process import Process
+
+    class Teller(Protocol):
+        """Who tells how far it is."""
+
+        def tell(self, progress: Progress) -> None: ...
+        def end(self) -> None: ...
+
+
+_SHARED = ("--sysroot", "--root", "--bind", "--env", "--unset-env", "--environ", "--profile-in")
+TELL_S = 2.0
+"""Between two lines about how far it is, where there is no terminal."""
+
+COMMAND = Command(
+    "aot",
+    usage=("[OPTIONS] PROGRAM",),
+    about="""
+Compiles a program ahead of time: every function that can be found in it, and those of its libraries that something
+points to. What is made is kept in the code cache (see polyvm cache), where polyvm run finds it: the program's first run
+compiles nothing of that. What is in the cache already stays, since it was made by what a run had seen.
+
+Give the options that the program will be run with: where it finds its libraries decides which they are.
+""",
+    arguments=(("PROGRAM", "The program's file, as for polyvm run."),),
+    options=(
+        *(option for option in RUN.options if option.name in _SHARED),
+        Option("--jobs", "N", "Compile in N processes; as many as there are processors when left out.", convert=count),
+        Option("--precise", "", "Compile for programs that handle faults themselves, as bash and what is written in Go "
+               "or Rust do."),
+        Option("--quiet", "", "Say nothing about how far it is."),
+        JSON,
+        DEBUG,
+        Option("--standalone", later="polyvm run starts a program that was compiled ahead."),
+    ),
+    examples=(
+        ("A static program", "polyvm aot ./program"),
+        ("A dynamic one, with a cross toolchain's libraries", "polyvm aot --sysroot /usr/riscv64-linux-gnu ./program"),
+        ("One from another system's files", "polyvm aot --root ./rootfs /usr/bin/sqlite3"),
+    ),
+    takes=(1, 1),
+    complete=FILE,
+)  # fmt: skip
+
+
+def execute(values: Values) -> int:
+    """Load, compile, and tell what was done."""
+    from polyvm.cli import profiles
+    from polyvm.engine import aot, cachedir, layout, profile
+
+    began = time.monotonic()
+    folder = cachedir.prepare(os.environ.get("POLYVM_CACHE_DIR") or None)
+    if folder is None:
+        raise PolyvmError("PVM-RESOURCE", "There is no folder for the code cache that could be written.",
+                          hint="Name one with POLYVM_CACHE_DIR.")  # fmt: skip
+    read = profiles.read(values.profile_in, _warn)
+    program = _load(values)
+    known = profile.merged(_fitting(read, program))
+    jobs = values.jobs or len(os.sched_getaffinity(0))
+    teller = _Silent() if values.quiet or values.json else _teller()
+    interrupted = False
+    last: list[Progress] = []
+
+    def tell(progress: Progress) -> None:
+        last[:] = [progress]
+        teller.tell(progress)
+
+    try:
+        found = aot.compile_ahead(
+            program,
+            folder,
+            kind=layout.PRECISE if values.precise else "",
+            jobs=jobs,
+            profile=known,
+            progress=tell,
+        )
+    except KeyboardInterrupt:
+        found, interrupted = last[0] if last else aot.Progress(), True
+    finally:
+        teller.end()
+    _tell(values, program, found, jobs, time.monotonic() - began, interrupted)
+    return INTERRUPTED if interrupted else 0
+
+
+def _tell(
+    values: Values, program: Program, found: Progress, jobs: int, wall_s: float, interrupted: bool
+) -> None:
+    if values.json:
+        output.document(
+            "aot",
+            {
+                "program": values.arguments[0],
+                "guest": program.guest,
+                "regions": found.regions,
+                "kept": found.kept,
+                "refused": [{"why": why, "count": n} for why, n in sorted(found.refused.items())],
+                "deaths": found.deaths,
+                "insns": found.insns,
+                "code_bytes": found.code_bytes,
+                "written_bytes": found.host_bytes,
+                "jobs": jobs,
+                "wall_s": wall_s,
+                "cpu_s": found.cpu_s,
+                "code_kb_per_s": found.code_bytes / 1024 / wall_s,
+                "interrupted": interrupted,
+            },
+        )
+        return
+    name = os.path.basename(values.arguments[0])
+    parts = [f"{found.regions} regions of {output.size(found.code_bytes)} of {program.guest} code"]
+    if found.kept:
+        parts.append(f"{found.kept} were there already")
+    if found.deaths:
+        parts.append(f"{found.deaths} were lost with their compilers")
+    speed = found.code_bytes / 1024 / wall_s
+    sys.stdout.write(
+        f"{name}: {', '.join(parts)}; {output.seconds(wall_s)} with {jobs} "
+        f"{'process' if jobs == 1 else 'processes'}, {speed:.1f} KB a second, {output.size(found.host_bytes)} written\n"
+    )
+    if interrupted:
+        sys.stderr.write(
+            f"polyvm: interrupted with {found.found - found.done} places left; run it again to go on\n"
+        )
+
+
+def _load(values: Values) -> Program:
+    """The program in memory, from a process that loaded it. Raises what loading raises."""
+    import marshal
+
+    from polyvm.engine.aot import Program
+
+    sys.stdout.flush()
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            os.close(reading)
+            status = _child(values, writing)
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with open(reading, "rb") as file:
+        data = file.read()
+    _, status = os.waitpid(pid, 0)
+    if not data:
+        raise PolyvmError(
+            "PVM-UNSUPPORTED",
+            f"{values.arguments[0]} ended before its own code began, so that nothing could be compiled.",
+            hint="polyvm run shows it doing the same; with --strace, each system call before that.",
+            status=os.waitstatus_to_exitcode(status),
+        )
+    found: Any = marshal.loads(data)
+    if isinstance(found, tuple):
+        code, message, hint, context = found
+        raise PolyvmError(code, message, hint=hint, **context)
+    return Program(**found)
+
+
+def _child(values: Values, writing: int) -> int:
+    """In the process that loads: write the program, or why it could not be loaded."""
+    import marshal
+
+    from polyvm import errors
+    from polyvm.cli import run
+    from polyvm.debug import loaded
+    from polyvm.engine.executor import Engine
+    from polyvm.user import process
+
+    found: Any = b""
+    folder = os.environ.get("POLYVM_CACHE_DIR")
+    engines: list[Engine] = []
+
+    def engine(guest: str) -> Engine:
+        engines.append(
+            Engine(guest, tier="baseline", progress=None if values.quiet else _say,
+                   folder=os.path.abspath(folder) if folder else None)
+        )  # fmt: skip
+        return engines[-1]
+
+    def take(made: Process) -> None:
+        nonlocal found
+        found = {"guest": engines[-1].name, "key": engines[-1].key, **loaded.contents(made)}
+
+    def prepare(made: Process) -> None:
+        made.tracer = loaded.AtEntry(made, take)
+
+    try:
+        # All that is lazy is done at the beginning, so that every address of a function is where it will be.
+        environment = [*run.environment(values), b"LD_BIND_NOW=1"]
+        process.run(
+            os.fsencode(values.arguments[0]), [os.fsencode(word) for word in values.arguments], environment,
+            engines=engine, sysroot=run.encoded(values.sysroot), root=run.encoded(values.root),
+            binds=[(os.fsencode(host), os.fsencode(inside), readonly) for host, inside, readonly in values.bind],
+            prepare=prepare,
+        )  # fmt: skip
+    except BaseException as error:
+        made = errors.from_exception(error)
+        if not isinstance(made, PolyvmError):  # several at once
+            raise
+        found = made.code, made.message, made.hint, {name: str(value) for name, value in made.context.items()}
+    if not found:
+        return 1
+    with open(writing, "wb") as file:
+        file.write(marshal.dumps(found))
+    return 0
+
+
+def _fitting(read: list[Profile], program: Program) -> list[Profile]:
+    """The profiles of this very program; the others are told of."""
+    from polyvm.engine.profile import refused
+
+    found = []
+    for one in read:
+        if one.guest != program.guest:
+            _warn(refused(one.name, f"is one of a program for {one.guest}, and this is for {program.guest}"))
+        elif not one.fits(program.page):
+            _warn(refused(one.name, "is one of another program, or of this one before it was built anew"))
+        else:
+            found.append(one)
+    return found
+
+
+def _warn(refused: PolyvmError) -> None:
+    _say(f"polyvm: warning: {refused.code}: {refused.message}")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+class _Silent:
+    """Says nothing."""
+
+    def tell(self, progress: Progress) -> None:
+        return None
+
+    def end(self) -> None:
+        return None
+
+
+class _Lines(_Silent):
+    """Says now and then how far it is."""
+
+    def __init__(self) -> None:
+        self.told = time.monotonic()
+
+    def tell(self, progress: Progress) -> None:
+        if time.monotonic() - self.told > TELL_S:
+            self.told = time.monotonic()
+            _say(f"{progress.done} of {progress.found} places, {output.size(progress.code_bytes)} of code")
+
+
+class _Bar(_Silent):
+    """A bar, on a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        self.bars = Bars(
+            TextColumn("compiling"), BarColumn(), TextColumn("{task.completed}/{task.total} places"),
+            TextColumn("{task.fields[size]}"), TimeRemainingColumn(), console=Console(stderr=True), transient=True,
+            auto_refresh=False,  # a thread of its own would be forked with us
+        )  # fmt: skip
+        self.task = self.bars.add_task("", total=None, size="")
+        self.told = 0.0
+
+    def tell(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self.told > 0.1:
+            self.told = now
+            self.bars.update(
+                self.task,
+                completed=progress.done,
+                total=progress.found,
+                size=output.size(progress.code_bytes),
+            )
+            self.bars.refresh()
+
+    def end(self) -> None:
+        self.bars.stop()
+
+
+def _teller() -> Teller:
+    if sys.stderr.isatty():
+        try:
+            return _Bar()
+        except ImportError:
+            pass  # rich is optional; lines say the same
+    return _Lines()

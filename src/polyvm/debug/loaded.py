@@ -1,0 +1,129 @@
+"""A program in memory at the moment when it begins: its code, and where functions are, for who compiles it unrun.
+
+The dynamic linker has done its work by then, so that libraries are where they always are, and every table of addresses
+holds addresses. Of the program itself all functions count, of libraries those that something points to.
+"""
+
+from __future__ import annotations
+
+from polyvm.debug.names import Names
+from polyvm.engine.layout import PAUSE
+from polyvm.engine.points import Points
+from polyvm.errors import PolyvmError
+from polyvm.memory.regions import EXEC, READ, WRITE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from polyvm.memory.space import AddressSpace
+    from polyvm.user.process import Process
+    from polyvm.user.thread import Thread
+
+PAGE = 4096
+MAX_SCANNED = 64 << 20
+"""Bytes of one mapping that are searched for addresses of functions."""
+
+
+class AtEntry:
+    """A tracer that has a program end where it begins, at its own entry, after `take` was called."""
+
+    def __init__(self, process: Process, take: Callable[[Process], None]) -> None:
+        self.process = process
+        self.take = take
+
+    def loop(self, thread: Thread) -> None:
+        """Run what runs before the program: the dynamic linker, and what libraries do first."""
+        process = self.process
+        points = Points(process.engine, process.space, process.space.slots)
+        points.set({process.image.entry})
+        cpu = thread.cpu
+        while not thread.ending:
+            thread.native = True
+            if process.world.closed:
+                thread.native = False
+                process.world.wait()
+                continue
+            reason = cpu.run()
+            thread.native = False
+            if reason == PAUSE:
+                self.take(process)
+                process.finish("exited", 0, None)
+            else:
+                thread.left(reason)
+
+    def signal(self, thread: Thread, signo: int, info: bytes) -> tuple[int, bytes, bool]:
+        """A signal is delivered as it is."""
+        return signo, info, False
+
+    def executed(self, thread: Thread) -> None:
+        """A program that becomes another before it begins is not known."""
+        self.process.finish("exited", 1, None)
+
+    def forked(self, thread: Thread) -> None:
+        """A child runs by itself."""
+
+    def ending(self) -> None:
+        """Nobody waits here."""
+
+
+def contents(process: Process) -> dict[str, Any]:
+    """The program, as the fields of an engine.aot.Program, of plain values."""
+    space, image = process.space, process.image
+    code: dict[int, bytes] = {}
+    data: list[tuple[int, bytes]] = []
+    program: list[int] = [image.entry]
+    libraries: list[int] = []
+    known: set[int] = set()
+    bare: list[tuple[int, int]] = []
+    names = Names(space)
+    for region in space.regions:
+        if region.prot & EXEC:
+            for page in range(region.start, region.end, PAGE):
+                code[page] = _fetch(space, page, min(page + PAGE, region.end) - page)
+            found = names.functions(region)
+            known.update(found)
+            if not found:
+                bare.append((region.start, region.end))
+            if region.backing is not None and region.start <= image.entry < region.end:
+                program += sorted(found)
+        elif region.prot & READ and not region.prot & WRITE and region.backing is not None:
+            data.append((region.start, _fetch(space, region.start, region.end - region.start)))
+    for address in _pointers(space, code):
+        if address in known or any(start <= address < end for start, end in bare):
+            libraries.append(address)
+    libraries += sorted(image.vdso_symbols.values())
+    return {
+        "code": code,
+        "data": sorted(data),
+        "starts": sorted(known),
+        "roots": list(dict.fromkeys([*program, *libraries])),
+    }
+
+
+def _fetch(space: AddressSpace, start: int, size: int) -> bytes:
+    """Memory, as far as it can be read: a file may be shorter than its mapping."""
+    found = b""
+    while size > 0:
+        step = min(size, PAGE)
+        try:
+            found += space.read(start, step)
+        except PolyvmError:
+            break
+        start, size = start + step, size - step
+    return found
+
+
+def _pointers(space: AddressSpace, code: dict[int, bytes]) -> dict[int, None]:
+    """Addresses of code that stand in the program's data."""
+    found: dict[int, None] = {}
+    for region in space.regions:
+        size = region.end - region.start
+        if region.prot & EXEC or not region.prot & READ or region.name == "[stack]" or size > MAX_SCANNED:
+            continue
+        bytes_ = _fetch(space, region.start, size)
+        for word in memoryview(bytes_)[: len(bytes_) & -8].cast("Q").tolist():
+            if word & -PAGE in code:
+                found[word] = None
+    return found
