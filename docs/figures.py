@@ -70,6 +70,8 @@ def command(kept: Json) -> str:
         words.append(f"--size {flags['size']}")
     if flags["runs"] != 3:
         words.append(f"--runs {flags['runs']}")
+    if "native-march" not in kept["peers"]:
+        words.append("--no-march")
     return " ".join(words)
 
 
