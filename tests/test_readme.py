@@ -86,5 +86,5 @@ def test_figures_are_taken_from_a_document(tmp_path: Path, monkeypatch: pytest.M
     assert written.startswith(f"before\n{figures.BEGIN}\n\n| geometric mean")
     assert written.endswith(f"\n{figures.END}\nafter\n")
     assert "old" not in written
-    assert "`polyvm bench --peers native,qemu` printed" in written
+    assert "`polyvm bench --peers native,qemu --no-march` printed" in written
     assert "busy" not in written

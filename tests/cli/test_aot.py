@@ -109,7 +109,7 @@ def test_by_a_profile(guest: str, compiles: Path, tmp_path: Path) -> None:
     printed, _ = run("--tier", "baseline", "--profile-out", made, program)
     assert regions(compiles) == set()
     document = json.loads(aot("--json", "--profile-in", made, program).stdout)
-    whole = json.loads(aot("--json", "--precise", program).stdout)
+    whole = json.loads(aot("--json", "--handlers", "faults", program).stdout)
     assert 3 < document["regions"] <= whole["regions"]
     assert document["code_bytes"] < whole["code_bytes"]
     kept = regions(compiles)
@@ -169,8 +169,18 @@ def test_what_it_says(compiles: Path, bare: Path) -> None:
 
 
 def test_a_kind_of_its_own_for_programs_that_handle_faults(compiles: Path, bare: Path) -> None:
-    assert aot("--precise", bare).returncode == 0
-    assert {Path(name).name.partition(".")[2][0] for name in regions(compiles)} == {"p"}
+    for what, kinds in (("faults", "p"), ("some", "pw"), ("none", "pw-")):
+        assert aot("--handlers", what, bare).returncode == 0
+        assert {Path(name).name.partition(".")[2][0] for name in regions(compiles)} == set(kinds)
+
+
+def test_the_kind_that_the_program_will_use(compiles: Path, tmp_path: Path) -> None:
+    """By its symbols, or by what a run has shown."""
+    handles = tmp_path / "handles.c"
+    handles.write_text("#include <signal.h>\nint main(void) { signal(SIGINT, SIG_IGN); return 0; }\n")
+    program = toolchain.build(handles)
+    assert aot("--jobs", "2", program).returncode == 0
+    assert {Path(name).name.partition(".")[2][0] for name in regions(compiles)} == {"w"}
 
 
 def test_what_cannot_be_loaded(compiles: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from polyvm.engine import profile, unitfiles
 from polyvm.engine.layout import MET, UNMET
-from polyvm.engine.profile import PAGE, PLACES, Profile
+from polyvm.engine.profile import EXACT, PAGE, PLACES, Profile
 from polyvm.errors import PolyvmError
 
 ADDRESSES = st.integers(0, (1 << 64) - 1)
@@ -28,6 +28,7 @@ PROFILES = st.builds(
     st.dictionaries(ADDRESSES, COUNTS, max_size=4),
     st.dictionaries(ADDRESSES, st.dictionaries(ADDRESSES, COUNTS, max_size=3), max_size=3),
     st.integers(0, 9),
+    st.sampled_from(EXACT),
 )
 CODE = bytes(range(256)) * 16
 DIGEST = unitfiles.digest(CODE)
@@ -85,10 +86,11 @@ def signed(body: object) -> bytes:
         {"hot": {"": 1}},
         {"seen": {"1000": [1]}},
         {"runs": "1"},
+        {"exact": "q"},
     ],
 )
 def test_a_right_checksum_is_not_enough(wrong: dict[str, object]) -> None:
-    body = {"guest": "riscv64", "runs": 1, "pages": {}, "hot": {}, "seen": {}}
+    body = {"guest": "riscv64", "runs": 1, "pages": {}, "hot": {}, "seen": {}, "exact": "w"}
     assert profile.load(signed(body), "p").runs == 1
     assert "damaged" in refusal(signed(body | wrong))
     for name in body:
@@ -118,6 +120,7 @@ def test_of_several_one_is_made() -> None:
         {0x1000: 1, 0x8: 2},
         {0x1004: {0x1000: 1, 0x1002: 9}, 0x8: {0x10: 1}},
         2,
+        "w",
     )
     whole = profile.merged([profile.load(profile.dump(SMALL), ""), other])
     assert whole == Profile(
@@ -126,6 +129,7 @@ def test_of_several_one_is_made() -> None:
         {0x1000: 8, 0x1004: 9, 0x8: 2},
         {0x1004: {0x1000: 4, 0x1002: 9}, 0x8: {0x10: 1}},
         3,
+        "w",
     )
     assert whole.hottest() == [0x1004, 0x1000, 0x8]
     assert whole.observed() == {0x1004: [0x1002, 0x1000], 0x8: [0x10]}
@@ -140,7 +144,7 @@ def test_only_of_the_same_code_it_is_known_what_ran() -> None:
     pages = {0x1000: CODE, 0x2000: CODE}
     ran = SMALL.ran(lambda base: pages.get(base, b""))
     assert [ran(0x1000 + at) for at in (0, 2, 4, 6)] == [MET, UNMET, MET, UNMET]
-    assert ran(0x2000) == MET  # which it does not know
+    assert ran(0x2000) == UNMET  # where nothing ever went
     assert SMALL.fits(lambda base: pages.get(base, b""))
     changed = SMALL.ran(lambda _: CODE[1:])
     assert changed(0x1002) == MET

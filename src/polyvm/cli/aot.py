@@ -49,8 +49,9 @@ Give the options that the program will be run with: where it finds its libraries
     options=(
         *(option for option in RUN.options if option.name in _SHARED),
         Option("--jobs", "N", "Compile in N processes; as many as there are processors when left out.", convert=count),
-        Option("--precise", "", "Compile for programs that handle faults themselves, as bash and what is written in Go "
-               "or Rust do."),
+        Option("--handlers", "WHAT", "Which signals the program has handlers for: none, some, or faults too, as bash "
+               "and what is written in Go or Rust. Each runs code of its own kind. When left out: what a profile says, "
+               "or whether the program knows sigaction or signal.", choices=("none", "some", "faults")),
         Option("--quiet", "", "Say nothing about how far it is."),
         JSON,
         DEBUG,
@@ -69,7 +70,7 @@ Give the options that the program will be run with: where it finds its libraries
 def execute(values: Values) -> int:
     """Load, compile, and tell what was done."""
     from polyvm.cli import profiles
-    from polyvm.engine import aot, cachedir, layout, profile
+    from polyvm.engine import aot, cachedir, profile
 
     began = time.monotonic()
     folder = cachedir.prepare(os.environ.get("POLYVM_CACHE_DIR") or None)
@@ -92,7 +93,7 @@ def execute(values: Values) -> int:
         found = aot.compile_ahead(
             program,
             folder,
-            kind=layout.PRECISE if values.precise else "",
+            kind=_kind(values, program, known),
             jobs=jobs,
             profile=known,
             progress=tell,
@@ -103,6 +104,18 @@ def execute(values: Values) -> int:
         teller.end()
     _tell(values, program, found, jobs, time.monotonic() - began, interrupted)
     return INTERRUPTED if interrupted else 0
+
+
+def _kind(values: Values, program: Program, known: Profile | None) -> str:
+    """The letter of the regions that the program will use."""
+    from polyvm.engine import layout
+
+    letters = {"none": "", "some": layout.WHOLE, "faults": layout.PRECISE}
+    if values.handlers is not None:
+        return letters[values.handlers]
+    if known is not None:
+        return known.exact
+    return letters["some" if program.handles else "none"]
 
 
 def _tell(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from polyvm.user.thread import Thread
 
 PAGE = 4096
+HANDLERS = ("sigaction", "signal", "__sysv_signal", "bsd_signal")
+"""What programs set handlers of signals with."""
 MAX_SCANNED = 64 << 20
 """Bytes of one mapping that are searched for addresses of functions."""
 
@@ -77,6 +79,7 @@ def contents(process: Process) -> dict[str, Any]:
     libraries: list[int] = []
     known: set[int] = set()
     bare: list[tuple[int, int]] = []
+    handles = False
     names = Names(space)
     for region in space.regions:
         if region.prot & EXEC:
@@ -88,6 +91,7 @@ def contents(process: Process) -> dict[str, Any]:
                 bare.append((region.start, region.end))
             if region.backing is not None and region.start <= image.entry < region.end:
                 program += sorted(found)
+                handles = names.knows(region, HANDLERS)
         elif region.prot & READ and not region.prot & WRITE and region.backing is not None:
             data.append((region.start, _fetch(space, region.start, region.end - region.start)))
     for address in _pointers(space, code):
@@ -98,6 +102,7 @@ def contents(process: Process) -> dict[str, Any]:
         "code": code,
         "data": sorted(data),
         "starts": sorted(known),
+        "handles": handles,
         "roots": list(dict.fromkeys([*program, *libraries])),
     }
 

@@ -10,6 +10,8 @@ from polyvm.errors import PolyvmError, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from polyvm.memory.regions import Region
     from polyvm.memory.space import AddressSpace
 
@@ -81,6 +83,14 @@ class Names:
                 }
                 return {start for start in inside if region.start <= start < region.end}
         return set()
+
+    def knows(self, region: Region, symbols: Iterable[str]) -> bool:
+        """Whether the file behind a mapping has one of some symbols, or wants it from another."""
+        found = self._read(region)
+        if found is None:
+            return False
+        texts = [bytes(s.data) for s in found[0].sections if s.name in (".strtab", ".dynstr")]
+        return any(b"\0" + name.encode() + b"\0" in text for name in symbols for text in texts)
 
     def _find(self, address: int) -> tuple[str, int] | None:
         found = self._file(address)

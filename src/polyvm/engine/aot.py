@@ -22,20 +22,29 @@ from typing import Any
 from polyvm.engine import image as images
 from polyvm.engine import unitfiles
 from polyvm.engine.codepages import PAGE, Pages
-from polyvm.engine.discover import MAX_CALLEES, MAX_COLD, Region, discover
+from polyvm.engine.discover import MAX_CALLEES, Region, discover
 from polyvm.engine.guest import Guest
 from polyvm.engine.jumptables import Tables
-from polyvm.engine.layout import MET
+from polyvm.engine.layout import MET, UNMET
 from polyvm.engine.profile import Profile
-from polyvm.engine.tiering import MAX_ENTRIES
 from polyvm.engine.worker import compile_region
 from polyvm.engine.workers import receive, send
 from polyvm.errors import PolyvmError
 from polyvm.ir.values import SpecError
 
-CALLEES = 300
+LIMIT = 6000
+"""Instructions of one function in a region: hardly any has more, and of one that is cut each piece goes everywhere."""
+ENTRIES = 60
+"""Places of a function that were hot and are entries of its region."""
+HEADS = 100
+"""Loops that a region may be entered at: a run comes to it from the interpreter, in whatever loop that is by then."""
+CALLEES = 60
 """Instructions of small functions that are taken along into the regions of their callers: nobody knows which are called
 often, so each has a region of its own besides."""
+
+
+SPREAD = 1 << 16
+"""Bytes around a place that are taken for its function at most."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class Program:
 
     guest: its name. key: of the engine, for the files' names. code: executable bytes by pages. data: what is readable
     and never changes, as (address, bytes). starts: where functions begin, in order. roots: where to begin, in the order
-    of importance.
+    of importance. handles: whether it seems to set handlers of signals.
     """
 
     guest: str
@@ -53,6 +62,7 @@ class Program:
     data: list[tuple[int, bytes]]
     starts: list[int]
     roots: list[int]
+    handles: bool = False
 
     def page(self, address: int) -> bytes:
         """The executable bytes of the page at an address."""
@@ -138,7 +148,7 @@ class Known:
     def entries(self, program: Program, place: int) -> list[int]:
         """Where the region of a place should be entered besides."""
         hot = self.hottest.get(program.extent(place)[0] or place, ())
-        return [other for other in hot if other != place][:MAX_ENTRIES]
+        return [other for other in hot if other != place][:ENTRIES]
 
     def roots(self, program: Program) -> list[int]:
         """Where to begin: what was hot comes first, then what was executed at all."""
@@ -165,8 +175,10 @@ class _Work:
         except OSError:
             pass  # nothing was ever compiled
 
-    def next(self) -> tuple[int, bool] | None:
-        """A place, and whether it is only to be looked at, because there is a region of it."""
+    def next(self) -> tuple[int, bool, dict[int, int]] | None:
+        """A place, whether it is only to be looked at, because there is a region of it, and what of its function other
+        regions have: where a function was cut, what is left is compiled, and not all of it again.
+        """
         while self.waiting:
             place = self.waiting.popleft()
             if place not in self.starts and self._covers(place):
@@ -176,8 +188,15 @@ class _Work:
             if name is None:  # a constant that looked like an address
                 self.state.done += 1
                 continue
-            return place, place in self.there and os.path.exists(f"{self.folder}/{name}")
+            there = place in self.there and os.path.exists(f"{self.folder}/{name}")
+            return place, there, {} if place in self.starts else self._around(place)
         return None
+
+    def _around(self, place: int) -> dict[int, int]:
+        low, high = self.program.extent(place)
+        low, high = max(low, place - SPREAD), min(high, place + SPREAD)
+        pages = range(low & -PAGE, high, PAGE)
+        return {page: self.covered[page] for page in pages if page in self.covered}
 
     def take(self, answer: tuple[Any, ...]) -> None:
         """A region is done: keep it, and remember what it leads to."""
@@ -219,7 +238,7 @@ class _Work:
         self.state.host_bytes += len(data)
 
     def _covers(self, place: int) -> bool:
-        return bool(self.covered.get(place & -PAGE, 0) >> ((place & PAGE - 1) >> 1) & 1)
+        return covers(self.covered, place)
 
     def _cover(self, at: int, size: int) -> int:
         """A region has this code; the bytes that none had before."""
@@ -231,6 +250,11 @@ class _Work:
             new += 2 * (mask & ~old).bit_count()
             self.covered[page] = old | mask
         return new
+
+
+def covers(bits: dict[int, int], place: int) -> bool:
+    """Whether the bit of an address is set; by pages, one for each two bytes."""
+    return bool(bits.get(place & -PAGE, 0) >> ((place & PAGE - 1) >> 1) & 1)
 
 
 class _Compiler:
@@ -282,7 +306,7 @@ class _Pool:
             os._exit(0)
 
     def answers(
-        self, following: Callable[[], tuple[int, bool] | None], state: Progress
+        self, following: Callable[[], tuple[int, bool, dict[int, int]] | None], state: Progress
     ) -> Iterator[tuple[Any, ...]]:
         """Have everything done that there is; each answer as it comes, which may lead to more."""
         import select
@@ -334,17 +358,18 @@ def _serve(sock: _socket.socket, program: Program, isa: Any, kind: str, known: K
         request = receive(sock)
         if request is None:
             return
-        place, look = request
+        place, look, others = request
         began = time.process_time()
         data, why = None, ""
         found = None
         entries = known.entries(program, place) if known is not None else []
+        ran = _ran(known, others)
         try:
             found = discover(
-                isa, fetch, place, known.observed if known is not None else None,
-                callees=MAX_CALLEES if known is not None else CALLEES, cold=MAX_COLD, entries=entries,
-                ran=known.ran if known is not None else None, hot=known.hot if known is not None else (),
-                extent=program.extent, guess=tables if known is None else None,
+                isa, fetch, place, known.observed if known is not None else None, limit=LIMIT,
+                callees=MAX_CALLEES if known is not None else CALLEES, entries=entries, ran=ran,
+                hot=known.hot if known is not None else (), extent=program.extent,
+                guess=tables if known is None else None, heads=HEADS,
             )  # fmt: skip
             if found is None:
                 why = "no instruction"
@@ -354,6 +379,19 @@ def _serve(sock: _socket.socket, program: Program, isa: Any, kind: str, known: K
             why = str(error)
         own, calls, onward = _leads(found) if found is not None else ([], [], [])
         send(sock, (place, data, own, calls, onward, why, time.process_time() - began))
+
+
+def _ran(known: Known | None, others: dict[int, int]) -> Callable[[int], int] | None:
+    """What `discover` is told of places: those that were never executed are left out, and those that others have."""
+    if not others:
+        return None if known is None else known.ran
+
+    def mark(place: int) -> int:
+        if covers(others, place):
+            return UNMET
+        return MET if known is None else known.ran(place)
+
+    return mark
 
 
 def _leads(found: Region) -> tuple[list[tuple[int, int]], list[int], list[int]]:

@@ -268,6 +268,7 @@ def discover(
     hot: Iterable[int] = (),
     extent: Extent | None = None,
     guess: Guess | None = None,
+    heads: int = MAX_HEADS,
 ) -> Region | None:
     """The region of a hot address, or None when not even one instruction can be decoded there.
 
@@ -275,7 +276,7 @@ def discover(
     is taken along. entries: other addresses at which it is to be entered, as far as it goes there. ran: what was never
     executed is left out, at the price of an exit where somebody goes there after all. hot: places that were found hot.
     extent: of functions, where that is known: then what jumps into another one leaves. guess: asked about jumps that
-    were not observed.
+    were not observed. heads: loops of its own that are entries.
     """
     search = _Search(isa, fetch, observed or {}, ran, frozenset(hot), extent, guess)
     roots = [entry, *entries]
@@ -322,8 +323,8 @@ def discover(
     busy = frozenset({entry, *entries, *search.hot} & blocks.keys())
     region = Region(entry, found, inside, returns, frozenset(unmet - blocks.keys()), mine, busy)
     # Where tier 0 may be going around when the region arrives, or when it was left in an inner loop.
-    heads = sorted(loop_heads(region) & mine - set(found))
-    found.extend(heads[:MAX_HEADS])
+    loops = sorted(loop_heads(region) & mine - set(found))
+    found.extend(loops[:heads])
     return region
 
 

@@ -249,6 +249,7 @@ class Engine:
             self.threshold = HOT_FIRST
             if code_limit is not None:
                 self.units.limit = min(code_limit, layout.UNITS_ROOM >> 2)
+        self.exact = ""  # the letter of what the guest can see of its registers: set_precise(), set_whole()
         self.code_limit = ARENA_SIZE if code_limit is None else code_limit
         self.started = perf_counter(), self.native.ticks()
         # By threads that ended: instructions, those in units and in stencils, native seconds, ticks in units.
@@ -581,12 +582,14 @@ class Engine:
 
     def set_precise(self, space: AddressSpace) -> None:
         """From now on the guest can see its registers at a fault: only code that is exact about them may run."""
+        self.exact = PRECISE
         units = self.units
         if units is not None and PRECISE not in units.kind:
             self._renew(space, units, PRECISE)
 
     def set_whole(self, space: AddressSpace) -> None:
         """From now on the guest can see its registers wherever it is interrupted."""
+        self.exact = self.exact or WHOLE
         units = self.units
         if units is not None and PRECISE not in units.kind and WHOLE not in units.kind:
             self._renew(space, units, WHOLE)
@@ -612,6 +615,7 @@ class Engine:
         self.met.clear()
         self.busy.clear()
         self.hotness.clear()
+        self.exact = ""
         if self.tiered:
             self.native.arena.begin()
         if self.units is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from polyvm.engine import unitfiles
-from polyvm.engine.layout import BARRED, MET, UNMET
+from polyvm.engine.layout import BARRED, MET, PRECISE, UNMET, WHOLE
 from polyvm.errors import PolyvmError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ PAGE = 4096
 PLACES = PAGE // 2
 """Where an instruction may begin in a page."""
 MAX_BYTES = 1 << 28
+EXACT = (PRECISE, WHOLE, "")
+"""What of a program's registers may be seen, the most first."""
 
 
 @dataclass
@@ -34,7 +36,8 @@ class Profile:
 
     pages: for each page of code its digest, and a bit for each two bytes where an instruction began that was executed.
     hot: jumps to a place. seen: targets of dynamic jumps, and how often each was taken, of those that were looked at.
-    runs: that it was made of. name: of its file.
+    runs: that it was made of. exact: the letter of layout of what the program could see of its registers in the end, ""
+    for no more than where it leaves native code. name: of its file.
     """
 
     guest: str
@@ -42,11 +45,12 @@ class Profile:
     hot: dict[int, int] = field(default_factory=dict)
     seen: dict[int, dict[int, int]] = field(default_factory=dict)
     runs: int = 0
+    exact: str = ""
     name: str = ""
 
     def ran(self, page: Callable[[int], bytes]) -> Callable[[int], int]:
-        """For `discover`: whether the instruction at an address was executed. Of code that is another than it was, or
-        that the profile does not know, all counts as executed.
+        """For `discover`: whether the instruction at an address was executed. Of code that is another than it was all
+        counts as executed.
         """
         same: dict[int, int | None] = {}
 
@@ -54,7 +58,7 @@ class Profile:
             base = address & -PAGE
             if base not in same:
                 digest, bits = self.pages.get(base, ("", 0))
-                same[base] = bits if digest and digest == unitfiles.digest(page(base)) else None
+                same[base] = bits if not digest or digest == unitfiles.digest(page(base)) else None
             known = same[base]
             return MET if known is None or known >> (address - base >> 1) & 1 else UNMET
 
@@ -93,13 +97,14 @@ class Profile:
             for target, count in targets.items():
                 known[target] = known.get(target, 0) + count
         self.runs += other.runs
+        self.exact = min(self.exact, other.exact, key=EXACT.index)
 
 
 def collect(engine: Engine, space: AddressSpace) -> Profile:
     """What an engine has seen of the program in an address space so far."""
     from polyvm.engine.executor import code_page
 
-    found = Profile(engine.name, runs=1)
+    found = Profile(engine.name, runs=1, exact=engine.exact)
     for base in space.code.decoded(space.regions):
         marks = engine.ran(space, base)
         bits = int.from_bytes(
@@ -121,6 +126,7 @@ def dump(profile: Profile) -> bytes:
     body = {
         "guest": profile.guest,
         "runs": profile.runs,
+        "exact": profile.exact,
         "pages": {
             f"{base:x}": {"digest": digest, "ran": f"{bits:x}"}
             for base, (digest, bits) in sorted(profile.pages.items())
@@ -194,6 +200,7 @@ def _read(body: dict[str, Any]) -> Profile:
             for site, targets in body["seen"].items()
         },
         _count(body["runs"]),
+        EXACT[EXACT.index(body["exact"])],
     )
 
 
