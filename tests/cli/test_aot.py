@@ -192,6 +192,9 @@ def test_what_cannot_be_loaded(compiles: Path, tmp_path: Path) -> None:
         ([], "PVM-USAGE"),
         (["--jobs", "0", "x"], "PVM-USAGE"),
         (["--standalone", "x"], "PVM-UNSUPPORTED"),
+        (["--bind", "/tmp", "x"], "PVM-USAGE"),
+        (["--root", "/tmp", "--sysroot", "/tmp", "x"], "PVM-USAGE"),
+        (["--handlers", "many", "x"], "PVM-USAGE"),
     ):
         done = aot(*words)
         assert done.returncode != 0, words

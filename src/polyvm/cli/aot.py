@@ -13,6 +13,7 @@ from polyvm.cli import output
 from polyvm.cli.bench import INTERRUPTED, count
 from polyvm.cli.options import DEBUG, FILE, JSON, Command, Option
 from polyvm.cli.runoptions import COMMAND as RUN
+from polyvm.cli.runoptions import check_world
 from polyvm.errors import PolyvmError
 
 TYPE_CHECKING = False
@@ -72,6 +73,7 @@ def execute(values: Values) -> int:
     from polyvm.cli import profiles
     from polyvm.engine import aot, cachedir, profile
 
+    check_world(COMMAND, values)
     began = time.monotonic()
     folder = cachedir.prepare(os.environ.get("POLYVM_CACHE_DIR") or None)
     if folder is None:

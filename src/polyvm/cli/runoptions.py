@@ -178,20 +178,31 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
 )  # fmt: skip
 
 
-def check(values: Values) -> None:
-    """Refuse options that contradict each other. Raises PVM-USAGE."""
+def check_world(command: Command, values: Values) -> None:
+    """Refuse options about files and the environment that contradict each other. Raises PVM-USAGE."""
     from polyvm.cli.options import usage
 
     if values.bind and values.root is None:
         raise usage(
-            COMMAND,
+            command,
             "--bind adds to what --root shows, and there is no --root.",
             "Without --root the program sees all files of this system.",
         )
     if values.root is not None and values.sysroot is not None:
         if "sysroot" in values.given:
-            raise usage(COMMAND, "--sysroot and --root are two ways to find files; use one.")
+            raise usage(command, "--sysroot and --root are two ways to find files; use one.")
         values.sysroot = None  # only a default, from the environment
+    if values.environ is not None and (values.env or values.unset_env):
+        raise usage(
+            command, "--environ gives the whole environment; --env and --unset-env change the caller's."
+        )
+
+
+def check(values: Values) -> None:
+    """Refuse options that contradict each other. Raises PVM-USAGE."""
+    from polyvm.cli.options import usage
+
+    check_world(COMMAND, values)
     if values.lockstep and values.tier == "golden":
         raise usage(
             COMMAND,
@@ -212,7 +223,3 @@ def check(values: Values) -> None:
         )
     if values.errors == "result-file" and values.result_file is None:
         raise usage(COMMAND, "--errors result-file needs a --result-file.")
-    if values.environ is not None and (values.env or values.unset_env):
-        raise usage(
-            COMMAND, "--environ gives the whole environment; --env and --unset-env change the caller's."
-        )
