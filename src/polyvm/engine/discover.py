@@ -421,7 +421,7 @@ class _Search(_Body):
             if self.ran is not None and self.ran(pc) == BARRED:
                 found.unmet.add(pc)
                 return
-            item = _decode(self.isa, self.fetch, pc)
+            item = placed_at(self.isa, self.fetch, pc)
             if item is None:
                 return
             found.placed[pc] = item
@@ -449,7 +449,8 @@ class _Search(_Body):
             return
 
 
-def _decode(isa: Isa, fetch: Fetch, pc: int) -> Placed | None:
+def placed_at(isa: Isa, fetch: Fetch, pc: int) -> Placed | None:
+    """The instruction at an address, where there is one that may be executed."""
     smallest, largest = min(isa.sizes), max(isa.sizes)
     raw = fetch(pc, largest)
     if len(raw) < smallest:

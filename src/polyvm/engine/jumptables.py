@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from polyvm.engine import settled
-from polyvm.engine.discover import Extent, Fetch, Placed, Slot, flow_of, learn, slot_of
+from polyvm.engine.discover import Extent, Fetch, Placed, Slot, flow_of, learn, placed_at, slot_of
 from polyvm.ir import golden
 from polyvm.ir.trace import walk
 from polyvm.isa.spec import Isa
@@ -125,7 +124,7 @@ class Tables:
         known: dict[Slot, tuple[int, int]] = {}
         at = low
         while at <= pc:
-            placed = self._decode(at)
+            placed = placed_at(self.isa, self.code, at)
             if placed is None:
                 chain, known, at = [], {}, at + self.isa.step
                 continue
@@ -139,13 +138,6 @@ class Tables:
                 chain, known = [], {}
             at = placed.next_pc
         return chain[-MAX_BEFORE:], constants
-
-    def _decode(self, pc: int) -> Placed | None:
-        raw = self.code(pc, max(self.isa.sizes))
-        decoded = self.isa.decode(int.from_bytes(raw, "little")) if len(raw) >= min(self.isa.sizes) else None
-        if decoded is None or decoded.insn.size > len(raw):
-            return None
-        return Placed(pc, decoded, settled.trace(decoded))
 
     def _read_first(self, before: list[Placed]) -> list[Slot]:
         """Registers that are read before anything is written to them: those read last come first."""
