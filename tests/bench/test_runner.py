@@ -114,9 +114,8 @@ def test_past_the_limit(fake: Bench) -> None:
 
 def test_a_slow_peer_is_not_run_again(fake: Bench) -> None:
     fake.workload("one")
-    fake.peer(
-        "qemu", 'sleep 3; exec "$@"'
-    )  # ten times as long as native, even where a shell takes long to start
+    # Ten times as long as native, even where a shell takes long to start.
+    fake.peer("qemu", 'sleep 3; exec "$@"')
     found = fake.run("native", "qemu", subject=None, runs=3, patience=0.1)
     assert fake.order() == ["native", "qemu", "native", "native"]
     assert len(found["workloads"][0]["runs"]["qemu"]["cpu_s"]) == 1

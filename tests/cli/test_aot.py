@@ -18,30 +18,12 @@ from tests import toolchain
 from tests.compiled import regions
 from tests.real import fetch
 
-# Loops, recursion, a table of functions, a switch, each hot, and a function that nothing calls.
+# Loops, recursion, a table of functions, and a switch, each hot.
 PROGRAM = r"""
 #include "bare.h"
-static unsigned add(unsigned a) { return a + 3; }
-static unsigned mix(unsigned a) { return a ^ a << 7; }
-static unsigned turn(unsigned a) { return a >> 9 | a << 23; }
-static unsigned (*volatile const table[])(unsigned) = {add, mix, turn, mix};
-__attribute__((noinline)) static unsigned fib(unsigned n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
-__attribute__((noinline)) static unsigned run(const unsigned char *code, unsigned a) {
-    for (;;)
-        switch (*code++) {
-        case 0: return a;
-        case 1: a += 17; break;
-        case 2: a ^= a >> 3; break;
-        case 3: a = table[a & 3](a); break;
-        case 4: if (a & 1) code++; break;
-        case 5: a *= 5; break;
-        case 6: a -= fib(a & 7); break;
-        default: a = ~a;
-        }
-}
-static const unsigned char code[] = {1, 4, 5, 2, 3, 6, 4, 7, 1, 3, 5, 4, 2, 3, 9, 0};
+#include "hot.h"
 int main(int argc, char **argv) {
-    unsigned sum = argc;
+    uint64_t sum = argc;
     for (int i = 0; i < 200000; i++) sum = run(code, sum + i);
     put_hex(sum);
     put_int(fib(20));

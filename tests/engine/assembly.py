@@ -55,6 +55,12 @@ class Program:
     def __getitem__(self, label: str) -> int:
         return self.labels[label]
 
+    def distances(self, *labels: str, base: str = "", size: int = 4, shift: int = 0) -> bytes:
+        """A table of how far labels are from another, or of their addresses."""
+        low = self.labels[base] if base else 0
+        words = [self.labels[label] - low >> shift & (1 << 8 * size) - 1 for label in labels]
+        return b"".join(word.to_bytes(size, "little") for word in words)
+
     @property
     def end(self) -> int:
         """The address behind the last instruction."""

@@ -49,9 +49,7 @@ FUNCTIONS = ["main", "first", "last", "alone"]
 
 
 def program(roots: list[str], starts: list[str] = FUNCTIONS) -> Program:
-    table = b"".join(
-        (CODE[case] - CODE["table"] & 0xFFFF_FFFF).to_bytes(4, "little") for case in ("none", "one")
-    )
+    table = CODE.distances("none", "one", base="table")
     return Program(
         "riscv64",
         KEY,

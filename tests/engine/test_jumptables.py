@@ -13,16 +13,12 @@ RISCV64, AARCH64 = riscv64.load(), aarch64.load()
 CASES = ["one", "two", "three", "four", "five"]
 
 
-def found(isa: Isa, text: str, size: int, base: str | None, shift: int = 0, after: bytes = b"") -> list[str]:
+def found(isa: Isa, text: str, size: int, base: str, shift: int = 0, after: bytes = b"") -> list[str]:
     """What is found of the jump at `jump`, by labels. The table is at the label `table`: distances from a label, or
     addresses, of so many bytes.
     """
     code = Program(text, isa=isa)
-    low = code[base] if base is not None else 0
-    table = b"".join(
-        (code[case] - low >> shift & (1 << 8 * size) - 1).to_bytes(size, "little") for case in CASES
-    )
-    data = table + after
+    data = code.distances(*CASES, base=base, size=size, shift=shift) + after
 
     def read(address: int, length: int) -> bytes:
         at = address - code["table"]
@@ -92,10 +88,10 @@ UNBOUNDED = """
 
 @pytest.mark.parametrize(
     ("text", "size", "base"),
-    [(RELATIVE, 4, "table"), (ABSOLUTE, 8, None), (HOISTED, 4, "table"), (UNBOUNDED, 4, "table")],
+    [(RELATIVE, 4, "table"), (ABSOLUTE, 8, ""), (HOISTED, 4, "table"), (UNBOUNDED, 4, "table")],
 )
 @pytest.mark.parametrize("after", [b"", bytes(64)])
-def test_tables_of_riscv64(text: str, size: int, base: str | None, after: bytes) -> None:
+def test_tables_of_riscv64(text: str, size: int, base: str, after: bytes) -> None:
     """after: what stands behind the table leads out of the function."""
     assert found(RISCV64, text + BEHIND, size, base, after=after) == CASES
 
@@ -103,7 +99,7 @@ def test_tables_of_riscv64(text: str, size: int, base: str | None, after: bytes)
 def test_what_stands_behind_a_table_is_not_part_of_it() -> None:
     """Where the index is compared with its size: what is there would be places of the function as well."""
     code = Program(RELATIVE + BEHIND)
-    more = (code["away"] - code["table"] & 0xFFFF_FFFF).to_bytes(4, "little")
+    more = code.distances("away", base="table")
     assert found(RISCV64, RELATIVE + BEHIND, 4, "table", after=more * 9) == CASES
     assert found(RISCV64, UNBOUNDED + BEHIND, 4, "table", after=more * 9) == [*CASES, "away"]
 
@@ -143,7 +139,7 @@ def test_what_is_no_table() -> None:
         "start: ld a1, 0(a0)\n jump: c.jr a1",
         "start: auipc a1, 0\n addi a1, a1, 16\n jump: c.jr a1",
     ):
-        assert found(RISCV64, text + BEHIND, 8, None) == []
+        assert found(RISCV64, text + BEHIND, 8, "") == []
 
 
 def test_a_table_leads_into_no_instruction() -> None:

@@ -18,28 +18,9 @@ from tests.user.running import polyvm
 
 # Loops in loops, recursion, a table of functions, and an interpreter's switch, each hot: for as long as is needed.
 PROGRAM = r"""
-#include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
-static uint64_t add(uint64_t a) { return a + 3; }
-static uint64_t mix(uint64_t a) { return a ^ a << 7; }
-static uint64_t turn(uint64_t a) { return a >> 9 | a << 55; }
-static uint64_t (*volatile const table[])(uint64_t) = {add, mix, turn, mix};
-__attribute__((noinline)) static uint64_t fib(uint64_t n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
-__attribute__((noinline)) static uint64_t run(const uint8_t *code, uint64_t a) {
-    for (;;)
-        switch (*code++) {
-        case 0: return a;
-        case 1: a += 17; break;
-        case 2: a ^= a >> 3; break;
-        case 3: a = table[a & 3](a); break;
-        case 4: if (a & 1) code++; break;
-        case 5: a *= 5; break;
-        case 6: a -= fib(a & 7); break;
-        default: a = ~a;
-        }
-}
-static const uint8_t code[] = {1, 4, 5, 2, 3, 6, 4, 7, 1, 3, 5, 4, 2, 3, 9, 0};
+#include "hot.h"
 static uint32_t grid[64][64];
 int main(int argc, char **argv) {
     uint64_t sum = 1, result = 0;
