@@ -75,20 +75,20 @@ def execute(values: Values) -> int:
 
     check_world(COMMAND, values)
     began = time.monotonic()
-    folder = cachedir.prepare(os.environ.get("POLYVM_CACHE_DIR") or None)
+    folder = cachedir.prepare()
     if folder is None:
         raise PolyvmError("PVM-RESOURCE", "There is no folder for the code cache that could be written.",
                           hint="Name one with POLYVM_CACHE_DIR.")  # fmt: skip
     read = profiles.read(values.profile_in, _warn)
-    program = _load(values)
+    program = _load(values, folder)
     known = profile.merged(_fitting(read, program))
     jobs = values.jobs or len(os.sched_getaffinity(0))
     teller = _Silent() if values.quiet or values.json else _teller()
-    interrupted = False
-    last: list[Progress] = []
+    found, interrupted = aot.Progress(), False
 
     def tell(progress: Progress) -> None:
-        last[:] = [progress]
+        nonlocal found
+        found = progress
         teller.tell(progress)
 
     try:
@@ -101,7 +101,7 @@ def execute(values: Values) -> int:
             progress=tell,
         )
     except KeyboardInterrupt:
-        found, interrupted = last[0] if last else aot.Progress(), True
+        interrupted = True
     finally:
         teller.end()
     _tell(values, program, found, jobs, time.monotonic() - began, interrupted)
@@ -161,7 +161,7 @@ def _tell(
         )
 
 
-def _load(values: Values) -> Program:
+def _load(values: Values, folder: str) -> Program:
     """The program in memory, from a process that loaded it. Raises what loading raises."""
     import marshal
 
@@ -174,7 +174,7 @@ def _load(values: Values) -> Program:
         status = 1
         try:
             os.close(reading)
-            status = _child(values, writing)
+            status = _child(values, folder, writing)
         finally:
             os._exit(status)
     os.close(writing)
@@ -195,7 +195,7 @@ def _load(values: Values) -> Program:
     return Program(**found)
 
 
-def _child(values: Values, writing: int) -> int:
+def _child(values: Values, folder: str, writing: int) -> int:
     """In the process that loads: write the program, or why it could not be loaded."""
     import marshal
 
@@ -206,14 +206,10 @@ def _child(values: Values, writing: int) -> int:
     from polyvm.user import process
 
     found: Any = b""
-    folder = os.environ.get("POLYVM_CACHE_DIR")
     engines: list[Engine] = []
 
     def engine(guest: str) -> Engine:
-        engines.append(
-            Engine(guest, tier="baseline", progress=None if values.quiet else _say,
-                   folder=os.path.abspath(folder) if folder else None)
-        )  # fmt: skip
+        engines.append(Engine(guest, tier="baseline", progress=None if values.quiet else _say, folder=folder))
         return engines[-1]
 
     def take(made: Process) -> None:
@@ -228,9 +224,7 @@ def _child(values: Values, writing: int) -> int:
         environment = [*run.environment(values), b"LD_BIND_NOW=1"]
         process.run(
             os.fsencode(values.arguments[0]), [os.fsencode(word) for word in values.arguments], environment,
-            engines=engine, sysroot=run.encoded(values.sysroot), root=run.encoded(values.root),
-            binds=[(os.fsencode(host), os.fsencode(inside), readonly) for host, inside, readonly in values.bind],
-            prepare=prepare,
+            engines=engine, prepare=prepare, **run.places(values),
         )  # fmt: skip
     except BaseException as error:
         made = errors.from_exception(error)
@@ -250,17 +244,20 @@ def _fitting(read: list[Profile], program: Program) -> list[Profile]:
 
     found = []
     for one in read:
-        if one.guest != program.guest:
-            _warn(refused(one.name, f"is one of a program for {one.guest}, and this is for {program.guest}"))
-        elif not one.fits(program.page):
-            _warn(refused(one.name, "is one of another program, or of this one before it was built anew"))
-        else:
+        try:
+            one.check_guest(program.guest)
+            if not one.fits(program.page):
+                raise refused(one.name, "is one of another program, or of this one before it was built anew")
             found.append(one)
+        except PolyvmError as error:
+            _warn(error)
     return found
 
 
 def _warn(refused: PolyvmError) -> None:
-    _say(f"polyvm: warning: {refused.code}: {refused.message}")
+    from polyvm.cli.profiles import warning
+
+    sys.stderr.write(warning(refused))
 
 
 def _say(text: str) -> None:

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from polyvm.engine.profile import Profile
 
 
+def warning(refused: PolyvmError) -> str:
+    """A line that says what is not used, and why."""
+    return f"polyvm: warning: {refused.code}: {refused.message}\n"
+
+
 def read(names: Iterable[str], warn: Callable[[PolyvmError], object]) -> list[Profile]:
     """Those that can be used. warn: told of each that cannot; a file that is not there is PVM-USAGE."""
     found = []

@@ -188,12 +188,8 @@ class Run:
             [os.fsencode(word) for word in self.argv],
             self.environment,
             engines=self._engine,
-            sysroot=encoded(values.sysroot),
-            root=encoded(values.root),
-            binds=[
-                (os.fsencode(host), os.fsencode(inside), readonly) for host, inside, readonly in values.bind
-            ],
-            cwd=encoded(values.cwd),
+            **places(values),
+            cwd=_bytes(values.cwd),
             timeout=values.timeout,
             strace=values.strace,
             report=(
@@ -314,9 +310,9 @@ class Run:
     def _warn(self, refused: PolyvmError) -> None:
         """Something is not used that the run can do without."""
         if not self.values.quiet and _identity(2) == self.errors_at:
-            os.write(
-                2, f"polyvm: warning: {refused.code}: {refused.message}\n".encode(errors="surrogateescape")
-            )
+            from polyvm.cli.profiles import warning
+
+            os.write(2, warning(refused).encode(errors="surrogateescape"))
 
     def _report(self, result: Result | None, error: BaseException | None) -> None:
         """The result file and --stats."""
@@ -350,7 +346,18 @@ class Run:
             rundocument.tell(rundocument.stats(document))
 
 
-def encoded(path: str | None) -> bytes | None:
+def places(values: Values) -> dict[str, Any]:
+    """Where the guest finds files, as arguments of process.run()."""
+    return {
+        "sysroot": _bytes(values.sysroot),
+        "root": _bytes(values.root),
+        "binds": [
+            (os.fsencode(host), os.fsencode(inside), readonly) for host, inside, readonly in values.bind
+        ],
+    }
+
+
+def _bytes(path: str | None) -> bytes | None:
     return None if path is None else os.fsencode(path)
 
 

@@ -93,9 +93,6 @@ _HOW = "How it is run"
 _TELL = "What is told about it"
 _CALLER = "For programs that start polyvm"
 
-PROFILE_IN = Option("--profile-in", "FILE", "Compile by what runs before have shown, as --profile-out has written "
-                    "it; given more than once, by all together.", many=True, group=_HOW, complete=FILE)  # fmt: skip
-
 COMMAND = Command(
     "run",
     usage=("[OPTIONS] PROGRAM [ARGS...]",),
@@ -140,7 +137,8 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
         Option("--code-cache", "SIZE", "Compiled code in memory, of stencils and of regions each: more is given up, "
                "and made again or taken from the disk when it is needed. More than 384M is not used.", convert=size,
                group=_HOW, default="64M"),
-        PROFILE_IN,
+        Option("--profile-in", "FILE", "Compile by what runs before have shown, as --profile-out has written it; given "
+               "more than once, by all together.", many=True, group=_HOW, complete=FILE),
         Option("--backend", "BACKEND", "Which compiler is used.", choices=("llvm",), default="llvm", group=_HOW,
                planned={"cranelift": "--backend llvm is the default."}),
         Option("--accel", "ACCEL", "Who executes.", choices=("jit",), default="jit", group=_HOW,

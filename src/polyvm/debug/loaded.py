@@ -7,6 +7,8 @@ holds addresses. Of the program itself all functions count, of libraries those t
 from __future__ import annotations
 
 from polyvm.debug.names import Names
+from polyvm.engine.codepages import PAGE
+from polyvm.engine.executor import code_page
 from polyvm.engine.layout import PAUSE
 from polyvm.engine.points import Points
 from polyvm.errors import PolyvmError
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from polyvm.user.process import Process
     from polyvm.user.thread import Thread
 
-PAGE = 4096
 HANDLERS = ("sigaction", "signal", "__sysv_signal", "bsd_signal")
 """What programs set handlers of signals with."""
 MAX_SCANNED = 64 << 20
@@ -84,7 +85,7 @@ def contents(process: Process) -> dict[str, Any]:
     for region in space.regions:
         if region.prot & EXEC:
             for page in range(region.start, region.end, PAGE):
-                code[page] = _fetch(space, page, min(page + PAGE, region.end) - page)
+                code[page] = code_page(space, page)
             found = names.functions(region)
             known.update(found)
             if not found:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from polyvm.engine.discover import Block, Placed, Region, Slot, inputs, slot_of, static_value
+from polyvm.engine.discover import Block, Placed, Region, Slot, inputs, slot_of, static_value, written
 from polyvm.engine.liveness import backwards, leaves_region
 from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
@@ -40,7 +40,10 @@ def settled(region: Region) -> tuple[Region, dict[int, Zeros]]:
                     demanded[found.slot] = max(found.bits, demanded.get(found.slot, 0))
     if not demanded:
         return region, {entry: {} for entry in region.entries}
-    into = _spread(region, _demands(region, demanded))
+    into = _spread(region, dict.fromkeys(region.entries, demanded))
+    lost = _lost(region, into, demanded)
+    if lost:
+        into = _spread(region, _demands(region, demanded, lost))
     blocks = {}
     for start, block in region.blocks.items():
         walker = Walker(into[start])
@@ -48,14 +51,13 @@ def settled(region: Region) -> tuple[Region, dict[int, Zeros]]:
     return dataclasses.replace(region, blocks=blocks), {entry: into[entry] for entry in region.entries}
 
 
-def _demands(region: Region, demanded: Zeros) -> dict[int, Zeros]:
+def _demands(region: Region, demanded: Zeros, lost: set[Slot]) -> dict[int, Zeros]:
     """What each entry demands: that what is checked on every way from there passes, and all checks of registers whose
     value in the whole region comes from an entry.
 
-    Of others it must not demand anything: what they hold there has nothing to do with what is checked later. So it is
-    with the address of an atomic operation, which any register may hold for a moment.
+    Of others, those in `lost`, it must not demand anything: what they hold there has nothing to do with what is checked
+    later. So it is with the address of an atomic operation, which any register may hold for a moment.
     """
-    lost = _lost(region, demanded)
     soon = backwards(region, lambda block, after: _soon(region, block, after))
     return {
         entry: {slot: bits for slot, bits in demanded.items() if slot not in lost or slot in soon[entry]}
@@ -68,33 +70,22 @@ def _soon(region: Region, block: Block, after: list[frozenset[Slot]]) -> frozens
     inside = bool(after) and not leaves_region(block, region)
     now = frozenset.intersection(*after) if inside else frozenset()
     for placed in reversed(block.insns):
-        now -= _written(placed)
+        now -= written(placed)
         now |= {found.slot for op in placed.trace.ops if (found := check_of(op, placed)) is not None}
     return now
 
 
-def _lost(region: Region, demanded: Zeros) -> set[Slot]:
-    """Registers that are given values of which less is known than is demanded, if all entries find that."""
-    into = _spread(region, dict.fromkeys(region.entries, demanded))
+def _lost(region: Region, into: dict[int, Zeros], demanded: Zeros) -> set[Slot]:
+    """Registers that are given values of which less is known than is demanded, where all entries find that."""
     lost: set[Slot] = set()
     for start, block in region.blocks.items():
         walker = Walker(into[start])
         for placed in block.insns:
             walker.step(placed)
-            for slot in demanded.keys() & _written(placed):
+            for slot in demanded.keys() & written(placed):
                 if walker.known.get(slot, 0) < demanded[slot]:
                     lost.add(slot)
     return lost
-
-
-def _written(placed: Placed) -> set[Slot]:
-    """Registers that an instruction may write."""
-    found = set()
-    for op in walk(placed.trace.ops):
-        slot = slot_of(op, placed.decoded.fields) if op.op in ("set", "setx") else None
-        if slot is not None:
-            found.add(slot)
-    return found
 
 
 def check_of(op: Val, placed: Placed) -> Check | None:

@@ -9,25 +9,23 @@ dies costs the region that it was at.
 from __future__ import annotations
 
 import _socket
-import marshal
 import os
 import signal
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
-from polyvm.engine import image as images
 from polyvm.engine import unitfiles
 from polyvm.engine.codepages import PAGE, Pages
 from polyvm.engine.discover import MAX_CALLEES, Region, discover
-from polyvm.engine.guest import Guest
 from polyvm.engine.jumptables import Tables
 from polyvm.engine.layout import MET, UNMET
 from polyvm.engine.profile import Profile
-from polyvm.engine.worker import compile_region
+from polyvm.engine.worker import compile_region, keep, prepared
 from polyvm.engine.workers import receive, send
 from polyvm.errors import PolyvmError
 from polyvm.ir.values import SpecError
@@ -41,8 +39,6 @@ HEADS = 100
 CALLEES = 60
 """Instructions of small functions that are taken along into the regions of their callers: nobody knows which are called
 often, so each has a region of its own besides."""
-
-
 SPREAD = 1 << 16
 """Bytes around a place that are taken for its function at most."""
 
@@ -70,7 +66,7 @@ class Program:
 
     def read(self, address: int, length: int) -> bytes:
         """What is known to be there, executable or not, as many bytes as that."""
-        index = bisect_right(self.data, (address, b"\xff")) - 1
+        index = bisect_right(self.data, address, key=itemgetter(0)) - 1
         if index >= 0:
             start, data = self.data[index]
             if address < start + len(data):
@@ -200,12 +196,12 @@ class _Work:
 
     def take(self, answer: tuple[Any, ...]) -> None:
         """A region is done: keep it, and remember what it leads to."""
-        place, data, own, calls, onward, why, cpu_s = answer
+        data, own, calls, onward, why, cpu_s = answer
         state = self.state
         state.done += 1
         state.cpu_s += cpu_s
         if data is not None:
-            self._store(place, data)
+            self._store(data)
         elif why:
             state.refused[why] = state.refused.get(why, 0) + 1
         else:
@@ -224,12 +220,9 @@ class _Work:
             self.waiting.append(place)
             self.state.found += 1
 
-    def _store(self, place: int, data: bytes) -> None:
-        image = images.load(data)
-        meta = marshal.loads(image.meta)
-        image.unload()
-        others = unitfiles.names(place, meta["asked"], meta["entries"], meta["own"])
-        if not unitfiles.store(self.folder, data, place, others, lambda pc: self.program.name(pc, self.kind)):
+    def _store(self, data: bytes) -> None:
+        meta, written = keep(self.folder, data, lambda pc: self.program.name(pc, self.kind))
+        if not written:
             raise PolyvmError(
                 "PVM-RESOURCE", "A compiled region cannot be written to the code cache.", path=self.folder
             )
@@ -273,13 +266,7 @@ class _Pool:
         self.program = program
         self.kind = kind
         self.known = known
-        # What every compilation needs is made once.
-        from polyvm.engine import compile as compiler
-        from polyvm.engine import flatten, region  # noqa: F401  # imported before the fork, not after each
-
-        self.isa = Guest(program.guest).isa
-        _ = self.isa.tree
-        compiler.target_machine(2)
+        self.isa = prepared(program.guest)
         self.compilers: list[_Compiler] = []
         for _ in range(jobs):
             self.compilers.append(self._start())
@@ -324,7 +311,7 @@ class _Pool:
                 return
             for sock in select.select(list(busy), [], [])[0]:
                 compiler = busy[sock]
-                place, compiler.place = compiler.place, None
+                compiler.place = None
                 try:
                     answer = receive(sock)
                 except OSError:
@@ -332,7 +319,7 @@ class _Pool:
                 if answer is None:
                     self._replace(compiler)
                     state.deaths += 1
-                    answer = place, None, [], [], [], "its compiler died", 0.0
+                    answer = None, [], [], [], "its compiler died", 0.0
                 yield answer
 
     def _replace(self, compiler: _Compiler) -> None:
@@ -378,7 +365,7 @@ def _serve(sock: _socket.socket, program: Program, isa: Any, kind: str, known: K
         except (PolyvmError, SpecError, RecursionError) as error:
             why = str(error)
         own, calls, onward = _leads(found) if found is not None else ([], [], [])
-        send(sock, (place, data, own, calls, onward, why, time.process_time() - began))
+        send(sock, (data, own, calls, onward, why, time.process_time() - began))
 
 
 def _ran(known: Known | None, others: dict[int, int]) -> Callable[[int], int] | None:
@@ -396,7 +383,6 @@ def _ran(known: Known | None, others: dict[int, int]) -> Callable[[int], int] | 
 
 def _leads(found: Region) -> tuple[list[tuple[int, int]], list[int], list[int]]:
     """The spans of a region's own function, what it calls, and where else it goes."""
-    own = _spans((found.blocks[start].start, found.blocks[start].insns[-1].next_pc) for start in found.own)
     calls: dict[int, None] = {}
     onward: dict[int, None] = {}
     for block in found.blocks.values():
@@ -406,15 +392,4 @@ def _leads(found: Region) -> tuple[list[tuple[int, int]], list[int], list[int]]:
         for place in (*block.onward, *(() if flow.call else flow.seen)):
             if place not in found.blocks and place not in calls:
                 onward[place] = None
-    return own, list(calls), list(onward)
-
-
-def _spans(blocks: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """(address, size) of blocks, adjoining ones together."""
-    spans: list[tuple[int, int]] = []
-    for start, end in sorted(blocks):
-        if spans and spans[-1][0] + spans[-1][1] == start:
-            spans[-1] = spans[-1][0], end - spans[-1][0]
-        else:
-            spans.append((start, end - start))
-    return spans
+    return found.spans(found.own), list(calls), list(onward)

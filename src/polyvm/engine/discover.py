@@ -120,6 +120,17 @@ class Region:
         """Instructions in all blocks."""
         return sum(len(block.insns) for block in self.blocks.values())
 
+    def spans(self, starts: Iterable[int]) -> list[tuple[int, int]]:
+        """(address, size) of the code of some of its blocks, adjoining ones together."""
+        found: list[list[int]] = []
+        for start in sorted(starts):
+            end = self.blocks[start].insns[-1].next_pc
+            if found and found[-1][1] >= start:
+                found[-1][1] = max(end, found[-1][1])
+            else:
+                found.append([start, end])
+        return [(start, end - start) for start, end in found]
+
 
 Constants = dict[Slot, tuple[int, int]]
 """Registers with a known value, and the address of the first instruction that it comes from."""
@@ -163,6 +174,13 @@ def slot_of(op: Val, fields: dict[str, int]) -> Slot | None:
         number = static_value(op.args[0], fields, 0)
         return None if number is None else (op.attr, number)  # type: ignore[return-value]  # (file, index)
     return None
+
+
+def written(placed: Placed) -> set[Slot]:
+    """Registers that an instruction may write."""
+    fields = placed.decoded.fields
+    slots = {slot_of(op, fields) for op in walk(placed.trace.ops) if op.op in ("set", "setx")}
+    return {slot for slot in slots if slot is not None}
 
 
 def learn(isa: Isa, placed: Placed, known: Constants) -> None:

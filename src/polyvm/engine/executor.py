@@ -452,12 +452,7 @@ class Engine:
 
     def take_profile(self, profile: Profile) -> None:
         """Begin with what other runs have seen. Raises PVM-PROFILE-REFUSED for another guest's."""
-        if profile.guest != self.name:
-            from polyvm.engine.profile import refused
-
-            raise refused(
-                profile.name, f"is one of a program for {profile.guest}, and this is for {self.name}"
-            )
+        profile.check_guest(self.name)
         self.busy.update(profile.hot)
         for site, targets in profile.seen.items():
             self.seen.setdefault(site, {}).update(targets)

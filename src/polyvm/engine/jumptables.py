@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from polyvm.engine.discover import Extent, Fetch, Placed, Slot, flow_of, learn, placed_at, slot_of
+from polyvm.engine.discover import Extent, Fetch, Placed, Slot, flow_of, learn, placed_at, slot_of, written
 from polyvm.ir import golden
 from polyvm.ir.trace import walk
 from polyvm.isa.spec import Isa
@@ -73,13 +73,7 @@ class Tables:
     code, read: the guest's code, and what else of its memory never changes, at (address, length). extent: of functions.
     """
 
-    def __init__(
-        self,
-        isa: Isa,
-        code: Fetch,
-        read: Fetch,
-        extent: Extent,
-    ) -> None:
+    def __init__(self, isa: Isa, code: Fetch, read: Fetch, extent: Extent) -> None:
         self.isa = isa
         self.code = code
         self.data = read
@@ -99,7 +93,10 @@ class Tables:
         before, constants = self._sweep(max(low, pc - MAX_SWEPT & -self.isa.step), pc)
         if not before or before[-1].pc != pc or flow_of(self.isa, before[-1]).call:
             return []
-        fits: Callable[[int], bool] = lambda target: low <= target < high and not target % self.isa.step  # noqa: E731
+
+        def fits(target: int) -> bool:
+            return low <= target < high and not target % self.isa.step
+
         best: list[int] = []
         # The comparison with the table's size may stand before the index is what it is, or behind it. Of what is found
         # from here and there on, the least has seen the comparison.
@@ -141,7 +138,7 @@ class Tables:
 
     def _read_first(self, before: list[Placed]) -> list[Slot]:
         """Registers that are read before anything is written to them: those read last come first."""
-        written: set[Slot] = set()
+        done: set[Slot] = set()
         found: dict[Slot, None] = {}
         for placed in before:
             for op in walk(placed.trace.ops):
@@ -149,8 +146,8 @@ class Tables:
                 if slot is None or self.zeros.get(slot[0]) == slot[1]:
                     continue
                 if op.op in ("set", "setx"):
-                    written.add(slot)
-                elif slot not in written:
+                    done.add(slot)
+                elif slot not in done:
                     found.pop(slot, None)
                     found[slot] = None
         return list(found)[::-1]
@@ -163,35 +160,29 @@ class Tables:
         last = 0  # that led to a new place
         without = {slot: value for slot, value in constants.items() if slot != index}
         for number in range(MAX_TARGETS + MAX_MISSED):
-            target = self._go(before, without | {index: number})
+            target, branched = self._go(before, without | {index: number})
             if target is not None and fits(target):
                 if target not in targets:
                     targets[target], last = None, number
                 if len(targets) == MAX_TARGETS or number - last > MAX_REPEATED:
                     break
-            elif targets or number >= MAX_MISSED or (target is None and number == 0 and not self._met):
+            elif targets or number >= MAX_MISSED or (target is None and number == 0 and not branched):
                 break
         return list(targets)
 
-    def _go(self, before: list[Placed], known: dict[Slot, int]) -> int | None:
-        """Where the last instruction jumps; None when that stays unknown, or when a branch before it is taken."""
+    def _go(self, before: list[Placed], known: dict[Slot, int]) -> tuple[int | None, bool]:
+        """Where the last instruction jumps, None when that stays unknown; and whether it is because a branch before it
+        was taken, so that another index may come further.
+        """
         trial = _Trial(known, self.data, self.zeros)
-        self._met = False  # whether a branch was decided, so that another index may come further
+        target: int | None = None
         for placed in before:
-            fields = placed.decoded.fields
             try:
-                target = golden.execute(placed.trace, fields, placed.pc, trial, trial)
+                target = golden.execute(placed.trace, placed.decoded.fields, placed.pc, trial, trial)
             except (_Unknown, golden.Trap, golden.Syscall, golden.Flush):
-                for op in walk(placed.trace.ops):
-                    slot = slot_of(op, fields) if op.op in ("set", "setx") else None
-                    if slot is not None:
-                        known.pop(slot, None)
-                if placed is before[-1]:
-                    return None
-                continue
-            if placed is before[-1]:
-                return target
-            if target != placed.next_pc:
-                self._met = True
-                return None
-        return None
+                target = None
+                for slot in written(placed):
+                    known.pop(slot, None)
+            if target not in (None, placed.next_pc) and placed is not before[-1]:
+                return None, True
+        return target, False

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from polyvm.engine import unitfiles
+from polyvm.engine.codepages import PAGE
 from polyvm.engine.layout import BARRED, MET, PRECISE, UNMET, WHOLE
 from polyvm.errors import PolyvmError
 
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from polyvm.memory.space import AddressSpace
 
 SCHEMA = "polyvm.profile/1"
-PAGE = 4096
 PLACES = PAGE // 2
 """Where an instruction may begin in a page."""
 MAX_BYTES = 1 << 28
 EXACT = (PRECISE, WHOLE, "")
 """What of a program's registers may be seen, the most first."""
+_DIGITS = bytes.maketrans(bytes((UNMET, MET, BARRED)), b"010")
 
 
 @dataclass
@@ -68,6 +69,11 @@ class Profile:
         """Whether any of the code is what it was made of."""
         return any(digest == unitfiles.digest(page(base)) for base, (digest, _) in self.pages.items())
 
+    def check_guest(self, guest: str) -> None:
+        """Raise PVM-PROFILE-REFUSED where it is another guest's."""
+        if self.guest != guest:
+            raise refused(self.name, f"is one of a program for {self.guest}, and this is for {guest}")
+
     def hottest(self) -> list[int]:
         """Places, those that were jumped to most often first."""
         return sorted(self.hot, key=lambda place: (-self.hot[place], place))
@@ -107,13 +113,7 @@ def collect(engine: Engine, space: AddressSpace) -> Profile:
     found = Profile(engine.name, runs=1, exact=engine.exact)
     for base in space.code.decoded(space.regions):
         marks = engine.ran(space, base)
-        bits = int.from_bytes(
-            bytes(
-                sum((marks[at + bit] not in (UNMET, BARRED)) << bit for bit in range(8))
-                for at in range(0, PLACES, 8)
-            ),
-            "little",
-        )
+        bits = int(marks[::-1].translate(_DIGITS), 2)
         if bits:
             found.pages[base] = unitfiles.digest(code_page(space, base)), bits
     found.hot = {place: count for place in engine.hotness.heats if (count := engine.hotness.jumps(place)) > 0}

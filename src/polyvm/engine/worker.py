@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from polyvm.engine import interpreter_image
+from polyvm.engine.codepages import PAGE, Pages
 from polyvm.engine.layout import MET
 from polyvm.engine.tiering import MAX_ENTRIES
 from polyvm.errors import PolyvmError
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     import _socket
     import subprocess
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from polyvm.engine.discover import Region
     from polyvm.engine.region import RegionEmitter
     from polyvm.isa.spec import Isa
 
-PAGE = 4096
 IDLE_S = 60.0
 REST_S = 10.0
 """CPU seconds spent at most on what a program that has ended had still waited for."""
@@ -126,7 +127,6 @@ def compile_unit(
     tries: how often it was compiled by now. hot: places that were found hot.
     """
     from polyvm.engine import discover
-    from polyvm.engine.codepages import Pages
     from polyvm.engine.guest import Guest
 
     started = time.process_time()
@@ -201,8 +201,8 @@ def compile_region(
         "kind": kind,
         "asked": [entry for entry in entries if entry in found.entries],
         "entries": found.entries,
-        "code": _spans(found, fetch, found.blocks),
-        "own": [(at, len(code)) for at, code in _spans(found, fetch, found.own)],
+        "code": [(at, fetch(at, size)) for at, size in found.spans(found.blocks)],
+        "own": found.spans(found.own),
         "insns": found.insn_count,
         "tries": tries,
         "reach": made.reach,
@@ -214,27 +214,39 @@ def compile_region(
     return flatten.flatten(image, ["unit"], marshal.dumps(meta))
 
 
-def _spans(
-    found: Region, fetch: Callable[[int, int], bytes], blocks: Iterable[int]
-) -> list[tuple[int, bytes]]:
-    """The guest code of blocks of a region, adjoining ones together."""
-    spans: list[list[int]] = []
-    for start in sorted(blocks):
-        end = found.blocks[start].insns[-1].next_pc
-        if spans and spans[-1][1] >= start:
-            spans[-1][1] = max(end, spans[-1][1])
-        else:
-            spans.append([start, end])
-    return [(start, fetch(start, end - start)) for start, end in spans]
+def keep(folder: str, data: bytes, name_of: Callable[[int], str | None]) -> tuple[dict[str, Any], bool]:
+    """Keep a region that was compiled while no guest waited for it, as the guest would have kept it: its description,
+    and whether it could be written.
+    """
+    import marshal
+
+    from polyvm.engine import image as images
+    from polyvm.engine import unitfiles
+
+    image = images.load(data)
+    meta = marshal.loads(image.meta)
+    image.unload()
+    others = unitfiles.names(meta["pc"], meta["asked"], meta["entries"], meta["own"])
+    return meta, unitfiles.store(folder, data, meta["pc"], others, name_of)
+
+
+def prepared(guest: str) -> Isa:
+    """A guest's specification, with all that every compilation needs made once: forked compilers share it."""
+    from polyvm.engine import compile as compiler
+    from polyvm.engine import discover, flatten, region
+    from polyvm.engine.guest import Guest
+
+    isa = Guest(guest).isa
+    _ = isa.tree, discover, flatten, region
+    compiler.target_machine(2)
+    return isa
 
 
 def pool(guest: str, path: str) -> None:
     """Serve compilations over a socket until nobody has asked for a while."""
     import _socket
 
-    from polyvm.engine import cachedir, discover, flatten, region
-    from polyvm.engine import compile as compiler
-    from polyvm.engine.guest import Guest
+    from polyvm.engine import cachedir
     from polyvm.engine.workers import at_socket
 
     _close_all()
@@ -247,10 +259,7 @@ def pool(guest: str, path: str) -> None:
     listener.listen(64)
     os.rename(temporary, path)
     mine = os.stat(path).st_ino
-    # What every compilation needs is made once and shared by the forked servers.
-    isa = Guest(guest).isa
-    _ = isa.tree, discover, flatten, region
-    compiler.target_machine(2)
+    prepared(guest)
     os.chdir("/")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     listener.settimeout(IDLE_S)
@@ -337,9 +346,6 @@ def _finish(
 
     Only when nobody else does just that, not for long, and when nothing else wants the processor: it is a favour.
     """
-    import marshal
-
-    from polyvm.engine import image as images
     from polyvm.engine import unitfiles
     from polyvm.engine.workers import finishing
 
@@ -369,12 +375,8 @@ def _finish(
         except (PolyvmError, SpecError, RecursionError):
             continue  # it stays in tier 0
         if unit is not None:
-            image = images.load(unit)
-            meta = marshal.loads(image.meta)
-            image.unload()
+            meta, _ = keep(folder, unit, name_of)
             done.update(meta["entries"])
-            others = unitfiles.names(pc, meta["asked"], meta["entries"], meta["own"])
-            unitfiles.store(folder, unit, pc, others, name_of)
 
 
 def _yield(nice: int) -> None:
