@@ -266,6 +266,9 @@ class Emitter:
     def op_hint(self, op: Val, args: list[str]) -> None:
         """Nothing to do."""
 
+    def op_prefetch(self, op: Val, args: list[str]) -> None:
+        """Nothing to do: only code that keeps the host's memory busy gains by it."""
+
     def leave_golden(self) -> None:
         """End the block: the golden evaluator must do this instruction."""
         raise NotImplementedError

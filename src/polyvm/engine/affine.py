@@ -18,7 +18,7 @@ from polyvm.isa.spec import Isa
 
 FLOATS = frozenset({"fadd", "fsub", "fmul", "fdiv", "fsqrt"})
 """Floating-point ops whose plain form does the same, flags included, in vectors too."""
-STATEFUL = frozenset({"get", "set", "getx", "setx", "load", "store", "if", "jump", "hint"})
+STATEFUL = frozenset({"get", "set", "getx", "setx", "load", "store", "if", "jump", "hint", "prefetch"})
 MAX_INSNS, MAX_STREAMS = 64, 8
 FARTHEST = 1 << 30
 """Bytes that an access may lie from what moves."""

@@ -513,6 +513,11 @@ class RegionEmitter(LeavingEmitter):
         if op.attr == EXCLUSIVE:
             exclusive.hint(self, self.st("alone"))
 
+    def op_prefetch(self, op: Val, args: list[str]) -> None:
+        """Have the host fetch the line, wherever it is: no access, and it cannot fault."""
+        pointer = self.ins(f"getelementptr i8, ptr %mem, i64 {args[0]}")
+        self.call("void", "llvm.prefetch.p0", f"ptr {pointer}", "i32 0", "i32 3", "i32 1")
+
     def op_jump(self, op: Val, args: list[str]) -> None:
         """Go on elsewhere: inside the region, to a return site, or out."""
         assert self.block is not None

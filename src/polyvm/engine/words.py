@@ -21,7 +21,7 @@ FEWEST = 4
 """Pieces of a word: fewer are loaded sooner than it is found out whether they are in one page."""
 PIECES = (1, 2)
 """Bytes of a piece."""
-_STATEFUL = frozenset({"get", "set", "getx", "setx", "load", "hint"})
+_STATEFUL = frozenset({"get", "set", "getx", "setx", "load", "hint", "prefetch"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -416,6 +416,8 @@ class _Frame:
     def _hint(self, op: Val, args: list[int]) -> None:
         """Invisible by definition."""
 
+    _prefetch = _hint
+
     def _jump(self, op: Val, args: list[int]) -> None:
         self.next_pc = args[0]
 

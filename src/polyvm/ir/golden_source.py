@@ -332,6 +332,8 @@ class Writer:
     def op_hint(self, op: Val, args: list[str]) -> None:
         """Invisible by definition."""
 
+    op_prefetch = op_hint
+
     def op_jump(self, op: Val, args: list[str]) -> None:
         """Go on elsewhere."""
         self.do(f"go = {args[0]}")

@@ -208,6 +208,12 @@ def _table() -> dict[str, OpInfo]:
         writes=True,
     )
     op("hint", 0, "Nothing that a program can see; attr says what the processor may do.", pure=False)
+    op(
+        "prefetch",
+        1,
+        "Nothing that a program can see: memory at arg0 will soon be wanted. It never faults.",
+        pure=False,
+    )
 
     # 6. Floating point, IEEE 754, on bit patterns of 16, 32 or 64 bits, in the guest's style (FLOAT_STYLES).
     #    attr rounding is 0 to 4, or ROUND_DYNAMIC. Exceptions accrue in FP_FLAGS.

@@ -307,6 +307,10 @@ class Tracer:
         """Something no program can see."""
         self.emit("hint", 0, (), what)
 
+    def prefetch(self, address: Val) -> None:
+        """Say that memory will soon be wanted, wherever that is."""
+        self.emit("prefetch", 0, (address,))
+
     # -- floating point, on a value or on each of the lanes
     def _float(self, op: str, bits: int, args: tuple[V, ...], attr: object = None) -> V:
         for arg in args:

@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Final
 from polyvm.isa.aarch64.model import UNITS, aarch64, base, described, read, read_pair, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from polyvm.ir.trace import Tracer
     from polyvm.ir.values import Val
+    from polyvm.isa.spec import Body
 
 TITLE = "Loads and Stores"
 
@@ -123,9 +126,14 @@ PREFETCH: Final = "11", "10"
 """size and opc of PRFM."""
 
 
-def _prefetch(m: Tracer, **fields: Val | int) -> None:
-    """Say that an address will be used soon; nothing happens, and nothing faults."""
-    m.hint("prefetch")
+def _prefetch(address: Callable[..., Val]) -> Body:
+    """The body of a prefetch; PLD, PLI and PST alike. address: from the tracer and the fields, the operation not
+    among them."""
+
+    def body(m: Tracer, prfop: Val, **fields: Val) -> None:
+        m.prefetch(address(m, **fields))
+
+    return described(body, "Say that an address will be used soon; nothing happens, and nothing faults.")
 
 
 # -- Load register (literal)
@@ -144,7 +152,9 @@ def _literal(opc: str, access: Access) -> None:
 
 for opc, access in LITERALS:
     _literal(opc, access)
-insn("prfm prfop, offset", "11 011 0 00 offset[20:2] prfop")(_prefetch)
+insn("prfm prfop, offset", "11 011 0 00 offset[20:2] prfop")(
+    _prefetch(lambda m, offset: m.pc + offset.sext(64))
+)
 
 
 # -- Load/store register pair
@@ -292,7 +302,9 @@ def _unscaled(table: str, code: str, mode: Mode, letter: str = "") -> None:
         )(described(body, f"{access.doc}, {mode.doc}."))
     if letter == "u":
         size, opc = PREFETCH
-        insn(f"prfum prfop, {mode.text}", f"{size} 111 0 00 {opc} 0 simm[8:0] {code} Rn_sp prfop")(_prefetch)
+        insn(f"prfum prfop, {mode.text}", f"{size} 111 0 00 {opc} 0 simm[8:0] {code} Rn_sp prfop")(
+            _prefetch(lambda m, simm, Rn_sp: m.x[Rn_sp] + simm.sext(64))
+        )
 
 
 _unscaled("Load/store register (unscaled immediate)", "00", OFFSET, "u")
@@ -329,7 +341,7 @@ def _index(scale: int) -> str:
 for access in ACCESSES:
     _at_index(access)
 insn(f"prfm prfop, {_index(3)}", f"{PREFETCH[0]} 111 0 00 {PREFETCH[1]} 1 Rm index S 10 Rn_sp prfop")(
-    _prefetch
+    _prefetch(lambda m, Rm, index, S, Rn_sp: m.x[Rn_sp] + _indexed(m, Rm, index, 3 * S))
 )
 
 # -- Load/store register (unsigned immediate)
@@ -349,5 +361,5 @@ def _scaled(access: Access) -> None:
 for access in ACCESSES:
     _scaled(access)
 insn("prfm prfop, [Xn_sp{, #pimm}]", f"{PREFETCH[0]} 111 0 01 {PREFETCH[1]} pimm[14:3] Rn_sp prfop")(
-    _prefetch
+    _prefetch(lambda m, pimm, Rn_sp: m.x[Rn_sp] + pimm.zext(64))
 )
