@@ -55,6 +55,8 @@ class LeavingEmitter(PlacedEmitter):
         self.doors: dict[
             frozenset[Slot], list[tuple[str, int]]
         ] = {}  # what is stored -> ways there: (label, target)
+        # (label, guest PC from the entry on, instructions undone)
+        self.beyond: list[tuple[str, int, int]] = []
         # (label, guest PC from the entry on, base, distance, kind of access)
         self.wild: list[tuple[str, int, str, int, int]] = []
 
@@ -183,7 +185,7 @@ class LeavingEmitter(PlacedEmitter):
             self.put(slot, value, self._at(self.places[slot][0]), "volatile ")
         self.stale.clear()
 
-    def account(self, undone: int) -> None:
+    def account(self, undone: int | str) -> None:
         """Counted mode: bring the counts up to date before leaving, the block's last instructions not done."""
         if not self.counted:
             return
@@ -265,6 +267,10 @@ class LeavingEmitter(PlacedEmitter):
         """End the block by returning to Python."""
         self.sync(live_at)
         self.account(self.undone - (reason == "FLUSH"))
+        self._return(reason, pc)
+
+    def _return(self, reason: str, pc: int | str) -> None:
+        """Return to Python, the state being in order."""
         self.do(f"store i64 {pc}, ptr {self.st('pc')}")
         self.do(f"store i32 {layout.REASONS.index(reason)}, ptr {self.st('reason')}")
         self.do("ret void")
@@ -313,12 +319,23 @@ class LeavingEmitter(PlacedEmitter):
         self.do(f"br i1 {outside}, label %wild, label %{go}, {UNLIKELY}")
         self.start(go)
 
+    def _beyond(self, outside: str) -> None:
+        """Precise mode: the evaluator goes on with an access whose base is outside the space. The state is in order for
+        the access's own sake, so here, too, all such places share one way out.
+        """
+        assert self.placed is not None
+        go = self.fresh_label("go")
+        self.beyond.append((self.label, self.placed.pc - self.region.entry, self.undone))
+        self.do(f"br i1 {outside}, label %beyond, label %{go}, {UNLIKELY}")
+        self.start(go)
+
     # -- the blocks that ways out share
     def shared_ways(self) -> None:
         """The blocks that ways out share, made when all that lead there are."""
         for number, (slots, ways) in enumerate(self.doors.items()):
             self._door(number, slots, ways)
         self._wild()
+        self._to_golden()
         self._gone()
 
     def _door(self, number: int, slots: frozenset[Slot], ways: list[tuple[str, int]]) -> None:
@@ -348,6 +365,17 @@ class LeavingEmitter(PlacedEmitter):
         self.account(0)
         pc = self.ins(f"add i64 %wild.here, {self.region.entry}")
         self._fault(pc, self.ins("add i64 %wild.base, %wild.distance"), "%wild.access")
+
+    def _to_golden(self) -> None:
+        """The way to the evaluator of all accesses outside the space, of a precise region."""
+        if not self.beyond:
+            return
+        self.start("beyond")
+        for name, column in (("here", 1), ("undone", 2)):
+            values = ", ".join(f"[ {entry[column]}, %{entry[0]} ]" for entry in self.beyond)
+            self.do(f"%beyond.{name} = phi i64 {values}")
+        self.account("%beyond.undone")
+        self._return("GOLDEN", self.ins(f"add i64 %beyond.here, {self.region.entry}"))
 
     def _gone(self) -> None:
         """The way out of all jumps to a place outside the space."""

@@ -302,6 +302,7 @@ class RegionEmitter(LeavingEmitter):
             known = self.checked.covers(slot, distance, 16)
             if not known and not self.nested:
                 self.checked.check(slot)
+        self.save()
         number = literal(base)
         if number is not None and 0 <= number < REACH:
             self.reach = max(self.reach, number + 1)
@@ -309,10 +310,9 @@ class RegionEmitter(LeavingEmitter):
         if not known:
             outside = self.ins(f"icmp uge i64 {base}, %limit")
             if self.precise:
-                self.unlikely(outside, self.leave_golden)
+                self._beyond(outside)
             else:
                 self._outside(outside, base, distance, write=write)
-        self.save()
         # In two steps, both here: so the distance becomes part of the access's own addressing mode.
         pointer = self.ins(f"getelementptr i8, ptr %mem, i64 {base}")
         if distance:

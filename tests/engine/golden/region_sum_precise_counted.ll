@@ -103,95 +103,93 @@ run24:
   store i64 %t40, ptr %B
   %t41 = load i64, ptr %R.x.10
   %t42 = add i64 %t41, 0
-  %t43 = icmp uge i64 %t41, %limit
-  br i1 %t43, label %cold44, label %go45, !prof !0
-cold44:
-  %t46 = load i64, ptr %R.x.12
-  %t47 = load i64, ptr %R.x.13
-  store i64 %t41, ptr %S.592
-  store i64 %t46, ptr %S.608
-  store i64 %t47, ptr %S.616
-  %t48 = load i64, ptr %B
-  %t49 = add i64 %t48, 4
-  %t50 = load i64, ptr %S.88
-  %t51 = call i64 @llvm.readcyclecounter()
-  store i64 %t49, ptr %S.88
-  %t52 = sub i64 %t50, %t49
-  %t53 = load i64, ptr %S.224
-  %t54 = add i64 %t53, %t52
-  store i64 %t54, ptr %S.224
-  %t55 = sub i64 %t51, %since
-  %t56 = load i64, ptr %S.232
-  %t57 = add i64 %t56, %t55
-  store i64 %t57, ptr %S.232
-  store i64 65540, ptr %S.0
-  store i32 6, ptr %S.8
-  ret void
-go45:
-  %t58 = load i64, ptr %R.x.12
-  %t59 = load i64, ptr %R.x.13
+  %t43 = load i64, ptr %R.x.12
+  %t44 = load i64, ptr %R.x.13
   store volatile i64 %t41, ptr %S.592
-  store volatile i64 %t58, ptr %S.608
-  store volatile i64 %t59, ptr %S.616
-  %t60 = getelementptr i8, ptr %mem, i64 %t41
+  store volatile i64 %t43, ptr %S.608
+  store volatile i64 %t44, ptr %S.616
+  %t45 = icmp uge i64 %t41, %limit
+  br i1 %t45, label %beyond, label %go46, !prof !0
+go46:
+  %t47 = getelementptr i8, ptr %mem, i64 %t41
   call void asm sideeffect "/* 10004 */", "=*m"(ptr elementtype(i32) %S.168) nomerge nounwind willreturn memory(argmem: readwrite)
-  %t61 = load volatile i64, ptr %t60, align 1, !pcsections !2
+  %t48 = load volatile i64, ptr %t47, align 1, !pcsections !2
   call void asm sideeffect "/* 10004 */", "=*m"(ptr elementtype(i32) %S.168) nomerge nounwind willreturn memory(argmem: readwrite)
-  %t62 = add i64 %t58, %t61
-  %t63 = add i64 %t41, 8
-  %t64 = load i64, ptr %R.x.11
-  %t65 = icmp ne i64 %t63, %t64
-  br i1 %t65, label %then66, label %after67
-then66:
-  store i64 %t63, ptr %R.x.10
-  store i64 %t62, ptr %R.x.12
-  store i64 %t61, ptr %R.x.13
+  %t49 = add i64 %t43, %t48
+  %t50 = add i64 %t41, 8
+  %t51 = load i64, ptr %R.x.11
+  %t52 = icmp ne i64 %t50, %t51
+  br i1 %t52, label %then53, label %after54
+then53:
+  store i64 %t50, ptr %R.x.10
+  store i64 %t49, ptr %R.x.12
+  store i64 %t48, ptr %R.x.13
   br label %L10004
-after67:
-  store i64 %t63, ptr %R.x.10
-  store i64 %t62, ptr %R.x.12
-  store i64 %t61, ptr %R.x.13
+after54:
+  store i64 %t50, ptr %R.x.10
+  store i64 %t49, ptr %R.x.12
+  store i64 %t48, ptr %R.x.13
   br label %L10014
 L10014:
-  %t68 = load i64, ptr %B
-  %t69 = sub i64 %t68, 1
-  store i64 %t69, ptr %B
-  %t70 = load i64, ptr %R.x.1
-  %t71 = and i64 %t70, 18446744073709551614
-  %t72 = load i64, ptr %R.x.10
-  %t73 = load i64, ptr %R.x.12
-  %t74 = load i64, ptr %R.x.13
-  store i64 %t72, ptr %S.592
-  store i64 %t73, ptr %S.608
-  store i64 %t74, ptr %S.616
-  %t75 = load i64, ptr %B
-  %t76 = add i64 %t75, 0
-  %t77 = load i64, ptr %S.88
-  %t78 = call i64 @llvm.readcyclecounter()
-  store i64 %t76, ptr %S.88
-  %t79 = sub i64 %t77, %t76
-  %t80 = load i64, ptr %S.224
-  %t81 = add i64 %t80, %t79
-  store i64 %t81, ptr %S.224
-  %t82 = sub i64 %t78, %since
-  %t83 = load i64, ptr %S.232
-  %t84 = add i64 %t83, %t82
-  store i64 %t84, ptr %S.232
-  %t85 = load ptr, ptr %S.48
-  %t86 = shl i64 %t71, 3
-  %t87 = icmp ult i64 %t71, %limit
-  br i1 %t87, label %in88, label %gone, !prof !1
-in88:
-  %t89 = getelementptr i8, ptr %t85, i64 %t86
-  %t90 = load ptr, ptr %S.96
-  %t91 = load i64, ptr %S.88
-  %t92 = load i32, ptr %t89
-  %t93 = sext i32 %t92 to i64
-  %t94 = getelementptr i8, ptr %t90, i64 %t93
-  musttail call preserve_nonecc void %t94(ptr %st, ptr %mem, ptr %t89, ptr %t90, i64 %t91)
+  %t55 = load i64, ptr %B
+  %t56 = sub i64 %t55, 1
+  store i64 %t56, ptr %B
+  %t57 = load i64, ptr %R.x.1
+  %t58 = and i64 %t57, 18446744073709551614
+  %t59 = load i64, ptr %R.x.10
+  %t60 = load i64, ptr %R.x.12
+  %t61 = load i64, ptr %R.x.13
+  store i64 %t59, ptr %S.592
+  store i64 %t60, ptr %S.608
+  store i64 %t61, ptr %S.616
+  %t62 = load i64, ptr %B
+  %t63 = add i64 %t62, 0
+  %t64 = load i64, ptr %S.88
+  %t65 = call i64 @llvm.readcyclecounter()
+  store i64 %t63, ptr %S.88
+  %t66 = sub i64 %t64, %t63
+  %t67 = load i64, ptr %S.224
+  %t68 = add i64 %t67, %t66
+  store i64 %t68, ptr %S.224
+  %t69 = sub i64 %t65, %since
+  %t70 = load i64, ptr %S.232
+  %t71 = add i64 %t70, %t69
+  store i64 %t71, ptr %S.232
+  %t72 = load ptr, ptr %S.48
+  %t73 = shl i64 %t58, 3
+  %t74 = icmp ult i64 %t58, %limit
+  br i1 %t74, label %in75, label %gone, !prof !1
+in75:
+  %t76 = getelementptr i8, ptr %t72, i64 %t73
+  %t77 = load ptr, ptr %S.96
+  %t78 = load i64, ptr %S.88
+  %t79 = load i32, ptr %t76
+  %t80 = sext i32 %t79 to i64
+  %t81 = getelementptr i8, ptr %t77, i64 %t80
+  musttail call preserve_nonecc void %t81(ptr %st, ptr %mem, ptr %t76, ptr %t77, i64 %t78)
+  ret void
+beyond:
+  %beyond.here = phi i64 [ 4, %run24 ]
+  %beyond.undone = phi i64 [ 4, %run24 ]
+  %t82 = load i64, ptr %B
+  %t83 = add i64 %t82, %beyond.undone
+  %t84 = load i64, ptr %S.88
+  %t85 = call i64 @llvm.readcyclecounter()
+  store i64 %t83, ptr %S.88
+  %t86 = sub i64 %t84, %t83
+  %t87 = load i64, ptr %S.224
+  %t88 = add i64 %t87, %t86
+  store i64 %t88, ptr %S.224
+  %t89 = sub i64 %t85, %since
+  %t90 = load i64, ptr %S.232
+  %t91 = add i64 %t90, %t89
+  store i64 %t91, ptr %S.232
+  %t92 = add i64 %beyond.here, 65536
+  store i64 %t92, ptr %S.0
+  store i32 6, ptr %S.8
   ret void
 gone:
-  %gone.pc = phi i64 [ %t71, %L10014 ]
+  %gone.pc = phi i64 [ %t58, %L10014 ]
   store i64 %gone.pc, ptr %S.0
   store i64 %gone.pc, ptr %S.24
   store i32 2, ptr %S.124
