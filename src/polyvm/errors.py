@@ -60,6 +60,13 @@ CODES: dict[str, CodeInfo] = {
     "PVM-MEMORY-MAP": CodeInfo("Guest memory cannot be mapped as asked."),
     "PVM-REGISTER-UNKNOWN": CodeInfo("The guest has no register of this name."),
     "PVM-GUEST-TRAP": CodeInfo("The guest raised an exception that nobody handles."),
+    # Accelerators and virtual machines.
+    "PVM-ACCEL-UNAVAILABLE": CodeInfo("An accelerator cannot be used on this host."),
+    "PVM-ACCEL-CAPABILITY": CodeInfo("An accelerator lacks what is asked of it."),
+    "PVM-ACCEL-REFUSED": CodeInfo("An accelerator refuses a call or a value."),
+    "PVM-ACCEL-SLOTS": CodeInfo("A virtual machine has no more memory slots."),
+    "PVM-VCPU-EXIT": CodeInfo("A virtual processor asks for what nobody serves."),
+    "PVM-VCPU-FAILED": CodeInfo("A virtual processor cannot go on."),
     # Instructions: decoding, text, and the specification language.
     "PVM-DECODE-UNKNOWN": CodeInfo("These bytes are no instruction that the guest's specification knows."),
     "PVM-INSN-UNKNOWN": CodeInfo("The specification has no instruction of this name."),

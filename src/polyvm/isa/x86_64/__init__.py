@@ -1,0 +1,1 @@
+"""What we know of x86-64 guests: their registers. Their instructions are not described yet: hardware runs them."""
