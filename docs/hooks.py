@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import inspect
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -134,6 +135,72 @@ def syscalls() -> str:
     return "\n".join(text)
 
 
+# ---------------------------------------------------------------------------- accelerators
+def contract() -> str:
+    """The contract of vCPUs: protocols, exits, capabilities and groups of state, from the sources."""
+    from polyvm.accel import choice
+    from polyvm.memory.ram import Ram
+    from polyvm.vcpu import capabilities, contract, exits, registers, state
+
+    text = _document("polyvm.accel.choice.choose", choice.choose, "##")
+    text += _document("polyvm.accel.choice.reasons", choice.reasons, "##")
+    text += _document("polyvm.memory.ram.Ram", Ram, "##")
+    for kind in (contract.Hypervisor, contract.Vm, contract.Vcpu, registers.Registers):
+        text += ["", f"## `{kind.__name__}`", "", inspect.getdoc(kind) or ""]
+        for member, inner in vars(kind).items():
+            if not member.startswith("_") and inspect.isfunction(inner):
+                text += _document(f"{kind.__name__}.{member}", inner, "###")
+    text += [
+        "",
+        "## Exits",
+        "",
+        "Classes of `polyvm.vcpu.exits`.",
+        "",
+        "| exit | fields | meaning |",
+        "|---|---|---|",
+    ]
+    for kind in vars(exits).values():
+        if isinstance(kind, type) and issubclass(kind, exits.Exit) and kind is not exits.Exit:
+            meaning = " ".join((inspect.getdoc(kind) or "").split())
+            text.append(f"| {_code(kind.__name__)} | {_code(', '.join(kind._fields))} | {_cell(meaning)} |")
+    text += ["", "## Capabilities", "", "| name | meaning |", "|---|---|"]
+    text += [f"| {_code(name)} | {_cell(what)} |" for name, what in capabilities.CAPABILITIES.items()]
+    text += ["", "## Groups of saved state", "", "| group | what it has |", "|---|---|"]
+    text += [f"| {_code(name)} | {_cell(what)} |" for name, what in state.GROUPS.items()]
+    return "\n".join(text)
+
+
+def accelerators() -> str:
+    """The pinned matrix of behaviours and back ends."""
+    matrix = json.loads((DOCS / "accelerators.json").read_text())
+    backends = list(dict.fromkeys(name for row in matrix.values() for name in row["over"]))
+    text = [f"| behaviour | {' | '.join(backends)} |", "|---|" + "---|" * len(backends)]
+    for behaviour, row in matrix.items():
+        cells = [
+            "passes" if row["over"].get(name) == "passes" else f"unsupported: no {_code(row['needs'])}"
+            for name in backends
+        ]
+        text.append(f"| {behaviour.replace('_', ' ')} | {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def x86_64() -> str:
+    """The table of x86_64's registers."""
+    from polyvm.isa.x86_64 import registers
+
+    text = [
+        "| register | bits | group | GDB | DWARF | KVM | macOS | Windows |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in registers.table():
+        numbers = ["" if number is None else str(number) for number in (row.gdb, row.dwarf, row.hvf)]
+        text.append(
+            f"| {_code(row.name)} | {row.bits} | {row.group} | {numbers[0]} | {numbers[1]} | {_code(row.kvm)} |"
+            f" {numbers[2]} | {_code(row.whp)} |"
+        )
+    return "\n".join(text)
+
+
 # ---------------------------------------------------------------------------- command line
 def cli() -> str:
     """Every command, as its --help says it."""
@@ -208,5 +275,17 @@ def _signature(name: str, value: Any) -> str:
 
 GENERATORS: dict[str, Callable[..., str]] = {
     generator.__name__: generator
-    for generator in (errors, decisions, riscv64, aarch64, ops, syscalls, cli, python)
+    for generator in (
+        errors,
+        decisions,
+        riscv64,
+        aarch64,
+        ops,
+        syscalls,
+        contract,
+        accelerators,
+        x86_64,
+        cli,
+        python,
+    )
 }

@@ -83,7 +83,8 @@ def test_the_commands_that_it_shows_are_taken(page: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["how-to/bare-code.md", "how-to/from-python.md", "tutorial/first-program.md"]
+    "page",
+    ["how-to/bare-code.md", "how-to/from-python.md", "how-to/write-a-vmm.md", "tutorial/first-program.md"],
 )
 def test_its_python_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("hello-riscv64", "program-riscv64"):

@@ -316,47 +316,9 @@ def _sysroots() -> Iterator[Check]:
 # ------------------------------------------------------------------------------------------------- accelerators
 def accelerators() -> dict[str, dict[str, Any]]:
     """Who can execute guests here. jit runs every guest on every host; the others run the host's own kind."""
-    return {
-        "jit": _jit(),
-        "kvm": _kvm(),
-        "hvf": _elsewhere("Darwin", "macOS"),
-        "whp": _elsewhere("Windows", "Windows"),
-    }
+    from polyvm.accel import choice
 
-
-def _jit() -> dict[str, Any]:
-    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-        return {
-            "usable": False,
-            "reason": f"no native runtime for {platform.system()} on {platform.machine()} yet",
-        }
-    return {"usable": True, "reason": "runs every guest on this host"}
-
-
-def _kvm() -> dict[str, Any]:
-    """KVM answers for itself where it is there; polyvm does not use it yet, and says that first."""
-    not_yet = "polyvm has no KVM back end yet"
-    if platform.system() != "Linux":
-        return {"usable": False, "reason": "KVM is Linux's"}
-    try:
-        fd = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        return {"usable": False, "reason": f"{not_yet}; /dev/kvm: {error.strerror}"}
-    try:
-        import fcntl
-
-        version = fcntl.ioctl(fd, 0xAE00)  # KVM_GET_API_VERSION
-    except OSError as error:
-        return {"usable": False, "reason": f"{not_yet}; /dev/kvm does not answer: {error.strerror}"}
-    finally:
-        os.close(fd)
-    return {"usable": False, "reason": f"{not_yet}; /dev/kvm is there, API version {version}"}
-
-
-def _elsewhere(system: str, name: str) -> dict[str, Any]:
-    if platform.system() == system:
-        return {"usable": False, "reason": f"polyvm has no back end for {name}'s hypervisor yet"}
-    return {"usable": False, "reason": f"it is {name}'s hypervisor, and this is {platform.system()}"}
+    return {name: {"usable": usable, "reason": reason} for name, (usable, reason) in choice.survey().items()}
 
 
 def _cpu_info() -> dict[str, str]:

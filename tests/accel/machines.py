@@ -34,15 +34,28 @@ def _kvm() -> Hypervisor:
     return Kvm()
 
 
-BACKENDS: dict[str, tuple[str, Callable[[], Hypervisor]]] = {"kvm x86_64": ("x86_64", _kvm)}
-"""Back end and guest -> the guest, and what opens it."""
+def _jit(guest: str) -> Callable[[], Hypervisor]:
+    def made() -> Hypervisor:
+        from polyvm.accel.jit import Jit
+
+        return Jit(guest)
+
+    return made
+
+
+BACKENDS: dict[str, Callable[[], Hypervisor]] = {
+    "kvm x86_64": _kvm,
+    "jit riscv64": _jit("riscv64"),
+    "jit aarch64": _jit("aarch64"),
+}
+"""Back end and guest -> what opens it."""
 
 
 @contextmanager
 def opened(backend: str) -> Iterator[Hypervisor]:
     """A back end, or a skip with its reason."""
     try:
-        hypervisor = BACKENDS[backend][1]()
+        hypervisor = BACKENDS[backend]()
     except PolyvmError as error:
         pytest.skip(f"{backend} is not usable here: {error.message}")
     try:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -213,20 +211,3 @@ def test_what_is_not_installed_is_no_failure(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("POLYVM_SYSROOT", str(tmp_path))
     (check,) = doctor._sysroots()
     assert (check.status, check.summary) == ("ok", f"$POLYVM_SYSROOT is {tmp_path}")
-
-
-def test_kvm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    opened: list[str] = []
-
-    def device(path: str, flags: int) -> int:
-        opened.append(path)
-        return os_open(tmp_path, os.O_RDONLY)
-
-    os_open = os.open
-    monkeypatch.setattr(doctor.os, "open", device)
-    assert "does not answer" in doctor._kvm()["reason"]
-    monkeypatch.setattr(fcntl, "ioctl", lambda fd, request: 12)
-    assert "API version 12" in doctor._kvm()["reason"]
-    monkeypatch.setattr(doctor.os, "open", fail)
-    assert "Permission denied" in doctor._kvm()["reason"]
-    assert opened == ["/dev/kvm", "/dev/kvm"]

@@ -20,6 +20,7 @@ from polyvm.emulator.registers import Registers
 from polyvm.engine import fault, layout
 from polyvm.engine.cpu import FOREVER
 from polyvm.engine.executor import Engine, GuestCpu
+from polyvm.engine.mainthread import let_signals_through
 from polyvm.errors import PolyvmError
 from polyvm.memory.access import KINDS, GuestFault
 from polyvm.memory.space import AddressSpace
@@ -167,7 +168,7 @@ class Emulator:
             self._thread = threading.get_ident()
             self._wanted = False
         self._cpu.attach()
-        _let_signals_through()
+        let_signals_through()
 
     def _leave(self) -> None:
         with self._lock:
@@ -377,18 +378,3 @@ class Emulator:
 def _close(cpu: GuestCpu, space: AddressSpace) -> None:
     cpu.close()
     space.close()
-
-
-_PYTHONS = ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2")
-
-
-def _let_signals_through() -> None:
-    """In the main thread: signals that Python has handlers for stop native code, so that these handlers can run."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    import signal
-
-    for name in _PYTHONS:
-        signo = getattr(signal, name, None)
-        if signo is not None and signo not in fault._taken and callable(signal.getsignal(signo)):
-            fault.take(int(signo), layout.POLICY_STOP | layout.POLICY_CHAIN)

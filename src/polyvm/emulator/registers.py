@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING
 
+from polyvm.engine.named import Named
 from polyvm.errors import PolyvmError
 
 if TYPE_CHECKING:
@@ -24,23 +25,11 @@ class Registers(MutableMapping[str, int]):
     _names: tuple[str, ...]
 
     def __init__(self, cpu: GuestCpu, engine: Engine) -> None:
-        places = cpu.places
-        bits = {"pc": 64}
-        canonical = ["pc"]
-        for name, (_, size) in places.names.items():
-            bits[name] = 8 * size
-        for file, (_, _, count) in places.files.items():
-            canonical += [f"{file}{number}" for number in range(count)]
-        for name, parts in places.composed.items():
-            bits[name] = sum(width for _, width in parts)
-            canonical.append(name)
-        table = __import__(f"polyvm.isa.{engine.name}.registers", fromlist=["FILES"])
-        zero = {alias for file, _, names, number in table.FILES if number is not None
-                for alias in (f"{file}{number}", names[number])}  # fmt: skip
+        named = Named(engine.guest)
         object.__setattr__(self, "_cpu", cpu)
-        object.__setattr__(self, "_bits", bits)
-        object.__setattr__(self, "_zero", frozenset(zero))
-        object.__setattr__(self, "_names", tuple(canonical))
+        object.__setattr__(self, "_bits", named.widths)
+        object.__setattr__(self, "_zero", named.zero)
+        object.__setattr__(self, "_names", named.names)
 
     def __getitem__(self, name: str) -> int:
         if name not in self._bits:

@@ -12,6 +12,10 @@ import os
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 HUGE_PAGE = 2 << 20
 _HUGETLB = 4  # MFD_HUGETLB
 _MADV_REMOVE = 9
@@ -35,6 +39,8 @@ class Ram:
         self.huge = False
         self.fd = -1
         self.address = 0
+        self.listeners: list[Callable[[int, int], None]] = []
+        """Called with (start, end) of what write(), mark() and discard() say was written, by who keeps copies of it."""
         self._dirty: bytearray | None = None
         if file >= 0:
             if os.fstat(file).st_size < size:
@@ -87,11 +93,13 @@ class Ram:
         self.mark(offset, len(data))
 
     def mark(self, offset: int, size: int) -> None:
-        """Say that somebody beside the guest wrote here, such as a device of ours."""
+        """Say that somebody beside the guest wrote here, such as a device of ours, or us through `view`."""
         dirty = self._dirty
         if dirty is not None and size:
             for page in range(offset // host.PAGE_SIZE, (offset + size - 1) // host.PAGE_SIZE + 1):
                 dirty[page >> 3] |= 1 << (page & 7)
+        for listener in self.listeners:
+            listener(offset, offset + size)
 
     def track(self) -> None:
         """From now on remember what is written by write() and mark()."""

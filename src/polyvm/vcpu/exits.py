@@ -93,7 +93,8 @@ class SetTpr(Exit):
 
 # ---------------------------------------------------------------------------------------------- calls
 class Syscall(Exit):
-    """A system call instruction of a bare processor. run() goes on behind it; its registers are the arguments."""
+    """A system call instruction of a bare processor, whose registers are the arguments. run() goes on behind it, and so
+    does a vCPU whose registers are set: pc too, if it is to go on elsewhere."""
 
     pc: int
 

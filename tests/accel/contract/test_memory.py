@@ -12,6 +12,9 @@ from tests.accel.machines import DEVICE, Machine
 
 NEEDS = "mmio"
 
+WRITTEN = 6
+"""Instructions of WIDTHS up to the last of its three writes."""
+
 
 def test_what_is_added_is_memory_and_what_is_removed_is_none(machine: Machine) -> None:
     more = Ram(0x2000)
@@ -22,13 +25,10 @@ def test_what_is_added_is_memory_and_what_is_removed_is_none(machine: Machine) -
     machine.load(WIDTHS)
     assert machine.cpu.run() == Mmio(DEVICE, 1, b"\x44")
     machine.vm.add_memory(DEVICE, more)
-    for offset, size, value in ((2, 2, 0x3344), (4, 4, 0x1122_3344)):
-        assert more.read(offset, size) != value.to_bytes(size, "little")
     region = machine.vm.regions()[1]
     machine.start(machine.cpu)
     machine.cpu.debug(step=True)
-    for _ in range(11):
-        machine.cpu.run()
+    machine.exits(WRITTEN)
     assert more.read(0, 8) == bytes.fromhex("4400443344332211")
     machine.vm.remove_memory(region)
     more.close()
@@ -41,8 +41,7 @@ def test_a_part_of_a_ram(machine: Machine) -> None:
     assert (region.address, region.size, region.end) == (DEVICE, 0x1000, DEVICE + 0x1000)
     machine.load(WIDTHS)
     machine.cpu.debug(step=True)
-    for _ in range(6):
-        machine.cpu.run()
+    machine.exits(WRITTEN)
     assert more.read(0x1000, 4) == b"\x44\x99\x44\x33"
     assert more.read(0, 4) == bytes(4)
 

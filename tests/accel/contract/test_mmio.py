@@ -20,6 +20,30 @@ WIDTHS = {
         66 a1 1400        ; mov eax, [0x14]
         a2 1000           ; mov [0x10], al
     """,
+    "riscv64": """
+        lui x11, 0x100
+        lui x10, 0x11223
+        addi x10, x10, 0x344
+        sb x10, 0(x11)
+        sh x10, 2(x11)
+        sw x10, 4(x11)
+        lbu x10, 0(x11)
+        lhu x10, 2(x11)
+        lwu x10, 4(x11)
+        sb x10, 0(x11)
+    """,
+    "aarch64": """
+        movz x11, #0x10, lsl #16
+        movz w10, #0x3344
+        movk w10, #0x1122, lsl #16
+        strb w10, [x11]
+        strh w10, [x11, #2]
+        str w10, [x11, #4]
+        ldrb w10, [x11]
+        ldrh w10, [x11, #2]
+        ldr w10, [x11, #4]
+        strb w10, [x11]
+    """,
 }
 WRITES = ((0, 1, 0x44), (2, 2, 0x3344), (4, 4, 0x1122_3344))
 

@@ -27,11 +27,14 @@ def stable(state: VcpuState) -> dict[str, dict[str, int]]:
 
 def fill(machine: Machine) -> None:
     """Have values in registers of every kind."""
-    wide = [name for name in machine.cpu.registers if name.startswith(("xmm", "q", "f"))]
-    values = {name: 3 << 40 | number for number, name in enumerate(wide)} if machine.guest == "x86_64" else {}
+    values = {"x5": 2**64 - 1, "x9": 7, "pc": 0x1234}
     if machine.guest == "x86_64":
         values = {f"xmm{number}": 3 << 100 | number for number in range(16)}
         values |= {"rax": 1, "r15": 2**64 - 1, "dr0": 0x1234, "lstar": 0x5678, "cr2": 0x9999, "mxcsr": 0x1F81}
+    elif machine.guest == "riscv64":
+        values |= {f"f{number}": 3 << 50 | number for number in range(32)} | {"fcsr": 0x61}
+    else:
+        values |= {f"q{number}": 3 << 100 | number for number in range(32)} | {"nzcv": 5 << 28, "sp": 0x8000}
     machine.cpu.registers.update(values)
 
 
