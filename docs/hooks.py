@@ -145,7 +145,14 @@ def contract() -> str:
     text = _document("polyvm.accel.choice.choose", choice.choose, "##")
     text += _document("polyvm.accel.choice.reasons", choice.reasons, "##")
     text += _document("polyvm.memory.ram.Ram", Ram, "##")
-    for kind in (contract.Hypervisor, contract.Vm, contract.Vcpu, registers.Registers):
+    for kind in (
+        contract.Hypervisor,
+        contract.Vm,
+        contract.Vcpu,
+        registers.Registers,
+        contract.Latch,
+        contract.Ring,
+    ):
         text += ["", f"## `{kind.__name__}`", "", inspect.getdoc(kind) or ""]
         for member, inner in vars(kind).items():
             if not member.startswith("_") and inspect.isfunction(inner):

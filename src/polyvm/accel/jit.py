@@ -196,6 +196,7 @@ class JitVm:
     create_irqchip = set_irq = _lacks("irqchip")
     create_pit = _lacks("pit")
     signal_msi = _lacks("msi")
+    exit_on_msrs = _lacks("msr_exits")
     add_ioeventfd = remove_ioeventfd = _lacks("ioeventfd")
     add_irqfd = remove_irqfd = _lacks("irqfd")
     add_coalesced = remove_coalesced = drain_coalesced = _lacks("coalesced")
@@ -526,6 +527,7 @@ class JitVcpu:
         self._step = step
 
     interrupt = request_interrupt_window = _lacks("interrupt")
+    serve_latch = serve_ring = serve_no_more = _lacks("native_loop")
     nmi = _lacks("nmi")
     translate = _lacks("translate")
     cpuid = set_cpuid = _lacks("cpuid")

@@ -29,6 +29,7 @@ CAPABILITIES = {
     "translate": "guest virtual to guest physical addresses, by the guest's tables",
     "cpuid": "CPUID answers are the machine owner's",
     "msr": "model-specific registers can be read and written",
+    "msr_exits": "accesses to model-specific registers that the accelerator does not know are exits",
     "clock": "the guest's clock can be read, set and told of a pause",
     "cancel": "run() can be ended from another thread",
     "smp": "more than one vCPU",

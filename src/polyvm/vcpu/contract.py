@@ -48,6 +48,28 @@ class Region(Record):
         return self.address + self.size
 
 
+class Latch(Protocol):
+    """A register that native code serves: it reads as what was written last, by the guest or here."""
+
+    value: int
+    """What it holds. From any thread."""
+
+    @property
+    def count(self) -> int:
+        """How many accesses were served."""
+
+
+class Ring(Protocol):
+    """A register whose writes native code collects."""
+
+    @property
+    def count(self) -> int:
+        """How many accesses were served."""
+
+    def drain(self) -> bytes:
+        """What was written since the last call, oldest first."""
+
+
 class Hypervisor(Protocol):
     """Who executes guests: the way to virtual machines."""
 
@@ -115,6 +137,9 @@ class Vm(Protocol):
     def signal_msi(self, address: int, data: int) -> bool:
         """Send a message-signalled interrupt; whether it was delivered."""
 
+    def exit_on_msrs(self, wanted: bool = True) -> None:
+        """Have accesses to MSRs that the accelerator does not know, or values it does not take, be Msr exits (x86)."""
+
     def add_ioeventfd(self, address: int, fd: int, *, size: int = 0, match: int | None = None,
                       port: bool = False) -> None:  # fmt: skip
         """Have writes of `size` bytes (0: any) to an address signal an eventfd instead of being exits.
@@ -158,8 +183,20 @@ class Vcpu(Protocol):
     def answer(self, value: int | bytes) -> None:
         """What the access, call or register of the last exit reads: an int, or its bytes, lowest first."""
 
+    def fail(self) -> None:
+        """Answer the last exit, of an MSR, with a general protection fault."""
+
     def cancel(self) -> None:
         """Have the run under way, or else the next one, return Interrupted, once. From any thread."""
+
+    def serve_latch(self, address: int, size: int, *, port: bool = False, value: int = 0) -> Latch:
+        """Have native code serve a register of 1, 2, 4 or 8 bytes: it reads as what was written last."""
+
+    def serve_ring(self, address: int, size: int, *, port: bool = False, capacity: int = 4096) -> Ring:
+        """Have native code collect what is written to a register; run() returns RingFull when the ring has no room."""
+
+    def serve_no_more(self, served: object) -> None:
+        """Have accesses to it be exits again."""
 
     def save(self) -> VcpuState:
         """All of its state. What the last exit left unfinished is finished first, as answered."""

@@ -245,9 +245,13 @@ class Watchdog(Exit):
 
 
 class RingFull(Exit):
-    """The ring of a register that native code serves is full: drain it."""
+    """The ring of a register that native code serves is full: drain it and run on. Nothing is lost.
 
-    index: int
+    address: the register's, or its port.
+    """
+
+    address: int
+    port: bool
 
 
 # ---------------------------------------------------------------------------------------------- failures

@@ -84,3 +84,14 @@ def test_a_message_without_its_controller_is_refused(machine: Machine) -> None:
         machine.vm.set_irq(0, True)
     assert caught.value.code == "PVM-ACCEL-REFUSED"
     assert caught.value.context["ioctl"] == "KVM_IRQ_LINE"
+
+
+def test_split(machine: Machine) -> None:
+    """Local controllers only: messages reach them, lines are the I/O controller's, which is ours."""
+    vm = machine.hypervisor.create_vm()
+    vm.create_irqchip(split=True)
+    vm.create_vcpu()
+    assert isinstance(vm.signal_msi(0xFEE0_0000, 0x40), bool)
+    with pytest.raises(PolyvmError, match="outside"):
+        vm.set_irq(0, True)
+    vm.close()

@@ -32,7 +32,7 @@ CAPABILITIES = {
     "msi": "KVM_CAP_SIGNAL_MSI", "ioeventfd": "KVM_CAP_IOEVENTFD", "irqfd": "KVM_CAP_IRQFD",
     "coalesced": "KVM_CAP_COALESCED_MMIO", "translate": "", "cpuid": "", "msr": "",
     "clock": "KVM_CAP_ADJUST_CLOCK", "cancel": "KVM_CAP_IMMEDIATE_EXIT", "smp": "KVM_CAP_NR_VCPUS",
-    "save": "KVM_CAP_VCPU_EVENTS",
+    "save": "KVM_CAP_VCPU_EVENTS", "msr_exits": "KVM_CAP_X86_USER_SPACE_MSR",
 }  # fmt: skip
 """Capability -> the kernel's name for the question, "" for what every KVM has."""
 
@@ -75,6 +75,10 @@ class Kvm(Handle):
         """Whether this host's KVM has a capability."""
         if capability == "watchpoints" and self.kind == PARAVIRTUAL:
             return False
+        if capability == "native_loop":
+            from polyvm.accel.kvm import loop
+
+            return loop.possible()
         question = CAPABILITIES.get(capability)
         return question is not None and (not question or self.extension(question) > 0)
 

@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from polyvm.accel.kvm.loop import Latch, Loop, Ring
     from polyvm.accel.kvm.vm import KvmVm
     from polyvm.vcpu.contract import Breakpoint
     from polyvm.vcpu.state import VcpuState
@@ -76,12 +77,14 @@ class KvmVcpu(Handle):
         large = vm.hypervisor.extension("KVM_CAP_XSAVE2")
         self.xsave_size = max(large, ffi.XSAVE.size)
         self.get_xsave = "KVM_GET_XSAVE2" if large else "KVM_GET_XSAVE"
+        self.loop: Loop | None = None
         self._lock = _thread.allocate_lock()  # cancel() against the end of a run
         self._tid = -1  # the kernel's number of the thread that ran it last
         self._inside = 0  # its kernel's number while it runs, else 0
         self._kicked = False
         self._answer: tuple[int, int] | None = None  # where in the page, and how many bytes
         self._answered = False
+        self._ring_full = False  # the last exit is looked at again when it is run next
         self._unfinished = False  # the last exit's access is completed by the next KVM_RUN
         self._held: Exit | None = None  # an exit that finishing another one led to
         self._set_cpuid(bytearray(vm.hypervisor.cpuid()))
@@ -94,24 +97,31 @@ class KvmVcpu(Handle):
         if self._held is not None:
             held, self._held = self._held, None
             return held
+        self._ring_full = False
         self._inside = self._tid
         try:
             while True:
-                try:
-                    fcntl.ioctl(self.fd, _RUN, 0)
-                except OSError as error:
-                    number = error.errno
-                    if number == errno.EINTR:
-                        if self._interrupted():
-                            return Interrupted()
-                        continue
-                    if number == errno.EAGAIN:  # it waited to be started by another one, and was
-                        continue
-                    return self._failed(number or 0)
-                return self.exit()
+                number = self._enter() if self.loop is None else self.loop.enter()
+                if not number:
+                    return self.exit()
+                if number > 0 and self.loop is not None:
+                    self._unfinished, self._ring_full = False, True
+                    return self.loop.full()
+                if number == -errno.EINTR:
+                    if self._interrupted():
+                        return Interrupted()
+                elif number != -errno.EAGAIN:  # that is: it waited to be started by another one, and was
+                    return self._failed(-number)
         finally:
             with self._lock:
                 self._inside = 0
+
+    def _enter(self) -> int:
+        """KVM_RUN: 0 for an exit, else -errno."""
+        try:
+            return fcntl.ioctl(self.fd, _RUN, 0)
+        except OSError as error:
+            return -(error.errno or errno.EIO)
 
     def exit(self) -> Exit:
         """The exit that the run page tells of."""
@@ -233,13 +243,40 @@ class KvmVcpu(Handle):
             if not asked:
                 self.page[_IMMEDIATE] = 0
 
+    # ------------------------------------------------------------------------------------------ native registers
+    def serve_latch(self, address: int, size: int, *, port: bool = False, value: int = 0) -> Latch:
+        """Have native code serve a register that reads as what was written last (see vcpu.contract.Vcpu)."""
+        made: Latch = self._native().add(address, size, port, 0)  # type: ignore[assignment]  # without a capacity
+        made.value = value
+        return made
+
+    def serve_ring(self, address: int, size: int, *, port: bool = False, capacity: int = 4096) -> Ring:
+        """Have native code collect what is written to a register (see vcpu.contract.Vcpu)."""
+        if not capacity:
+            raise PolyvmError("PVM-USAGE", "A ring without capacity collects nothing.")
+        return self._native().add(address, size, port, capacity)  # type: ignore[return-value]  # with a capacity
+
+    def serve_no_more(self, served: object) -> None:
+        """Have accesses to a register be exits again."""
+        self._native().remove(served)
+
+    def _native(self) -> Loop:
+        if self._inside or self.fd < 0:
+            raise PolyvmError("PVM-USAGE", "What native code serves is changed while the vCPU does not run.")
+        if self.loop is None:
+            self.vm.need("native_loop")
+            from polyvm.accel.kvm.loop import Loop
+
+            self.loop = Loop(self)
+        return self.loop
+
     # ------------------------------------------------------------------------------------------ state
     def save(self) -> VcpuState:
         """All of its state. Raises PVM-USAGE between the parts of one access: run() on first."""
         from polyvm.accel.kvm import state
 
         self.finish()
-        if self._held is not None:
+        if self._held is not None or self._ring_full:
             raise PolyvmError(
                 "PVM-USAGE",
                 "The guest is between two parts of one access.",
@@ -382,6 +419,9 @@ class KvmVcpu(Handle):
             self._release()
 
     def _release(self) -> None:
+        if self.loop is not None:
+            self.loop.close()
+            self.loop = None
         if self.page_address:
             self.words.release()
             self.page.release()

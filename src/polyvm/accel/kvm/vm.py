@@ -170,6 +170,10 @@ class KvmVm(Handle):
 
     def set_irq(self, line: int, level: bool) -> None:
         """Raise or lower a line of the interrupt controller."""
+        if self.irqchip == "split":  # KVM would take it and do nothing
+            raise PolyvmError(
+                "PVM-USAGE", "The interrupt controller with lines is outside.", hint="Use signal_msi()."
+            )
         self.call("KVM_IRQ_LINE", bytearray(ffi.IRQ_LEVEL.codec.pack(line, level)))
 
     def signal_msi(self, address: int, data: int) -> bool:
@@ -177,6 +181,13 @@ class KvmVm(Handle):
         self.need("msi")
         values = address & 0xFFFF_FFFF, address >> 32, data, 0, 0
         return self.call("KVM_SIGNAL_MSI", bytearray(ffi.MSI.codec.pack(*values))) > 0
+
+    def exit_on_msrs(self, wanted: bool = True) -> None:
+        """Have accesses to MSRs that KVM does not know, or values that it does not take, be exits instead of faults."""
+        self.need("msr_exits")
+        mask = C["KVM_MSR_EXIT_REASON_UNKNOWN"] | C["KVM_MSR_EXIT_REASON_INVAL"] if wanted else 0
+        values = ffi.CAPS["KVM_CAP_X86_USER_SPACE_MSR"], 0, mask, 0, 0, 0
+        self.call("KVM_ENABLE_CAP", bytearray(ffi.ENABLE_CAP.codec.pack(*values)))
 
     # ------------------------------------------------------------------------------------------ doorbells
     def add_ioeventfd(
