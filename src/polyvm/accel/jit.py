@@ -192,10 +192,11 @@ class JitVm:
         return sorted((region for region, _ in self.placed.values()), key=lambda region: region.address)
 
     # ------------------------------------------------------------------------------------------ what there is none of
-    dirty_log = _lacks("dirty_log")
+    dirty_log = log_dirty = _lacks("dirty_log")
     create_irqchip = set_irq = _lacks("irqchip")
     create_pit = _lacks("pit")
     signal_msi = _lacks("msi")
+    set_routes = _lacks("routes")
     exit_on_msrs = _lacks("msr_exits")
     add_ioeventfd = remove_ioeventfd = _lacks("ioeventfd")
     add_irqfd = remove_irqfd = _lacks("irqfd")

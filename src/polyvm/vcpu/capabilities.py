@@ -19,6 +19,7 @@ CAPABILITIES = {
     "interrupt": "interrupts handed to a vCPU by vector, and the window for them",
     "nmi": "non-maskable interrupts",
     "msi": "message-signalled interrupts",
+    "routes": "where each interrupt line leads, to a controller's pin or a message, is the machine owner's",
     "ioeventfd": "doorbells that signal an eventfd without an exit",
     "irqfd": "eventfds that raise an interrupt without a call",
     "coalesced": "writes that are collected in a ring without an exit",

@@ -31,6 +31,22 @@ class Breakpoint(Record):
     size: int = 1
 
 
+class Pin(Record):
+    """Where a line leads: a pin of an interrupt controller. chip: 0 and 1 are the PICs, 2 is the I/O APIC (x86)."""
+
+    line: int
+    chip: int
+    pin: int
+
+
+class Message(Record):
+    """Where a line leads: a message-signalled interrupt."""
+
+    line: int
+    address: int
+    data: int
+
+
 class Region(Record):
     """Guest memory in place: `size` bytes of `ram` from `offset` on, at a guest physical address."""
 
@@ -127,6 +143,9 @@ class Vm(Protocol):
     def dirty_log(self, region: Region) -> bytes:
         """Which pages were written since the last call, by the guest or through Ram.write: a bit each, lowest first."""
 
+    def log_dirty(self, region: Region, wanted: bool = True) -> None:
+        """Begin or end to log the writes to a region that is in place."""
+
     # ------------------------------------------------------------------------------------------ interrupts, devices
     def create_irqchip(self, *, split: bool = False, pins: int = 24) -> None:
         """Interrupt controllers inside the accelerator, before any vCPU; split: the I/O one stays outside."""
@@ -136,6 +155,9 @@ class Vm(Protocol):
 
     def signal_msi(self, address: int, data: int) -> bool:
         """Send a message-signalled interrupt; whether it was delivered."""
+
+    def set_routes(self, routes: Iterable[Pin | Message]) -> None:
+        """Where every line leads from now on: those of set_irq() and of irqfds. A line may lead to several pins."""
 
     def exit_on_msrs(self, wanted: bool = True) -> None:
         """Have accesses to MSRs that the accelerator does not know, or values it does not take, be Msr exits (x86)."""

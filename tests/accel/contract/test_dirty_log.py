@@ -31,6 +31,22 @@ def test_the_guests_writes_and_ours(build: Callable[..., Machine]) -> None:
     assert len(machine.vm.dirty_log(machine.region)) == 32
 
 
+def test_it_begins_and_ends_while_memory_is_in_place(machine: Machine) -> None:
+    machine.load("b0 77 a2 0080 f4 a2 0070 f4")
+    machine.vm.log_dirty(machine.region)
+    machine.vm.dirty_log(machine.region)
+    machine.cpu.run()
+    assert pages(machine.vm.dirty_log(machine.region)) == [DATA >> 12]
+    machine.vm.log_dirty(machine.region, False)
+    machine.cpu.run()
+    assert machine.ram.read(0x7000, 1) == b"\x77"
+    with pytest.raises(PolyvmError, match="no dirty log"):
+        machine.vm.dirty_log(machine.region)
+    machine.vm.remove_memory(machine.region)
+    with pytest.raises(PolyvmError, match="not in place"):
+        machine.vm.log_dirty(machine.region)
+
+
 def test_without_a_log_there_is_none(machine: Machine) -> None:
     with pytest.raises(PolyvmError, match="no dirty log"):
         machine.vm.dirty_log(machine.region)

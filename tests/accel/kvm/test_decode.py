@@ -87,6 +87,7 @@ def test_exits(name: str, content: memoryview, exit: Exit, answer: tuple[int, in
 def test_every_row_is_tested_and_every_number_has_one() -> None:
     tested = {ffi.EXITS[f"KVM_EXIT_{name}"] for name, *_ in EXITS}
     assert set(ROWS) == tested
+    assert all(decode(ffi.EXITS[f"KVM_EXIT_{name}"], content)[0] == exit for name, content, exit, _ in EXITS)
     elsewhere = {ffi.EXITS[name] for name in ("KVM_EXIT_UNKNOWN", "KVM_EXIT_IO", "KVM_EXIT_MMIO")}
     assert set(ffi.EXITS.values()) - tested == elsewhere
 

@@ -66,6 +66,10 @@ CLOCK = Structure("kvm_clock_data", "u64 clock; u32 flags pad0; u64 realtime hos
 IRQFD = Structure("kvm_irqfd", "u32 fd gsi flags resamplefd; bytes[16] pad")
 IOEVENTFD = Structure("kvm_ioeventfd", "u64 datamatch addr; u32 len; s32 fd; u32 flags; bytes[36] pad")
 MSI = Structure("kvm_msi", "u32 address_lo address_hi data flags devid; bytes[12] pad")
+ROUTING = Structure("kvm_irq_routing", "u32 nr flags")
+ROUTE = Structure("kvm_irq_routing_entry", "u32 gsi type flags pad; bytes[32] u")
+ROUTE_IRQCHIP = Structure("kvm_irq_routing_irqchip", "u32 irqchip pin")
+ROUTE_MSI = Structure("kvm_irq_routing_msi", "u32 address_lo address_hi data devid")
 ZONE = Structure("kvm_coalesced_mmio_zone", "u64 addr; u32 size pio")
 COALESCED = Structure("kvm_coalesced_mmio", "u64 phys_addr; u32 len pio; bytes[8] data")
 COALESCED_RING = Structure("kvm_coalesced_mmio_ring", "u32 first last")
@@ -136,6 +140,7 @@ IOCTLS = (
     ("KVM_SET_IRQCHIP", _READ, 0x63, IRQCHIP.size),
     ("KVM_REGISTER_COALESCED_MMIO", _WRITE, 0x67, ZONE.size),
     ("KVM_UNREGISTER_COALESCED_MMIO", _WRITE, 0x68, ZONE.size),
+    ("KVM_SET_GSI_ROUTING", _WRITE, 0x6A, ROUTING.size),
     ("KVM_IRQFD", _WRITE, 0x76, IRQFD.size),
     ("KVM_CREATE_PIT2", _WRITE, 0x77, PIT_CONFIG.size),
     ("KVM_IOEVENTFD", _WRITE, 0x79, IOEVENTFD.size),
@@ -191,8 +196,9 @@ NAMES = {number: name for name, number in NUMBERS.items()}
 # ---------------------------------------------------------------------------------------------- capabilities
 CAPS = {
     "KVM_CAP_IRQCHIP": 0, "KVM_CAP_NR_VCPUS": 9, "KVM_CAP_NR_MEMSLOTS": 10, "KVM_CAP_COALESCED_MMIO": 15,
-    "KVM_CAP_USER_NMI": 22, "KVM_CAP_SET_GUEST_DEBUG": 23, "KVM_CAP_IRQFD": 32, "KVM_CAP_PIT2": 33,
-    "KVM_CAP_IOEVENTFD": 36, "KVM_CAP_ADJUST_CLOCK": 39, "KVM_CAP_VCPU_EVENTS": 41, "KVM_CAP_DEBUGREGS": 50,
+    "KVM_CAP_USER_NMI": 22, "KVM_CAP_SET_GUEST_DEBUG": 23, "KVM_CAP_IRQ_ROUTING": 25, "KVM_CAP_IRQFD": 32,
+    "KVM_CAP_PIT2": 33, "KVM_CAP_IOEVENTFD": 36, "KVM_CAP_ADJUST_CLOCK": 39, "KVM_CAP_VCPU_EVENTS": 41,
+    "KVM_CAP_DEBUGREGS": 50,
     "KVM_CAP_XSAVE": 55, "KVM_CAP_XCRS": 56, "KVM_CAP_MAX_VCPUS": 66, "KVM_CAP_KVMCLOCK_CTRL": 76,
     "KVM_CAP_SIGNAL_MSI": 77, "KVM_CAP_READONLY_MEM": 81, "KVM_CAP_SPLIT_IRQCHIP": 121,
     "KVM_CAP_IMMEDIATE_EXIT": 136, "KVM_CAP_NESTED_STATE": 157, "KVM_CAP_COALESCED_PIO": 162,
@@ -214,6 +220,7 @@ CONSTANTS = {
     "KVM_MEM_LOG_DIRTY_PAGES": 1, "KVM_MEM_READONLY": 2,
     "KVM_EXIT_IO_OUT": 1,
     "KVM_IOEVENTFD_FLAG_DATAMATCH": 1, "KVM_IOEVENTFD_FLAG_PIO": 2, "KVM_IOEVENTFD_FLAG_DEASSIGN": 4,
+    "KVM_IRQ_ROUTING_IRQCHIP": 1, "KVM_IRQ_ROUTING_MSI": 2,
     "KVM_IRQFD_FLAG_DEASSIGN": 1, "KVM_IRQFD_FLAG_RESAMPLE": 2,
     "KVM_GUESTDBG_ENABLE": 1, "KVM_GUESTDBG_SINGLESTEP": 2, "KVM_GUESTDBG_USE_HW_BP": 0x20000,
     "KVM_PIT_SPEAKER_DUMMY": 1, "KVM_NR_IRQCHIPS": 3,

@@ -29,8 +29,8 @@ CAPABILITIES = {
     "breakpoints": "KVM_CAP_SET_GUEST_DEBUG", "watchpoints": "KVM_CAP_SET_GUEST_DEBUG",
     "readonly_memory": "KVM_CAP_READONLY_MEM", "irqchip": "KVM_CAP_IRQCHIP",
     "split_irqchip": "KVM_CAP_SPLIT_IRQCHIP", "pit": "KVM_CAP_PIT2", "interrupt": "", "nmi": "KVM_CAP_USER_NMI",
-    "msi": "KVM_CAP_SIGNAL_MSI", "ioeventfd": "KVM_CAP_IOEVENTFD", "irqfd": "KVM_CAP_IRQFD",
-    "coalesced": "KVM_CAP_COALESCED_MMIO", "translate": "", "cpuid": "", "msr": "",
+    "msi": "KVM_CAP_SIGNAL_MSI", "routes": "KVM_CAP_IRQ_ROUTING", "ioeventfd": "KVM_CAP_IOEVENTFD",
+    "irqfd": "KVM_CAP_IRQFD",    "coalesced": "KVM_CAP_COALESCED_MMIO", "translate": "", "cpuid": "", "msr": "",
     "clock": "KVM_CAP_ADJUST_CLOCK", "cancel": "KVM_CAP_IMMEDIATE_EXIT", "smp": "KVM_CAP_NR_VCPUS",
     "save": "KVM_CAP_VCPU_EVENTS", "msr_exits": "KVM_CAP_X86_USER_SPACE_MSR",
 }  # fmt: skip

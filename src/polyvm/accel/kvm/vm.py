@@ -10,12 +10,14 @@ from polyvm.accel.kvm.handle import Handle
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
 from polyvm.vcpu import capabilities
-from polyvm.vcpu.contract import Region
+from polyvm.vcpu.contract import Message, Pin, Region
 from polyvm.vcpu.exits import Exit, Mmio, Pio
 from polyvm.vcpu.state import VmState, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from polyvm.accel.kvm.hypervisor import Kvm
     from polyvm.accel.kvm.vcpu import KvmVcpu
     from polyvm.memory.ram import Ram
@@ -38,6 +40,7 @@ class KvmVm(Handle):
         self.slot_limit = hypervisor.extension("KVM_CAP_NR_MEMSLOTS")
         self.irqchip: str | None = None  # "full" or "split"
         self.pit = False
+        self._routed = False
         self.vcpus: weakref.WeakValueDictionary[int, KvmVcpu] = weakref.WeakValueDictionary()
         self.call_wide("KVM_SET_TSS_ADDR", TSS)
         self.call("KVM_SET_IDENTITY_MAP_ADDR", bytearray(IDENTITY_MAP.to_bytes(8, "little")))
@@ -129,6 +132,15 @@ class KvmVm(Handle):
         """What is in place, by address."""
         return sorted(self.slots.values(), key=lambda region: region.address)
 
+    def log_dirty(self, region: Region, wanted: bool = True) -> None:
+        """Begin or end to log the writes to a region that is in place."""
+        if self.slots.get(region.slot) is not region:
+            raise PolyvmError("PVM-MEMORY-MAP", "This region is not in place.", address=region.address)
+        region.log_dirty = wanted
+        self._set_slot(region, region.size)
+        if wanted:
+            region.ram.track()
+
     def dirty_log(self, region: Region) -> bytes:
         """Which pages were written since the last call, a bit each: by the guest, and by us through Ram.write."""
         if not region.log_dirty or self.slots.get(region.slot) is not region:
@@ -170,11 +182,30 @@ class KvmVm(Handle):
 
     def set_irq(self, line: int, level: bool) -> None:
         """Raise or lower a line of the interrupt controller."""
-        if self.irqchip == "split":  # KVM would take it and do nothing
+        if self.irqchip == "split" and not self._routed:  # KVM would take it and do nothing
             raise PolyvmError(
-                "PVM-USAGE", "The interrupt controller with lines is outside.", hint="Use signal_msi()."
+                "PVM-USAGE",
+                "The interrupt controller with lines is outside.",
+                hint="Use signal_msi(), or lead lines to messages with set_routes().",
             )
         self.call("KVM_IRQ_LINE", bytearray(ffi.IRQ_LEVEL.codec.pack(line, level)))
+
+    def set_routes(self, routes: Iterable[Pin | Message]) -> None:
+        """Where every line leads from now on (see vcpu.contract.Vm)."""
+        self.need("routes")
+        rows = []
+        for route in routes:
+            if isinstance(route, Pin):
+                kind = C["KVM_IRQ_ROUTING_IRQCHIP"]
+                body = ffi.ROUTE_IRQCHIP.codec.pack(route.chip, route.pin)
+            else:
+                kind = C["KVM_IRQ_ROUTING_MSI"]
+                low, high = route.address & 0xFFFF_FFFF, route.address >> 32
+                body = ffi.ROUTE_MSI.codec.pack(low, high, route.data, 0)
+            head = ffi.ROUTE.codec.pack(route.line, kind, 0, 0)
+            rows.append(head[: ffi.ROUTE.offset("u")] + body + bytes(ffi.ROUTE.places["u"][1] - len(body)))
+        self.call("KVM_SET_GSI_ROUTING", bytearray(ffi.ROUTING.codec.pack(len(rows), 0) + b"".join(rows)))
+        self._routed = True
 
     def signal_msi(self, address: int, data: int) -> bool:
         """Send a message-signalled interrupt; whether it was delivered, rather than masked in the guest."""
