@@ -301,13 +301,13 @@ class _Access:
 
     def read(self, names: Iterable[str]) -> dict[str, int]:
         """Values by name; those before a read that was not answered yet."""
-        cpu = self.vcpu.open_cpu()
+        cpu = self.vcpu.idle_cpu()
         self.vcpu.finish(unanswered=False)
         return {name: cpu.read(name) for name in names}
 
     def write(self, values: Mapping[str, int]) -> None:
         """Set them; what is hardwired to zero takes any value and stays zero."""
-        cpu = self.vcpu.open_cpu()
+        cpu = self.vcpu.idle_cpu()
         self.vcpu.finish()
         for name, value in values.items():
             if name not in self.zero:
@@ -344,12 +344,22 @@ class JitVcpu:
             raise PolyvmError("PVM-USAGE", "This virtual machine or processor is closed.")
         return self.cpu
 
+    def idle_cpu(self) -> GuestCpu:
+        """The same, unless it is running."""
+        if self._running.locked():
+            raise self._busy()
+        return self.open_cpu()
+
+    def _busy(self) -> PolyvmError:
+        hint = "cancel() it, and use it when run() has returned."
+        return PolyvmError("PVM-USAGE", "This vCPU is running.", hint=hint, vcpu=self.number)
+
     # ------------------------------------------------------------------------------------------ running
     def run(self) -> Exit:
         """Execute until something must be done outside (see vcpu.contract.Vcpu)."""
         cpu = self.open_cpu()
         if not self._running.acquire(blocking=False):
-            raise PolyvmError("PVM-USAGE", "This vCPU is running already.")
+            raise self._busy()
         try:
             cpu.attach()
             let_signals_through()
@@ -490,7 +500,7 @@ class JitVcpu:
     # ------------------------------------------------------------------------------------------ state
     def save(self) -> VcpuState:
         """All of its state. Raises PVM-USAGE between the parts of one access: run() on first."""
-        cpu = self.open_cpu()
+        cpu = self.idle_cpu()
         self.finish()
         if self._told:
             raise PolyvmError(
@@ -507,7 +517,7 @@ class JitVcpu:
 
     def restore(self, state: VcpuState) -> None:
         """Put state back."""
-        cpu = self.open_cpu()
+        cpu = self.idle_cpu()
         check(state, self.vm.guest)
         self._asked, self._answer, self._told, self._call, self._stopped_at = 0, None, [], False, -1
         if state.accel == self.vm.accel and _BLOB in state.blobs:
@@ -518,6 +528,7 @@ class JitVcpu:
 
     def debug(self, *, step: bool = False, breakpoints: Iterable[Breakpoint] = ()) -> None:
         """Stop after each instruction, or at these places, of which there may be any number."""
+        self.idle_cpu()
         places = list(breakpoints)
         for place in places:
             if place.kind != "execute":
@@ -538,7 +549,7 @@ class JitVcpu:
     def close(self) -> None:
         """Give it back. It must not be running."""
         if not self._running.acquire(blocking=False):
-            raise PolyvmError("PVM-USAGE", "A running vCPU cannot be closed: cancel() it first.")
+            raise self._busy()
         try:
             if self.cpu is not None:
                 self.cpu.close()

@@ -103,7 +103,7 @@ class Hypervisor(Protocol):
         """Whether its virtual machines have a capability, one of `vcpu.capabilities.CAPABILITIES`."""
 
     def close(self) -> None:
-        """Give it back. Its virtual machines live on."""
+        """Give it back, when no virtual machine is made of it any more."""
 
 
 class Vm(Protocol):

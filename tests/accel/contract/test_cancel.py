@@ -88,8 +88,10 @@ def test_a_running_one_is_not_closed(machine: Machine) -> None:
     thread = threading.Thread(target=machine.cpu.run)
     thread.start()
     time.sleep(0.1)
-    with pytest.raises(PolyvmError, match="running"):
-        machine.cpu.close()
+    cpu = machine.cpu
+    for use in (cpu.close, cpu.run, cpu.registers.read, cpu.save, cpu.debug, machine.vm.close):
+        with pytest.raises(PolyvmError, match="running"):
+            use()
     machine.cpu.cancel()
     thread.join()
     machine.cpu.close()

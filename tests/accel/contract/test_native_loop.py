@@ -121,14 +121,14 @@ def test_what_is_refused(x86: Machine) -> None:
 def test_the_loop_is_kept_on_disk(x86: Machine, cold_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from polyvm.accel.kvm import loop
 
-    for damage in (None, b"", b"no image"):
+    for number, damage in enumerate((None, b"", b"no image"), 1):
         monkeypatch.setattr(loop, "_loaded", [])
         files = list(cold_cache.glob("accel/kvm-loop-*"))
         if damage is not None:
             (file,) = files
             if damage:
                 file.write_bytes(damage)
-        cpu = x86.vm.create_vcpu(len(x86.vm.vcpus) + 1)
+        cpu = x86.vm.create_vcpu(number)
         cpu.serve_latch(0x10, 1)
         x86.start(cpu)
     assert len(list(cold_cache.glob("accel/kvm-loop-*"))) == 1

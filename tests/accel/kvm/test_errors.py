@@ -15,7 +15,7 @@ from polyvm.accel.kvm import Kvm, handle, hypervisor
 from polyvm.errors import PolyvmError
 from polyvm.memory import host
 from polyvm.memory.ram import Ram
-from polyvm.vcpu.exits import Interrupted
+from polyvm.vcpu.exits import Exit, Halt, Interrupted, Pio
 from tests.accel import machines
 from tests.accel.machines import Machine
 
@@ -189,3 +189,21 @@ def test_only_an_msr_is_answered_with_a_fault(machine: Machine) -> None:
 
 def test_the_run_page_is_as_large_as_we_read(machine: Machine) -> None:
     assert machine.cpu.page_size >= ffi.RUN.size
+
+
+def test_control_c_between_the_kernel_and_us_loses_no_exit(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.load("b0 41 e6 10 f4")
+    decode, calls = machine.cpu.exit, []
+
+    def interrupted() -> Exit:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return decode()
+
+    monkeypatch.setattr(machine.cpu, "exit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        machine.cpu.run()
+    assert machine.exits(2) == [Pio(0x10, 1, 1, b"A"), Halt()]

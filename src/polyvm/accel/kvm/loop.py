@@ -145,6 +145,10 @@ class Loop:
         result = self._call(self._context)
         return result - (1 << 64) if result >> 63 else result
 
+    def resumes(self) -> bool:
+        """Whether the last exit will be looked at again."""
+        return host.peek(self._context + CONTEXT["resume"], 1) != b"\0"
+
     def full(self) -> RingFull:
         """The exit for a ring that had no room."""
         at = int.from_bytes(host.peek(self._context + CONTEXT["full"], 8), "little")

@@ -42,6 +42,8 @@ _REASON = ffi.RUN.offset("exit_reason") >> 2
 _IMMEDIATE, _WINDOW = ffi.RUN.offset("immediate_exit"), ffi.RUN.offset("request_interrupt_window")
 _READY = ffi.RUN.offset("ready_for_interrupt_injection")
 _IO, _MMIO = ffi.EXITS["KVM_EXIT_IO"], ffi.EXITS["KVM_EXIT_MMIO"]
+_INTR = ffi.EXITS["KVM_EXIT_INTR"]
+_NO_EXIT = (_INTR, ffi.EXITS["KVM_EXIT_UNKNOWN"])  # what the run page says when KVM_RUN was interrupted
 _OUT = C["KVM_EXIT_IO_OUT"]
 _MMIO_DATA = _START + ffi.EXIT_MMIO.offset("data")
 _io, _mmio = ffi.EXIT_IO.codec.unpack_from, ffi.EXIT_MMIO.codec.unpack_from
@@ -58,7 +60,7 @@ class KvmVcpu(Handle):
     """A processor; one thread runs it at a time."""
 
     def __init__(self, vm: KvmVm, number: int) -> None:
-        self.page_address = 0
+        self.page_address = self._inside = 0
         super().__init__(-1)
         self.vm = vm
         self.number = number
@@ -79,8 +81,9 @@ class KvmVcpu(Handle):
         self.get_xsave = "KVM_GET_XSAVE2" if large else "KVM_GET_XSAVE"
         self.loop: Loop | None = None
         self._lock = _thread.allocate_lock()  # cancel() against the end of a run
-        self._tid = -1  # the kernel's number of the thread that ran it last
-        self._inside = 0  # its kernel's number while it runs, else 0
+        self._tid = (
+            -1
+        )  # the kernel's number of the thread that ran it last; `_inside` is that while it runs, else 0
         self._kicked = False
         self._answer: tuple[int, int] | None = None  # where in the page, and how many bytes
         self._answered = False
@@ -97,8 +100,14 @@ class KvmVcpu(Handle):
         if self._held is not None:
             held, self._held = self._held, None
             return held
-        self._ring_full = False
-        self._inside = self._tid
+        with self._lock:
+            if self._inside:
+                raise self._busy()
+            self._inside = self._tid
+        if self._ring_full:
+            self._ring_full = False
+        else:
+            self.words[_REASON] = _INTR
         try:
             while True:
                 number = self._enter() if self.loop is None else self.loop.enter()
@@ -112,9 +121,28 @@ class KvmVcpu(Handle):
                         return Interrupted()
                 elif number != -errno.EAGAIN:  # that is: it waited to be started by another one, and was
                     return self._failed(-number)
+        except KeyboardInterrupt:
+            # Between KVM's return and ours: the next run tells of the exit that came.
+            if self.words[_REASON] not in _NO_EXIT and not (self.loop and self.loop.resumes()):
+                self._held = self.exit()
+            raise
         finally:
             with self._lock:
                 self._inside = 0
+
+    def call(self, name: str, argument: int | bytearray = 0) -> int:
+        """Make an ioctl, which would wait for a run that is under way: PVM-USAGE instead."""
+        if self._inside:
+            raise self._busy()
+        return super().call(name, argument)
+
+    def _busy(self) -> PolyvmError:
+        return PolyvmError(
+            "PVM-USAGE",
+            "This vCPU is running.",
+            hint="cancel() it, and use it when run() has returned.",
+            vcpu=self.number,
+        )
 
     def _enter(self) -> int:
         """KVM_RUN: 0 for an exit, else -errno."""
@@ -415,7 +443,7 @@ class KvmVcpu(Handle):
         """Give it back. It must not be running."""
         with self._lock:
             if self._inside:
-                raise PolyvmError("PVM-USAGE", "A running vCPU cannot be closed: cancel() it first.")
+                raise self._busy()
             self._release()
 
     def _release(self) -> None:
