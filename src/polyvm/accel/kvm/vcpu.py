@@ -84,7 +84,8 @@ class KvmVcpu(Handle):
         self._tid = (
             -1
         )  # the kernel's number of the thread that ran it last; `_inside` is that while it runs, else 0
-        self._kicked = False
+        self._wanted = False  # somebody called cancel()
+        self._kicked = False  # and the thread inside was sent the signal
         self._answer: tuple[int, int] | None = None  # where in the page, and how many bytes
         self._answered = False
         self._ring_full = False  # the last exit is looked at again when it is run next
@@ -219,6 +220,7 @@ class KvmVcpu(Handle):
         with self._lock:
             if self.fd < 0:
                 return
+            self._wanted = True
             self.page[_IMMEDIATE] = 1
             if self._inside and not self._kicked:
                 self._kicked = True
@@ -227,14 +229,14 @@ class KvmVcpu(Handle):
     def _interrupted(self) -> bool:
         """KVM_RUN came back for a signal: whether it was ours."""
         with self._lock:
-            asked = self.page[_IMMEDIATE]
+            asked = self._wanted
+            self._wanted = self._kicked = False
             self.page[_IMMEDIATE] = 0
-            self._kicked = False
         # One that is left of an earlier run, of this vCPU or another, would end the next one at once.
         while _signal.sigtimedwait([KICK], 0) is not None:
             pass
         self._unfinished = False
-        return bool(asked)
+        return asked
 
     def _adopt(self) -> None:
         """The calling thread runs it from now on: in there, and nowhere else, the signal is let through."""
@@ -256,7 +258,6 @@ class KvmVcpu(Handle):
             return
         if getattr(_own, "tid", 0) != self._tid:
             self._adopt()
-        asked = self.page[_IMMEDIATE]
         self.page[_IMMEDIATE] = 1
         try:
             fcntl.ioctl(self.fd, _RUN, 0)
@@ -268,8 +269,8 @@ class KvmVcpu(Handle):
         else:
             self._held = self.exit()  # an access of several parts: the next one
         finally:
-            if not asked:
-                self.page[_IMMEDIATE] = 0
+            with self._lock:
+                self.page[_IMMEDIATE] = self._wanted
 
     # ------------------------------------------------------------------------------------------ native registers
     def serve_latch(self, address: int, size: int, *, port: bool = False, value: int = 0) -> Latch:
