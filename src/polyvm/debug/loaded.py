@@ -30,15 +30,26 @@ MAX_SCANNED = 64 << 20
 
 
 class AtEntry:
-    """A tracer that has a program end where it begins, at its own entry, after `take` was called."""
+    """A tracer that has a program end where it begins, at its own entry, after `take` was called.
 
-    def __init__(self, process: Process, take: Callable[[Process], None]) -> None:
+    first: called before anything runs, its dynamic linker included.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        take: Callable[[Process], None],
+        first: Callable[[Process, Thread], None] | None = None,
+    ) -> None:
         self.process = process
         self.take = take
+        self.first = first
 
     def loop(self, thread: Thread) -> None:
         """Run what runs before the program: the dynamic linker, and what libraries do first."""
         process = self.process
+        if self.first is not None:
+            self.first(process, thread)
         points = Points(process.engine, process.space, process.space.slots)
         points.set({process.image.entry})
         cpu = thread.cpu
@@ -71,6 +82,27 @@ class AtEntry:
         """Nobody waits here."""
 
 
+def beginning(process: Process, thread: Thread) -> dict[str, Any]:
+    """The program before its first instruction, as the fields of a user.standalone.build.Beginning."""
+    space, image = process.space, process.image
+    regions = []
+    for region in space.regions:
+        if region.name != "[stack]":
+            empty = region.backing is None and not region.name
+            data = b"" if empty else _fetch(space.peek, region.start, region.end - region.start)
+            regions.append((region.start, region.end, region.prot, data.rstrip(b"\0")))
+    return {
+        "guest": process.engine.name,
+        "pc": image.pc,
+        "regions": regions,
+        "state": thread.cpu.context(),
+        "stack": (image.stack_bottom, image.stack_top),
+        "brk": image.brk_start,
+        "mmap_top": space.mmap_top,
+        "auxv": image.auxv,
+    }
+
+
 def contents(process: Process) -> dict[str, Any]:
     """The program, as the fields of an engine.aot.Program, of plain values."""
     space, image = process.space, process.image
@@ -94,7 +126,7 @@ def contents(process: Process) -> dict[str, Any]:
                 program += sorted(found)
                 handles = names.knows(region, HANDLERS)
         elif region.prot & READ and not region.prot & WRITE and region.backing is not None:
-            data.append((region.start, _fetch(space, region.start, region.end - region.start)))
+            data.append((region.start, _fetch(space.read, region.start, region.end - region.start)))
     for address in _pointers(space, code):
         if address in known or any(start <= address < end for start, end in bare):
             libraries.append(address)
@@ -108,13 +140,13 @@ def contents(process: Process) -> dict[str, Any]:
     }
 
 
-def _fetch(space: AddressSpace, start: int, size: int) -> bytes:
+def _fetch(read: Callable[[int, int], bytes], start: int, size: int) -> bytes:
     """Memory, as far as it can be read: a file may be shorter than its mapping."""
     found = b""
     while size > 0:
         step = min(size, PAGE)
         try:
-            found += space.read(start, step)
+            found += read(start, step)
         except PolyvmError:
             break
         start, size = start + step, size - step
@@ -128,7 +160,7 @@ def _pointers(space: AddressSpace, code: dict[int, bytes]) -> dict[int, None]:
         size = region.end - region.start
         if region.prot & EXEC or not region.prot & READ or region.name == "[stack]" or size > MAX_SCANNED:
             continue
-        bytes_ = _fetch(space, region.start, size)
+        bytes_ = _fetch(space.read, region.start, size)
         for word in memoryview(bytes_)[: len(bytes_) & -8].cast("Q").tolist():
             if word & -PAGE in code:
                 found[word] = None
