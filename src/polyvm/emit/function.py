@@ -70,6 +70,9 @@ class Word:
     def __mul__(self, other: Word | int) -> Word:
         return self._with("mul", other)
 
+    def __floordiv__(self, other: Word | int) -> Word:
+        return self._with("udiv", other)
+
     def __and__(self, other: Word | int) -> Word:
         return self._with("and", other)
 

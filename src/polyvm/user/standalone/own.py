@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 from polyvm.engine.layout import ST
 from polyvm.user.hostabi import OPEN_FLAGS
 from polyvm.user.signals import (
     NSIG,
+    SIG_DFL,
     SIG_IGN,
     SIGBUS,
     SIGKILL,
@@ -14,7 +17,7 @@ from polyvm.user.signals import (
     UNCATCHABLE,
 )
 from polyvm.user.standalone import places
-from polyvm.user.standalone.places import CT, DATA, SCRATCH, STATE
+from polyvm.user.standalone.places import CT, DATA, LIMIT, SCRATCH, STATE
 from polyvm.user.standalone.start import Runtime
 from polyvm.user.syscalls import descriptors, ioctl, misc
 from polyvm.user.syscalls.signals import SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK
@@ -203,6 +206,10 @@ def _rt_sigaction(m: Runtime, name: str) -> None:
     # What the guest has: handler, flags, its restorer if there is one, mask.
     there = (0, 8, 16, 24) if m.guest.abi.SIGACTION_RESTORER else (0, 8, 24)
     f.call("copy", SCRATCH + 64, row, 32)
+    with f.when(f.load(row) == SIG_DFL):  # unless whoever started us has it ignored
+        m.system(f, "rt_sigaction", signo, 0, SCRATCH, 8)
+        with f.when(f.load(SCRATCH) == SIG_IGN):
+            f.store(SCRATCH + 64, SIG_IGN)
     with f.when(new != 0):
         with f.when((signo == SIGKILL) | (signo == SIGSTOP)):
             f.ret(-EINVAL)
@@ -312,6 +319,35 @@ def _futex(m: Runtime, name: str) -> None:
     m.refuse(f, "the program made the system call futex with operation ", operation)
 
 
+def _hwprobe(m: Runtime, name: str) -> None:
+    """What the abi knows of the processor, by keys from 0 on: pairs of a key and its value, all processors alike."""
+    value_of = getattr(m.guest.abi, "hwprobe_value", None)
+    if value_of is None:
+        return  # no call of this guest's
+    f = m.function(f"sys_{name}", 6)
+    pairs, count, cpus_size, cpus, flags = f.arguments[:5]
+    with f.when((flags & 0xFFFF_FFFF) != 0):
+        m.refuse(f, f"the program made the system call {name} with flags ", flags)
+    with f.when(f.select(cpus_size == 0, 1, 0) != f.select(cpus == 0, 1, 0)):
+        f.ret(-EINVAL)
+    done = f.local()
+    with f.loop(lambda: done.value < count):
+        at = f.call("pointer", pairs + done.value * 16)
+        with f.when(f.call("fetch", SCRATCH, at, 8) != 0):
+            f.ret(-EFAULT)
+        key = f.load(SCRATCH)
+        found, value = f.local(-1), f.local(0)
+        for number in itertools.takewhile(lambda key: value_of(key, LIMIT) is not None, itertools.count()):
+            found.value = f.select(key == number, key, found.value)
+            value.value = f.select(key == number, value_of(number, LIMIT), value.value)
+        f.store(SCRATCH, found.value)
+        f.store(SCRATCH + 8, value.value)
+        with f.when(f.call("fetch", at, SCRATCH, 16) != 0):
+            f.ret(-EFAULT)
+        done.value = done.value + 1
+    f.ret(0)
+
+
 def _flush(m: Runtime, name: str) -> None:
     f = m.function(f"sys_{name}", 6)
     m.refuse(f, f"the program makes code of its own (system call {name})")
@@ -323,6 +359,7 @@ CALLS: dict[str, Callable[[Runtime, str], None] | None] = {
     "prctl": _prctl, "prlimit64": _prlimit64, "getrlimit": _limit, "setrlimit": _limit, "fcntl": _fcntl,
     "ioctl": _ioctl, "rt_sigaction": _rt_sigaction, "rt_sigprocmask": _rt_sigprocmask, "sigaltstack": _sigaltstack,
     "clone": _clone, "futex": _futex, "riscv_flush_icache": _flush,
+    "riscv_hwprobe": _hwprobe,
     "brk": None, "mmap": None, "munmap": None, "mremap": None, "mprotect": None,  # standalone.memory's
 }  # fmt: skip
 """By name, what makes the function of a call."""

@@ -59,24 +59,25 @@ class Runtime(Module):
             result = result | f.select((value & ours) != 0, theirs, 0)
         return result
 
-    def say(self, f: Function, *parts: str | Word) -> None:
-        """Write to standard error: text, and words in hexadecimal."""
+    def say(self, f: Function, *parts: str | Word | tuple[Word, int]) -> None:
+        """Write to standard error: text, and words in hexadecimal, or with a base."""
         for part in parts:
             if isinstance(part, str):
                 data = part.encode()
                 self.system(f, "write", 2, f.constant(data), len(data))
             else:
-                f.call("say_number", part)
+                f.call("say_number", *(part if isinstance(part, tuple) else (part, 16)))
 
-    def give_up(self, f: Function, *parts: str | Word) -> None:
-        """End the program with a message. It ends the block."""
-        self.say(f, "polyvm: PVM-UNSUPPORTED: ", *parts, "\n")
+    def end(self, f: Function) -> None:
+        """End the program as a failure of its runtime, not of its own. It ends the block."""
         self.system(f, "exit_group", FAILED)
         f.ret(0)
 
-    def refuse(self, f: Function, *parts: str | Word) -> None:
-        """End the program because it needs what only polyvm has. It ends the block."""
-        self.give_up(f, *parts, "; only `polyvm run` serves that, not a standalone program")
+    def refuse(self, f: Function, *parts: str | Word | tuple[Word, int]) -> None:
+        """End the program with a message, because it needs what only polyvm has. It ends the block."""
+        self.say(f, "polyvm: PVM-UNSUPPORTED: ", *parts)
+        self.say(f, "; only `polyvm run` serves that, not a standalone program\n")
+        self.end(f)
 
 
 def add(m: Runtime) -> None:
@@ -102,17 +103,19 @@ def add(m: Runtime) -> None:
 
 
 def _say_number(m: Runtime) -> None:
-    f = m.function("say_number", 1)
-    (value,) = f.arguments
+    f = m.function("say_number", 2)
+    value, base = f.arguments
     digits = f.constant(b"0123456789abcdef")
     at, left = f.local(places.SCRATCH + 64), f.local(value)
     more = f.local(1)
     with f.loop(lambda: more.value != 0):
         at.value = at.value - 1
-        f.store(at.value, f.load(digits + (left.value & 15), 1), 1)
-        left.value = left.value >> 4
-        more.value = left.value
-    m.system(f, "write", 2, f.constant(b"0x"), 2)
+        rest = left.value // base
+        f.store(at.value, f.load(digits + (left.value - rest * base), 1), 1)
+        left.value = rest
+        more.value = rest
+    with f.when(base == 16):
+        m.system(f, "write", 2, f.constant(b"0x"), 2)
     m.system(f, "write", 2, at.value, f.word(places.SCRATCH + 64) - at.value)
     f.ret(0)
 
@@ -147,9 +150,11 @@ def _take(m: Runtime) -> None:
     flags = PRIVATE | ANONYMOUS | NORESERVE | NOREPLACE
     found = m.system(f, "mmap", address, size, prot, flags, -1, 0)
     with f.when(found != address):
-        m.say(f, "polyvm: PVM-RESOURCE: the host gives no memory at ", address, " for ", size, " bytes; ")
+        m.say(
+            f, "polyvm: PVM-RESOURCE: the host gives no memory at ", address, " for ", (size, 10), " bytes; "
+        )
         m.say(f, "`ulimit -v unlimited` may help, or vm.overcommit_memory 0 or 1\n")
-        m.system(f, "exit_group", FAILED)
+        m.end(f)
     f.ret(0)
 
 
@@ -227,7 +232,7 @@ def _stack(m: Runtime) -> None:
     words = (strings_end - first >> 3) + m.control(f, "auxv_count") * 2 + 4
     with f.when(total.value + words * 8 > (room >> 2) * 3):
         m.say(f, "polyvm: PVM-RESOURCE: the program's arguments and environment are too long\n")
-        m.system(f, "exit_group", FAILED)
+        m.end(f)
     text = f.local(top - 8 - total.value)
     platform = text.value - f.call("length", m.control(f, "platform"))
     f.call("copy", platform, m.control(f, "platform"), text.value - platform)
@@ -300,7 +305,7 @@ def _caught(m: Runtime) -> None:
     """A signal for which the guest has a handler: caught(signal). It is a handler of the host's, too."""
     f = m.function("caught", 1)
     signo = f.arguments[0] & 0xFF
-    m.refuse(f, "signal ", signo, " came, for which the program has a handler")
+    m.refuse(f, "signal ", (signo, 10), " came, for which the program has a handler")
 
 
 def _run(m: Runtime) -> None:
