@@ -41,7 +41,11 @@ def write(values: Values, folder: str, program: Program, beginning: dict[str, An
     interpreter = cachedir.read(folder, f"tier0/{program.guest}-{program.key}.pvi")
     units = (cachedir.read(folder, name) for name in found.files)
     made = build.build(
-        build.Beginning(**beginning), interpreter or b"", [unit for unit in units if unit], program.code
+        build.Beginning(**beginning),
+        interpreter or b"",
+        [unit for unit in units if unit],
+        program.code,
+        build.runtime(program.guest, folder),
     )
     build.write(values.output, made.data)
     return made

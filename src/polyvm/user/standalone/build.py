@@ -10,9 +10,9 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from polyvm.engine import cachedir, layout, unitfiles
 from polyvm.engine import compile as compiler
 from polyvm.engine import image as images
-from polyvm.engine import layout, unitfiles
 from polyvm.engine import native as natives
 from polyvm.engine.guest import Guest
 from polyvm.engine.layout import ST
@@ -65,14 +65,29 @@ class Made:
     unit_bytes: int
 
 
-def runtime(guest: str) -> bytes:
-    """The image of a guest's runtime."""
+def runtime(guest: str, folder: str | None = None) -> bytes:
+    """The image of a guest's runtime, the same for all programs: kept in the code cache, where there is one."""
+    import hashlib
+
     m = start.Runtime(Guest(guest))
     memory.add(m)
     calls.add(m)
     start.add(m)
     text = compiler.host_module().start_ir() + m.text()
-    return compiler.build(text, ["pv_start"], runtime=False)
+    identity = hashlib.sha256("\0".join([*compiler.host_cpu(), text]).encode()).digest()
+    name = f"tier0/standalone-{guest}-{identity.hex()[:16]}.pvi"
+    kept = cachedir.read(folder, name) if folder is not None else None
+    if kept:
+        try:
+            image, _ = images.placed(kept, places.RUNTIME)
+            if image.meta == identity:
+                return kept
+        except PolyvmError:
+            pass  # it is damaged: it is made again
+    made = compiler.build(text, ["pv_start"], runtime=False, meta=identity)
+    if folder is not None:
+        cachedir.write(folder, name, made)
+    return made
 
 
 def build(
@@ -262,11 +277,16 @@ def described(image: Image) -> dict[str, Any]:
 
 
 def check_output(path: str) -> None:
-    """Raises PVM-FILE-DIRECTORY for a name that a file cannot have."""
+    """See that a file of this name could be made, before much is done for it. Raises PVM-FILE-*."""
     if os.path.isdir(path) or path.endswith("/"):
         raise PolyvmError(
             "PVM-FILE-DIRECTORY", "The output is a directory.", hint="Name a file by -o.", path=path
         )
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise PolyvmError("PVM-FILE-MISSING", "The output's folder does not exist.", path=path)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PolyvmError("PVM-FILE-DENIED", "No file can be made in the output's folder.", path=path)
 
 
 def write(path: str, data: bytes) -> None:
