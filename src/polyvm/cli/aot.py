@@ -231,6 +231,7 @@ def _child(values: Values, folder: str, writing: int) -> int:
 
     found: Any = b""
     beginning: dict[str, Any] | None = None
+    opened = loaded.Opened()
     engines: list[Engine] = []
 
     def engine(guest: str) -> Engine:
@@ -240,6 +241,9 @@ def _child(values: Values, folder: str, writing: int) -> int:
     def take(made: Process) -> None:
         nonlocal found
         program = {"guest": engines[-1].name, "key": engines[-1].key, **loaded.contents(made)}
+        if beginning is not None:
+            beginning.update(files=opened.files, code=loaded.mapped_code(made))
+            program["roots"].append(made.image.pc)  # its dynamic linker runs at every start
         found = {"program": program, "beginning": beginning}
 
     def first(made: Process, thread: Thread) -> None:
@@ -247,7 +251,9 @@ def _child(values: Values, folder: str, writing: int) -> int:
         beginning = loaded.beginning(made, thread)
 
     def prepare(made: Process) -> None:
-        made.tracer = loaded.AtEntry(made, take, first if values.standalone else None)
+        made.tracer = (
+            loaded.AtEntry(made, take, first, opened) if values.standalone else loaded.AtEntry(made, take)
+        )
 
     try:
         # All that is lazy is done at the beginning, so that every address of a function is where it will be.

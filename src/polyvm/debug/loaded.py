@@ -6,13 +6,16 @@ holds addresses. Of the program itself all functions count, of libraries those t
 
 from __future__ import annotations
 
+import os
+
 from polyvm.debug.names import Names
 from polyvm.engine.codepages import PAGE
 from polyvm.engine.executor import code_page
-from polyvm.engine.layout import PAUSE
+from polyvm.engine.layout import PAUSE, SYSCALL
 from polyvm.engine.points import Points
 from polyvm.errors import PolyvmError
 from polyvm.memory.regions import EXEC, READ, WRITE
+from polyvm.user.thread import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,14 +28,54 @@ if TYPE_CHECKING:
 
 HANDLERS = ("sigaction", "signal", "__sysv_signal", "bsd_signal")
 """What programs set handlers of signals with."""
+_LINKERS = (b".so", b"ld-musl")
+"""What the names of libraries have in them, and of the files that a dynamic linker reads."""
+ENOENT = 2
 MAX_SCANNED = 64 << 20
 """Bytes of one mapping that are searched for addresses of functions."""
+
+
+class Opened:
+    """The files that a dynamic linker opens by their names: their bytes, None where it found none.
+
+    Libraries, and what says where they are; a program's other files are not looked at.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[bytes, bytes | None] = {}
+
+    def call(self, process: Process, thread: Thread) -> None:
+        """Carry out the system call that the guest is making, and note what it opened."""
+        number, _, address, *_ = process.abi.syscall(thread.cpu)
+        name = process.dispatch.names.get(number & 0xFFFF_FFFF)
+        path = b""
+        if name in ("openat", "faccessat", "newfstatat"):
+            try:
+                path = process.paths.read(thread, address)
+            except (PolyvmError, Refusal):
+                path = b""
+        thread.left(SYSCALL)
+        if not path.startswith(b"/") or not any(part in path for part in _LINKERS):
+            return
+        result = process.abi.syscall(thread.cpu)[1]  # it shares its register with the first argument
+        if result == -ENOENT & (1 << 64) - 1:
+            self.files.setdefault(path, None)
+        elif name == "openat" and result < 1 << 31:
+            self.files[path] = _whole(result)
+
+
+def _whole(fd: int) -> bytes:
+    """The bytes of an open file."""
+    parts: list[bytes] = []
+    while part := os.pread(fd, 1 << 20, sum(map(len, parts))):
+        parts.append(part)
+    return b"".join(parts)
 
 
 class AtEntry:
     """A tracer that has a program end where it begins, at its own entry, after `take` was called.
 
-    first: called before anything runs, its dynamic linker included.
+    first: called before anything runs, its dynamic linker included. opened: told of each system call until then.
     """
 
     def __init__(
@@ -40,10 +83,12 @@ class AtEntry:
         process: Process,
         take: Callable[[Process], None],
         first: Callable[[Process, Thread], None] | None = None,
+        opened: Opened | None = None,
     ) -> None:
         self.process = process
         self.take = take
         self.first = first
+        self.opened = opened
 
     def loop(self, thread: Thread) -> None:
         """Run what runs before the program: the dynamic linker, and what libraries do first."""
@@ -64,6 +109,8 @@ class AtEntry:
             if reason == PAUSE:
                 self.take(process)
                 process.finish("exited", 0, None)
+            elif reason == SYSCALL and self.opened is not None:
+                self.opened.call(process, thread)
             else:
                 thread.left(reason)
 
@@ -101,6 +148,15 @@ def beginning(process: Process, thread: Thread) -> dict[str, Any]:
         "mmap_top": space.mmap_top,
         "auxv": image.auxv,
     }
+
+
+def mapped_code(process: Process) -> list[tuple[int, int, int]]:
+    """(from, to, place in its file) of the code that is mapped from files."""
+    return [
+        (region.start, region.end, region.offset)
+        for region in process.space.regions
+        if region.prot & EXEC and region.backing is not None
+    ]
 
 
 def contents(process: Process) -> dict[str, Any]:

@@ -7,8 +7,8 @@ cache. Refuses a program whose memory cannot be written down, and says why.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from polyvm.engine import cachedir, layout, unitfiles
 from polyvm.engine import compile as compiler
@@ -22,7 +22,7 @@ from polyvm.memory.space import _HOST_PROT
 from polyvm.user import stack
 from polyvm.user.hostabi import numbers
 from polyvm.user.natively import Natively
-from polyvm.user.standalone import calls, executable, memory, places, start
+from polyvm.user.standalone import calls, executable, files, memory, places, start
 from polyvm.user.standalone.executable import READ, WRITE, Segment
 
 TYPE_CHECKING = False
@@ -42,7 +42,9 @@ class Beginning:
     """A program before its first instruction.
 
     regions: (from, to, protection, bytes) of its memory but for the stack; bytes that are missing at the end are 0.
-    state: registers and the like, (offset in the thread's state, bytes). auxv: (type, value).
+    state: registers and the like, (offset in the thread's state, bytes). auxv: (type, value). files: what its dynamic
+    linker opens, by name, None for what it must not find. code: (from, to, place in its file) of what is mapped as code
+    when the program itself begins.
     """
 
     guest: str
@@ -53,6 +55,8 @@ class Beginning:
     brk: int
     mmap_top: int
     auxv: list[tuple[int, int]]
+    files: dict[bytes, bytes | None] = field(default_factory=dict)
+    code: list[tuple[int, int, int]] = field(default_factory=list)
 
 
 @dataclass
@@ -71,6 +75,7 @@ def runtime(guest: str, folder: str | None = None) -> bytes:
 
     m = start.Runtime(Guest(guest))
     memory.add(m)
+    files.add(m)
     calls.add(m)
     start.add(m)
     text = compiler.host_module().start_ir() + m.text()
@@ -105,6 +110,20 @@ def build(
     return _Builder(beginning, interpreter, code).made(units, started or runtime(beginning.guest))
 
 
+class Library(NamedTuple):
+    """Code that is mapped from a file: its number, the place in it, and the guest addresses; in order of mapping."""
+
+    file: int
+    offset: int
+    low: int
+    high: int
+
+
+def _which(libraries: Iterable[Library], place: int) -> Library | None:
+    """The library that an address is in."""
+    return next((one for one in libraries if one.low <= place < one.high), None)
+
+
 class _Builder:
     """Lays one program out."""
 
@@ -121,6 +140,9 @@ class _Builder:
         self.text = bytearray()
         self.entries: dict[int, int] = {}
         self.code_bytes = 0
+        self.files = list(beginning.files.items())[: places.MAX_FILES]
+        self.libraries = self._libraries()
+        self.grouped: dict[Library | None, list[tuple[int, int]]] = {}  # entries, by what they come with
 
     def made(self, units: Iterable[bytes], started: bytes) -> Made:
         self._take_units(units)
@@ -150,6 +172,8 @@ class _Builder:
         """Units that were made of just this code, each where it will lie, and the entries that lead to them."""
         own: dict[int, int] = {}
         covered: dict[int, int] = {}
+        libraries = self.libraries
+        groups: dict[tuple[int, int], Library | None] = {}
         for data in units:
             at = self.units_at + len(self.text)
             image, code = images.placed(data, at)
@@ -159,7 +183,11 @@ class _Builder:
             self.text += code + bytes(-len(code) % _UNIT_ALIGN)
             self.units.append(image)
             distance = image.address("unit") - self.decode
+            # With the last that is mapped of what it was made from, the others are there.
+            among = [found for at, _ in unit["code"] if (found := _which(libraries, at)) is not None]
+            group = max(among, default=None)
             for place in unit["entries"]:
+                groups[place, distance] = group
                 (own if unitfiles.covers(unit["own"], place) else self.entries).setdefault(place, distance)
             for low, size in unit["own"]:
                 covered[low] = max(covered.get(low, 0), size)
@@ -169,6 +197,22 @@ class _Builder:
             )
         self.entries |= own  # a function has a unit of its own besides those that took it along
         self.code_bytes = sum(covered.values())
+        for entry in self.entries.items():
+            self.grouped.setdefault(groups[entry], []).append(entry)
+
+    def _libraries(self) -> list[Library]:
+        """The code that is mapped from files that are inside, once the program runs."""
+        present = [(low, high) for low, high, _, _ in self.beginning.regions]
+        found = []
+        for low, high, offset in self.beginning.code:
+            if any(start < high and end > low for start, end in present):
+                continue
+            code = self._fetch(low, high - low)
+            for number, (_, data) in enumerate(self.files):
+                if data is not None and data[offset : offset + len(code)].ljust(len(code), b"\0") == code:
+                    found.append(Library(number, offset, low, high))
+                    break
+        return sorted(found)[: places.MAX_FILES]
 
     def _fits(self, unit: dict[str, Any]) -> bool:
         return unit["reach"] <= places.LIMIT and all(
@@ -213,8 +257,11 @@ class _Builder:
             ("maps", "map_count", [places.MAP.pack(low, high - low, host_prot(prot)) for low, high, prot in zeros]),
             ("spans", "span_count", [places.SPAN.pack(*span) for span in spans]),
             ("code", "code_count", [places.SPAN.pack(*span) for span in code]),
-            ("entries", "entry_count", [
-                places.ENTRY.pack(pc, distance & 0xFFFF_FFFF) for pc, distance in sorted(self.entries.items())
+            ("entries", "entry_count", self._entries(None)),
+            ("files", "file_count", [self._file(name, data) for name, data in self.files]),
+            ("libraries", "library_count", [
+                places.LIBRARY.pack(*library, *self._rows(self._entries(library)))
+                for library in self.libraries
             ]),
             ("auxv", "auxv_count", [places.AUXV.pack(kind, value, how(kind)) for kind, value in beginning.auxv]),
         ):  # fmt: skip
@@ -224,12 +271,23 @@ class _Builder:
             block[places.CT[name] : places.CT[name] + 8] = value.to_bytes(8, "little")
         return bytes(block)
 
+    def _entries(self, library: Library | None) -> list[bytes]:
+        """The entries that come with a library, or with the program."""
+        found = sorted(self.grouped.get(library, ()))
+        return [places.ENTRY.pack(pc, distance & 0xFFFF_FFFF) for pc, distance in found]
+
+    def _file(self, name: bytes, data: bytes | None) -> bytes:
+        name += b"\0"
+        content = (0, 0) if data is None else (self._table(data or b"\0"), len(data))
+        return places.FILE.pack(self._table(name), len(name), *content)
+
     def _data(self, control: bytes) -> bytes:
         """The control block, the table of calls that native code makes, and the thread's state, as they begin."""
         natively = Natively(self.guest.abi, self.guest.places)
         hosts = numbers()
         for number, _, found in calls.declared(self.guest.abi):
-            if found is not None and calls.natively(found) and found.name in hosts:
+            sees = bool(self.files) and found is not None and found.name in files.CALLS
+            if found is not None and calls.natively(found) and found.name in hosts and not sees:
                 natively.add(number, hosts[found.name], found, found.moved)
         state = bytearray(layout.STATE_SIZE)
         for offset, data in self.beginning.state:

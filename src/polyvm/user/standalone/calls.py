@@ -9,7 +9,7 @@ from __future__ import annotations
 from polyvm.emit.function import Function, Word
 from polyvm.engine.layout import ST
 from polyvm.user.hostabi import OPEN_FLAGS, STAT_BYTES, STAT_GENERIC, STAT_HOST, fields
-from polyvm.user.standalone import own, places
+from polyvm.user.standalone import files, own, places
 from polyvm.user.standalone.places import GUEST, LIMIT, SCRATCH, STATE
 from polyvm.user.standalone.start import Runtime
 from polyvm.user.syscalls.descriptors import IOV_MAX
@@ -90,6 +90,8 @@ def _whole(m: Runtime, found: Declaration) -> None:
     f = m.function(f"sys_{found.name}", 6)
     values = f.arguments
     kinds = [kind for _, kind in found.arguments]
+    if found.name in files.CALLS:
+        files.inside(m, f, found.name, f.arguments)
     stat: Word | None = None
     for index, kind in enumerate(kinds):
         value = values[index]

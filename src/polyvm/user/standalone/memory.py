@@ -233,6 +233,8 @@ def _forbid(m: Runtime) -> None:
             f.call("forget", low, high)
             f.ret(0)
         row.value = row.value + _ROW
+    with f.when(f.call("taken_along", first, last) != 0):
+        f.call("forget", low, high)
     f.ret(0)
 
 
@@ -327,6 +329,8 @@ def _mmap(m: Runtime) -> None:
     f.call("forbid", at.value, end)
     with f.when((prot & EXEC) != 0):
         f.call("allow", at.value, end)
+        with f.when(~anonymous):
+            f.call("install", host_fd, offset, at.value, end)
     f.ret(at.value)
 
 

@@ -64,6 +64,10 @@ CONTROL: Table = (
     ("altstack", 216, 24, "what sigaltstack was told"),
     ("actions", 256, 65 * 32, "by signals, what rt_sigaction was told: handler, flags, restorer, mask"),
     ("copy", 2344, 8, "address of pv_copy"),
+    ("files", 2352, 8, "address and number of files that are inside: rows of FILE"),
+    ("file_count", 2360, 8, ""),
+    ("libraries", 2368, 8, "address and number of code that is mapped from them: rows of LIBRARY"),
+    ("library_count", 2376, 8, ""),
     ("limits", 2560, 16 * 24, "by resources, what prlimit64 was told: whether it was, soft, hard"),
 )
 CT = offsets(CONTROL, CONTROL_SIZE)
@@ -71,6 +75,10 @@ CT = offsets(CONTROL, CONTROL_SIZE)
 MAP = Struct("<QQQ")  # guest address, bytes, the host's protection
 SPAN = Struct("<QQ")  # from, to
 ENTRY = Struct("<QQ")  # guest address, distance of its code from the decoder
+FILE = Struct(
+    "<QQQQ"
+)  # address and bytes of its name, NUL included; of its content; no address where there is none
+LIBRARY = Struct("<QQQQQQ")  # number of the file, place in it, from, to; address and number of its entries
 AUXV = Struct("<QQQ")  # type, value, one of the following
 GIVEN, HOSTS, RANDOM, EXECFN, PLATFORM = range(5)
 """An entry's value is as it stands there; the host's; the address of what is named."""
@@ -84,4 +92,11 @@ SCRATCH_SIZE = 1 << 16
 SCRATCH = COUNTERS + 8 * layout.COUNTERS
 MAX_SPANS = 1 << 16  # Linux allows a process some 65,530 mappings
 MAPPED = SCRATCH + SCRATCH_SIZE
-DATA_END = MAPPED + SPAN.size * (MAX_SPANS + 1)
+MAX_FILES = 1024
+INODES = MAPPED + SPAN.size * (
+    MAX_SPANS + 1
+)  # by files that are inside, of the memory file that was made of it last
+INSTALLED = (
+    INODES + 8 * MAX_FILES
+)  # by rows of LIBRARY, whether its entries lead to compiled code, a byte each
+DATA_END = INSTALLED + MAX_FILES

@@ -87,6 +87,7 @@ def add(m: Runtime) -> None:
     _copy(m)
     _take(m)
     _prepare(m)
+    _fill(m)
     _signals(m)
     _stack(m)
     _die(m)
@@ -178,8 +179,15 @@ def _prepare(m: Runtime) -> None:
     with f.loop(lambda: row.value < end):
         f.call("allow", f.load(row.value), f.load(row.value + 8))
         row.value = row.value + places.SPAN.size
-    row.value = m.control(f, "entries")
-    end = row.value + m.control(f, "entry_count") * places.ENTRY.size
+    f.call("fill", m.control(f, "entries"), m.control(f, "entry_count"))
+    f.ret(0)
+
+
+def _fill(m: Runtime) -> None:
+    """Have the slots of entries lead to their units: fill(address of rows, how many)."""
+    f = m.function("fill", 2)
+    row = f.local(f.arguments[0])
+    end = row.value + f.arguments[1] * places.ENTRY.size
     with f.loop(lambda: row.value < end):
         f.store(f.load(row.value) * SLOT_SCALE + places.SLOTS, f.load(row.value + 8))
         row.value = row.value + places.ENTRY.size
