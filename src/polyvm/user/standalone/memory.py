@@ -358,13 +358,18 @@ def _mprotect(m: Runtime) -> None:
         f.ret(0)
     _answers(f, (f.call("check", address, size) == 0, ENOMEM))
     result = m.system(f, "mprotect", address + GUEST, size, f.call("host_prot", prot))
-    with f.when(result.failed):
-        f.ret(result)
+    end = f.local(address + size)
+    with f.when(result.failed):  # what lies before the trouble, a hole, is changed all the same
+        row = _row(f.call("find", address))
+        here = (f.load(row) <= address) & (f.load(row + 8) > address) & (row < _row(m.control(f, "mapped")))
+        with f.when(~here):
+            f.ret(result)
+        end.value = f.select(f.load(row + 8) < end.value, f.load(row + 8), end.value)
     with f.when((prot & EXEC) != 0):
-        f.call("allow", address, address + size)
+        f.call("allow", address, end.value)
     with f.otherwise():
-        f.call("forbid", address, address + size)
-    f.ret(0)
+        f.call("forbid", address, end.value)
+    f.ret(result)
 
 
 def _mremap(m: Runtime) -> None:
@@ -385,14 +390,21 @@ def _mremap(m: Runtime) -> None:
         (m.control(f, "mapped") > places.MAX_SPANS - 2, ENOMEM),
     )
     with f.when(fixed):
-        _answers(f, (f.call("check", to, new_size) == 0, EINVAL), (to < MIN_ADDRESS, EPERM))
+        overlaps = (to < address + size) & (address < to + new_size)
+        _answers(f, ((f.call("check", to, new_size) == 0) | overlaps, EINVAL), (to < MIN_ADDRESS, EPERM))
+    index = f.call("find", address)
+    row = _row(index)
+    there = (index < m.control(f, "mapped")) & (f.load(row) <= address)
+    _answers(f, (~there | ((f.load(row + 8) < address + size) & (fixed | (new_size >= size))), EFAULT))
     target = f.local(address)
     here = f.local(0)
     with f.when(~fixed & (size != 0)):
         free = f.select(new_size > size, f.call("is_free", address + size, address + new_size), 1)
         with f.when(free != 0):
-            here.value = m.system(f, "mremap", address + GUEST, size, new_size, 0)
-            here.value = f.select(here.value.failed, 0, 1)
+            result = m.system(f, "mremap", address + GUEST, size, new_size, 0)
+            with f.when(result.failed & (result != -ENOMEM)):
+                f.ret(result)
+            here.value = f.select(result.failed, 0, 1)
     with f.when(here.value == 0):
         _answers(f, (~moves, ENOMEM))
         target.value = to
