@@ -1,7 +1,17 @@
 """A standalone program put together: the runtime, the engine's code, the guest's memory, in one executable.
 
 `Beginning` is a program as it is in memory before its first instruction; what is compiled of it comes from the code
-cache. Refuses a program whose memory cannot be written down, and says why.
+cache. The file's segments, by address (`places`):
+
+    RUNTIME      r-x  the runtime: user.standalone.{start, memory, files, calls, own}, compiled
+    TABLES       r--  ranges of units for the signal handler, entries, spans, auxiliary vector, files that are inside
+    DATA         rw-  control block, table of system calls, thread state; then, zero at the start: signal stack,
+                      counters, scratch, the table of what is mapped
+    NATIVE       r-x  the guest's interpreter (engine.interpreter), with the signal handler
+    behind it    rw-  its process block (layout.PROCESS), and r-x the units
+    GUEST + n    ...  the guest's memory at address n, as far as it has bytes
+
+What else there is, is mapped by the runtime: the guest's zeros and stack, code slots, the map of executable pages.
 """
 
 from __future__ import annotations

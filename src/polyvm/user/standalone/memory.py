@@ -246,10 +246,10 @@ def _host_prot(m: Runtime) -> None:
 
 
 def _check(m: Runtime) -> None:
-    """Whether whole pages from an address on are in the space: check(address, size)."""
-    f = m.function("check", 2)
-    address, size = f.arguments
-    fits = ((address & (PAGE - 1)) == 0) & (size <= LIMIT) & (address <= LIMIT) & (address + size <= LIMIT)
+    """Whether whole pages from an address on end below another one or there: check(address, size, end)."""
+    f = m.function("check", 3)
+    address, size, end = f.arguments
+    fits = ((address & (PAGE - 1)) == 0) & (size <= end) & (address <= end) & (address + size <= end)
     f.ret(f.select(fits, 1, 0))
 
 
@@ -339,7 +339,7 @@ def _munmap(m: Runtime) -> None:
     address, size = f.arguments[0], _up(f.arguments[1])
     _answers(
         f,
-        ((f.call("check", address, size) == 0) | (f.arguments[1] == 0), EINVAL),
+        ((f.call("check", address, size, MAX_ADDRESS) == 0) | (f.arguments[1] == 0), EINVAL),
         (m.control(f, "mapped") > places.MAX_SPANS - 2, ENOMEM),
     )
     result = m.system(f, "munmap", address + GUEST, size)
@@ -356,7 +356,7 @@ def _mprotect(m: Runtime) -> None:
     _answers(f, (((prot & ~(PROT_KNOWN | PROT_SEM)) != 0) | ((address & (PAGE - 1)) != 0), EINVAL))
     with f.when(f.arguments[1] == 0):
         f.ret(0)
-    _answers(f, (f.call("check", address, size) == 0, ENOMEM))
+    _answers(f, (f.call("check", address, size, MAX_ADDRESS) == 0, ENOMEM))
     result = m.system(f, "mprotect", address + GUEST, size, f.call("host_prot", prot))
     end = f.local(address + size)
     with f.when(result.failed):  # what lies before the trouble, a hole, is changed all the same
@@ -385,13 +385,15 @@ def _mremap(m: Runtime) -> None:
         ),  # MREMAP_DONTUNMAP is as on a kernel before 5.7
         (fixed & ~moves, EINVAL),
         (((address & (PAGE - 1)) != 0) | (f.arguments[2] == 0), EINVAL),
-        (f.call("check", address, size) == 0, EFAULT),
+        (f.call("check", address, size, LIMIT) == 0, EFAULT),
         (new_size > LIMIT, ENOMEM),
         (m.control(f, "mapped") > places.MAX_SPANS - 2, ENOMEM),
     )
     with f.when(fixed):
         overlaps = (to < address + size) & (address < to + new_size)
-        _answers(f, ((f.call("check", to, new_size) == 0) | overlaps, EINVAL), (to < MIN_ADDRESS, EPERM))
+        _answers(
+            f, ((f.call("check", to, new_size, LIMIT) == 0) | overlaps, EINVAL), (to < MIN_ADDRESS, EPERM)
+        )
     index = f.call("find", address)
     row = _row(index)
     there = (index < m.control(f, "mapped")) & (f.load(row) <= address)

@@ -13,7 +13,7 @@ from polyvm.engine.layout import PR, ST
 from polyvm.memory.codemap import SLOT_SCALE
 from polyvm.user import stack
 from polyvm.user.hostabi import numbers
-from polyvm.user.signals import SIG_IGN, SIGBUS, SIGSEGV, SIGTRAP
+from polyvm.user.signals import SIG_IGN, SIGBUS, SIGSEGV
 from polyvm.user.standalone import places
 from polyvm.user.standalone.places import CT, DATA, GUEST, STATE
 
@@ -339,12 +339,14 @@ def _run(m: Runtime) -> None:
             f.store(STATE + ST["budget"], (1 << 63) - 1)
         with f.when(reason == layout.STOP):
             f.store(STATE + ST["stop"], 0, 4)
-        for left, what in (
-            (layout.GOLDEN, "an instruction that is not compiled stands"),
-            (layout.FLUSH, "the program makes code of its own: an instruction that says so stands"),
-        ):
-            with f.when(reason == left):
-                m.refuse(f, f"{what} at ", f.load(STATE + ST["pc"]))
+        pc = f.load(STATE + ST["pc"])
+        with f.when(reason == layout.GOLDEN):
+            f.store(places.SCRATCH, 0)
+            f.call("fetch", places.SCRATCH, f.call("pointer", pc), max(m.guest.isa.sizes))
+            word = f.load(places.SCRATCH)
+            m.refuse(f, "only the golden evaluator carries out the instruction ", word, " at ", pc)
+        with f.when(reason == layout.FLUSH):
+            m.refuse(f, "the program makes code of its own, says an instruction before ", pc)
     f.ret(0)
     _fault(m)
     _interrupted(m)
@@ -380,7 +382,7 @@ def block_fields(image_fields: dict[str, int], ranges: int, handler: int) -> byt
 
     for name, value in {**image_fields, "ranges": ranges, "handler": handler}.items():
         put(PR[name], value)
-    for signo in (SIGSEGV, SIGBUS, SIGTRAP):
+    for signo in (SIGSEGV, SIGBUS):
         block[PR["policy"] + signo] = layout.POLICY_CHAIN
         put(PR["first"] + 16 * signo + 8, layout.LATER_VALID)
     return bytes(block)
