@@ -28,7 +28,7 @@ from polyvm.engine.guest import Guest
 from polyvm.engine.layout import ST
 from polyvm.errors import PolyvmError, from_oserror
 from polyvm.memory.regions import EXEC
-from polyvm.memory.space import _HOST_PROT
+from polyvm.memory.space import HOST_PROT
 from polyvm.user import stack
 from polyvm.user.hostabi import numbers
 from polyvm.user.natively import Natively
@@ -312,7 +312,7 @@ class _Builder:
 
 def host_prot(prot: int) -> int:
     """The host's protection for a guest's: what may be executed can be read."""
-    return _HOST_PROT[prot] | (READ if prot & EXEC else 0)
+    return HOST_PROT[prot] | (READ if prot & EXEC else 0)
 
 
 def how(kind: int) -> int:

@@ -12,14 +12,14 @@ from polyvm.emit.function import Function, Word
 from polyvm.memory.codemap import SLOT_SCALE
 from polyvm.memory.regions import EXEC
 from polyvm.memory.space import (
-    _HOST_PROT,
-    _TO_HOST,
+    HOST_PROT,
     LOWEST,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
     MAP_GROWSDOWN,
     MREMAP_FIXED,
     MREMAP_MAYMOVE,
+    TO_HOST,
 )
 from polyvm.user.standalone import places
 from polyvm.user.standalone.places import GUEST, LIMIT, MAPPED, SPAN
@@ -241,7 +241,7 @@ def _forbid(m: Runtime) -> None:
 def _host_prot(m: Runtime) -> None:
     """The host's protection for a guest's. What may be executed can be read: the interpreter reads it."""
     f = m.function("host_prot", 1)
-    table = bytes(_HOST_PROT[prot] | (1 if prot & EXEC else 0) for prot in range(8))
+    table = bytes(HOST_PROT[prot] | (1 if prot & EXEC else 0) for prot in range(8))
     f.ret(f.load(f.constant(table) + (f.arguments[0] & PROT_KNOWN), 1))
 
 
@@ -315,7 +315,7 @@ def _mmap(m: Runtime) -> None:
     with f.otherwise():
         at.value = f.call("free", size, wish)
         _answers(f, (at.value == 0, ENOMEM))
-    host_flags = kind | (flags & (_TO_HOST | MAP_ANONYMOUS)) | MAP_FIXED
+    host_flags = kind | (flags & (TO_HOST | MAP_ANONYMOUS)) | MAP_FIXED
     host_fd = f.select(anonymous, -1, f.signed(fd, 4))
     protection = f.call("host_prot", prot)
     result = m.system(
