@@ -173,7 +173,7 @@ def test_what_cannot_be_loaded(compiles: Path, tmp_path: Path) -> None:
         ([toolchain.build("hello.c", static=False, libc="glibc")], "PVM-ELF-INTERP"),
         ([], "PVM-USAGE"),
         (["--jobs", "0", "x"], "PVM-USAGE"),
-        (["--standalone", "x"], "PVM-UNSUPPORTED"),
+        (["--standalone", "x"], "PVM-USAGE"),
         (["--bind", "/tmp", "x"], "PVM-USAGE"),
         (["--root", "/tmp", "--sysroot", "/tmp", "x"], "PVM-USAGE"),
         (["--handlers", "many", "x"], "PVM-USAGE"),

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from polyvm.engine.aot import Program, Progress
     from polyvm.engine.profile import Profile
     from polyvm.user.process import Process
+    from polyvm.user.standalone.build import Made
+    from polyvm.user.thread import Thread
 
     class Teller(Protocol):
         """Who tells how far it is."""
@@ -56,12 +58,14 @@ Give the options that the program will be run with: where it finds its libraries
         Option("--quiet", "", "Say nothing about how far it is."),
         JSON,
         DEBUG,
-        Option("--standalone", later="polyvm run starts a program that was compiled ahead."),
+        Option("--standalone", "", "Write an executable of this host that needs neither Python nor polyvm: see -o."),
+        Option("--output", "FILE", "The executable that --standalone writes.", short="-o", complete=FILE),
     ),
     examples=(
         ("A static program", "polyvm aot ./program"),
         ("A dynamic one, with a cross toolchain's libraries", "polyvm aot --sysroot /usr/riscv64-linux-gnu ./program"),
         ("One from another system's files", "polyvm aot --root ./rootfs /usr/bin/sqlite3"),
+        ("An executable of this host", "polyvm aot --standalone -o program-native ./program"),
     ),
     takes=(1, 1),
     complete=FILE,
@@ -70,17 +74,18 @@ Give the options that the program will be run with: where it finds its libraries
 
 def execute(values: Values) -> int:
     """Load, compile, and tell what was done."""
-    from polyvm.cli import profiles
+    from polyvm.cli import profiles, standalone
     from polyvm.engine import aot, cachedir, profile
 
     check_world(COMMAND, values)
+    standalone.check(values)
     began = time.monotonic()
     folder = cachedir.prepare()
     if folder is None:
         raise PolyvmError("PVM-RESOURCE", "There is no folder for the code cache that could be written.",
                           hint="Name one with POLYVM_CACHE_DIR.")  # fmt: skip
     read = profiles.read(values.profile_in, _warn)
-    program = _load(values, folder)
+    program, beginning = _load(values, folder)
     known = profile.merged(_fitting(read, program))
     jobs = values.jobs or len(os.sched_getaffinity(0))
     teller = _Silent() if values.quiet or values.json else _teller()
@@ -104,7 +109,10 @@ def execute(values: Values) -> int:
         interrupted = True
     finally:
         teller.end()
-    _tell(values, program, found, jobs, time.monotonic() - began, interrupted)
+    made = None
+    if beginning is not None and not interrupted:
+        made = standalone.write(values, folder, program, beginning, found)
+    _tell(values, program, found, jobs, time.monotonic() - began, interrupted, made)
     return INTERRUPTED if interrupted else 0
 
 
@@ -112,6 +120,8 @@ def _kind(values: Values, program: Program, known: Profile | None) -> str:
     """The letter of the regions that the program will use."""
     from polyvm.engine import layout
 
+    if values.standalone:
+        return ""  # no handler of the program's ever runs
     letters = {"none": "", "some": layout.WHOLE, "faults": layout.PRECISE}
     if values.handlers is not None:
         return letters[values.handlers]
@@ -121,8 +131,16 @@ def _kind(values: Values, program: Program, known: Profile | None) -> str:
 
 
 def _tell(
-    values: Values, program: Program, found: Progress, jobs: int, wall_s: float, interrupted: bool
+    values: Values,
+    program: Program,
+    found: Progress,
+    jobs: int,
+    wall_s: float,
+    interrupted: bool,
+    made: Made | None,
 ) -> None:
+    from polyvm.cli import standalone
+
     if values.json:
         output.document(
             "aot",
@@ -141,6 +159,7 @@ def _tell(
                 "cpu_s": found.cpu_s,
                 "code_kb_per_s": found.code_bytes / 1024 / wall_s,
                 "interrupted": interrupted,
+                "standalone": None if made is None else standalone.document(values, made),
             },
         )
         return
@@ -155,14 +174,19 @@ def _tell(
         f"{name}: {', '.join(parts)}; {output.seconds(wall_s)} with {jobs} "
         f"{'process' if jobs == 1 else 'processes'}, {speed:.1f} KB a second, {output.size(found.host_bytes)} written\n"
     )
+    if made is not None:
+        sys.stdout.write(standalone.told(values, made))
     if interrupted:
         sys.stderr.write(
             f"polyvm: interrupted with {found.found - found.done} places left; run it again to go on\n"
         )
 
 
-def _load(values: Values, folder: str) -> Program:
-    """The program in memory, from a process that loaded it. Raises what loading raises."""
+def _load(values: Values, folder: str) -> tuple[Program, dict[str, Any] | None]:
+    """The program in memory, and for --standalone how it begins, from a process that loaded it.
+
+    Raises what loading raises.
+    """
     import marshal
 
     from polyvm.engine.aot import Program
@@ -192,7 +216,7 @@ def _load(values: Values, folder: str) -> Program:
     if isinstance(found, tuple):
         code, message, hint, context = found
         raise PolyvmError(code, message, hint=hint, **context)
-    return Program(**found)
+    return Program(**found["program"]), found["beginning"]
 
 
 def _child(values: Values, folder: str, writing: int) -> int:
@@ -206,6 +230,8 @@ def _child(values: Values, folder: str, writing: int) -> int:
     from polyvm.user import process
 
     found: Any = b""
+    beginning: dict[str, Any] | None = None
+    opened = loaded.Opened()
     engines: list[Engine] = []
 
     def engine(guest: str) -> Engine:
@@ -214,10 +240,20 @@ def _child(values: Values, folder: str, writing: int) -> int:
 
     def take(made: Process) -> None:
         nonlocal found
-        found = {"guest": engines[-1].name, "key": engines[-1].key, **loaded.contents(made)}
+        program = {"guest": engines[-1].name, "key": engines[-1].key, **loaded.contents(made)}
+        if beginning is not None:
+            beginning.update(files=opened.files, code=loaded.mapped_code(made))
+            program["roots"].append(made.image.pc)  # its dynamic linker runs at every start
+        found = {"program": program, "beginning": beginning}
+
+    def first(made: Process, thread: Thread) -> None:
+        nonlocal beginning
+        beginning = loaded.beginning(made, thread)
 
     def prepare(made: Process) -> None:
-        made.tracer = loaded.AtEntry(made, take)
+        made.tracer = (
+            loaded.AtEntry(made, take, first, opened) if values.standalone else loaded.AtEntry(made, take)
+        )
 
     try:
         # All that is lazy is done at the beginning, so that every address of a function is where it will be.

@@ -369,21 +369,49 @@ out:
 }
 """
 
+# The way into a program that has no Python: the kernel starts it here, with the stack pointer at its arguments. And
+# what a signal handler returns to (SA_RESTORER).
+START = r"""
+.text
+.globl pv_start, pv_restorer
+pv_start:
+  xor %ebp, %ebp
+  mov %rsp, %rdi
+  and $-16, %rsp
+  call begin
+  ud2
+.p2align 4
+pv_restorer:
+  mov $15, %eax
+  syscall
+"""
+
+# i64 pv_host(number, a0..a5): the kernel.
+KERNEL = r"""
+define internal i64 @pv_host(i64 %nr, i64 %a, i64 %b, i64 %c, i64 %d, i64 %e, i64 %f) alwaysinline {
+  %r = call i64 asm sideeffect "syscall",
+    "={rax},{rax},{rdi},{rsi},{rdx},{r10},{r8},{r9},~{rcx},~{r11},~{memory}"(
+    i64 %nr, i64 %a, i64 %b, i64 %c, i64 %d, i64 %e, i64 %f)
+  ret i64 %r
+}
+"""
+
 ATTRIBUTES = 'attributes #900 = { nounwind "no-builtins" "frame-pointer"="none" }\n'
+
+
+def _assembly(text: str) -> str:
+    quoted = text.strip().replace('"', r"\22").splitlines()
+    return "".join(f'module asm "{line}"\n' for line in quoted)
+
+
+def start_ir() -> str:
+    """What a program without Python needs of its host, as LLVM text: pv_start, which calls `begin`, and pv_host."""
+    return _assembly(START) + KERNEL
 
 
 def runtime_ir(layout: Mapping[str, int]) -> str:
     """The runtime as LLVM text; layout gives the offsets and constants by name (engine.layout.names())."""
-    quoted = ASSEMBLY.strip().replace('"', r"\22").splitlines()
-    text = (
-        "".join(f'module asm "{line}"\n' for line in quoted)
-        + ENTRY
-        + LOOKUP
-        + STOP
-        + HANDLER
-        + CHAIN
-        + ATTRIBUTES
-    )
+    text = _assembly(ASSEMBLY) + ENTRY + LOOKUP + STOP + HANDLER + CHAIN + ATTRIBUTES
     text = text.replace("?", ".test")
     for name, value in {**HOST, **layout}.items():
         text = text.replace(f"«{name}»", str(value))

@@ -88,7 +88,7 @@ class Program:
 @dataclass
 class Progress:
     """How far it is. found: places to compile, of those known by now. code_bytes: of the guest's, each counted once.
-    kept: regions that the cache had already. cpu_s: of all compilers.
+    kept: regions that the cache had already. cpu_s: of all compilers. files: of all regions, in the cache.
     """
 
     found: int = 0
@@ -101,6 +101,7 @@ class Progress:
     host_bytes: int = 0
     cpu_s: float = 0.0
     deaths: int = 0
+    files: dict[str, None] = field(default_factory=dict)
 
 
 def compile_ahead(
@@ -185,6 +186,8 @@ class _Work:
                 self.state.done += 1
                 continue
             there = place in self.there and os.path.exists(f"{self.folder}/{name}")
+            if there:
+                self.state.files[name] = None
             return place, there, {} if place in self.starts else self._around(place)
         return None
 
@@ -226,6 +229,9 @@ class _Work:
             raise PolyvmError(
                 "PVM-RESOURCE", "A compiled region cannot be written to the code cache.", path=self.folder
             )
+        name = self.program.name(meta["pc"], self.kind)
+        assert name is not None
+        self.state.files[name] = None
         self.state.regions += 1
         self.state.insns += meta["insns"]
         self.state.host_bytes += len(data)

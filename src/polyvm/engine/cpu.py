@@ -300,9 +300,13 @@ class Cpu:
                 "PVM-REGISTER-UNKNOWN", f"The guest has no register {name!r}.", register=name
             ) from None
 
+    def context(self) -> list[tuple[int, bytes]]:
+        """The registers, program counter and floating-point environment: (offset in the state, bytes)."""
+        return [(start, bytes(self._bytes[start:end])) for start, end in _CONTEXT]
+
     def save(self) -> bytes:
-        """The registers, program counter and floating-point environment, as one opaque piece for restore()."""
-        return b"".join(bytes(self._bytes[start:end]) for start, end in _CONTEXT)
+        """The context as one opaque piece for restore()."""
+        return b"".join(data for _, data in self.context())
 
     def restore(self, context: bytes) -> None:
         """Put back what save() gave, of this Cpu or of another of the same guest (clone, fork, a saved context)."""

@@ -216,6 +216,19 @@ def _load(
     return image
 
 
+def placed(data: bytes, base: int, where: str = "bytes") -> tuple[Image, bytes]:
+    """What a flat image would be at an address, and the bytes to be there: nothing is mapped.
+
+    Raises PVM-CACHE-DAMAGED for anything but an intact image of this version.
+    """
+    if not PAGE < len(data) < 1 << 30:
+        raise _damaged("it is too short or too long", where)
+    image = _check(0, memoryview(data), len(data), len(data), 0, where)
+    code = data[image.base :]
+    image.base = base
+    return image, code
+
+
 def _give(room: Room | None, at: int, size: int) -> None:
     if room is None:
         host.munmap(at, size)

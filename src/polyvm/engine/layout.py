@@ -267,6 +267,7 @@ def offsets(table: Table, limit: int) -> dict[str, int]:
 
 
 ST = offsets(STATE, REGISTERS)
+SIZES = {name: size for name, _, size, _ in STATE}
 PR = offsets(PROCESS, PROCESS_FREE)
 RG = offsets(RANGE, RANGE_SIZE)
 CS = offsets(CALLS, CALLS_HEAD)

@@ -116,18 +116,8 @@ class Native:
         self.translate = bound("pv_translate", 2) if "pv_translate" in self.image.exports else None
 
     def _fill(self) -> None:
-        image = self.image
-        self.set("image_start", image.base)
-        self.set("image_end", image.base + image.size)
-        for name in ("resume", "sys_begin", "sys_end", "sys_skip", "sys_again"):
-            self.set(name, image.address("pv_" + name))
-        for section, name in (("pvg", "gate"), ("pvdecode", "decode")):
-            offset, size = image.sections.get(section, (0, 0))
-            self.set(f"{name}_start", image.base + offset if size else 0)
-            self.set(f"{name}_end", image.base + offset + size if size else 0)
-        windows, count = image.table("pvx")
-        self.set("windows", windows)
-        self.set("window_count", count)
+        for name, value in process_fields(self.image).items():
+            self.set(name, value)
         self.set("kick_signo", KICK_SIGNO, 4)
         if loaded:
             # The handler starts at the first block; one store makes ours part of its chain.
@@ -148,13 +138,9 @@ class Native:
     def new_state(self) -> int:
         """A fresh thread state, zero but for what belongs to this image; its address."""
         st = _map(layout.STATE_SIZE)
-        words = host.view(st, layout.STATE_SIZE).cast("Q")
-        words[ST["process"] >> 3] = self.process
-        words[ST["hbase"] >> 3] = self.decode
-        handlers, size = self.image.sections.get("pvh", (0, 0))
-        halves = words.cast("B").cast("I")
-        halves[ST["handlers_start"] >> 2] = self.image.base + handlers - self.decode & 0xFFFF_FFFF
-        halves[ST["handlers_size"] >> 2] = size
+        view = host.view(st, layout.STATE_SIZE)
+        for name, value in state_fields(self.image, self.decode, self.process).items():
+            view[ST[name] : ST[name] + layout.SIZES[name]] = value.to_bytes(layout.SIZES[name], "little")
         return st
 
     def free_state(self, st: int) -> None:
@@ -186,17 +172,10 @@ class Native:
                     "PVM-INTERNAL", "Ranges of compiled code overlap.", start=r.start, end=r.end
                 )
             end = r.end
-        pack = _RANGE.pack
-        rows = []
         for r in ranges:
             if r.shadow and not r.cell:
                 r.cell = self._new_cell()
-            counts = r.fault_count, r.point_count
-            shadow = r.size, r.shadow, r.cell
-            rows.append(
-                pack(r.start, r.end, r.faults, r.points, *counts, *shadow, r.places, r.place_count, 0)
-            )
-        table = len(ranges).to_bytes(16, "little") + b"".join(rows)
+        table = range_table(ranges)
         at = _map(len(table))
         host.poke(at, table)
         old = self.get("ranges")
@@ -228,6 +207,38 @@ class Native:
         for r in self.ranges:
             if r.cell and host.peek(r.cell, 4)[0] == layout.SHADOW_BUSY:
                 host.poke(r.cell, bytes(4))
+
+
+def range_table(ranges: Iterable[Range]) -> bytes:
+    """What the signal handler reads of compiled code: rows (layout.RANGE) by address behind their number."""
+    rows = [
+        _RANGE.pack(
+            r.start, r.end, r.faults, r.points, r.fault_count, r.point_count, r.size, r.shadow, r.cell, r.places,
+            r.place_count, 0,
+        )
+        for r in ranges
+    ]  # fmt: skip
+    return len(rows).to_bytes(16, "little") + b"".join(rows)
+
+
+def process_fields(image: Image) -> dict[str, int]:
+    """What the process block of an image says of it: fields of eight bytes."""
+    fields = {"image_start": image.base, "image_end": image.base + image.size}
+    for name in ("resume", "sys_begin", "sys_end", "sys_skip", "sys_again"):
+        fields[name] = image.address("pv_" + name)
+    for section, name in (("pvg", "gate"), ("pvdecode", "decode")):
+        offset, size = image.sections.get(section, (0, 0))
+        fields[f"{name}_start"] = image.base + offset if size else 0
+        fields[f"{name}_end"] = image.base + offset + size if size else 0
+    fields["windows"], fields["window_count"] = image.table("pvx")
+    return fields
+
+
+def state_fields(image: Image, decode: int, process: int) -> dict[str, int]:
+    """What a thread state says of an image: its decoder's address, and its process block's."""
+    handlers, size = image.sections.get("pvh", (0, 0))
+    start = image.base + handlers - decode & 0xFFFF_FFFF
+    return {"process": process, "hbase": decode, "handlers_start": start, "handlers_size": size}
 
 
 def _map(size: int) -> int:

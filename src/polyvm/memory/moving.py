@@ -13,7 +13,7 @@ import os
 
 from polyvm.memory import host
 from polyvm.memory.regions import EXEC, SHARED, Region
-from polyvm.memory.space import _HOST_PROT, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, MapError
+from polyvm.memory.space import HOST_PROT, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, MapError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,5 +124,5 @@ def _duplicate(space: AddressSpace, piece: Region, to: int, size: int) -> None:
         if not host.mapped(space.base + to, size):
             space._host.refill(to, size)
         raise MapError(-result, f"The host cannot duplicate this: {os.strerror(-result)}.", addr=piece.start)
-    host.mprotect(space.base + to, size, _HOST_PROT[piece.prot])
+    host.mprotect(space.base + to, size, HOST_PROT[piece.prot])
     space._insert(piece.moved(to, to + size))

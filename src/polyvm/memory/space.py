@@ -40,7 +40,7 @@ __all__ = ["AddressSpace", "GuestFault", "MapError", "Region", "READ", "WRITE", 
 # Flags of map(), with Linux's numbers on every guest we know.
 MAP_FIXED, MAP_FIXED_NOREPLACE = 0x10, 0x100000
 MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, MAP_POPULATE = 0x100, 0x2000, 0x4000, 0x8000
-_TO_HOST = MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE
+TO_HOST = MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE
 
 # Flags of remap().
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
@@ -49,7 +49,7 @@ LOWEST = 0x10000  # the lowest address that is chosen for a mapping; Linux's def
 STACK_GAP = 256 * 4096  # what stays free below a mapping that grows down
 
 # Guest protection -> host protection: writable is readable, and nothing is executable, since only decoded code runs.
-_HOST_PROT = (0, 1, 3, 3, 0, 1, 3, 3)
+HOST_PROT = (0, 1, 3, 3, 0, 1, 3, 3)
 
 
 class MapError(PolyvmError):
@@ -253,7 +253,7 @@ class AddressSpace(GuestBytes):
             for region in self.regions.overlapping(address, end):
                 start, stop = max(address, region.start), min(end, region.end)
                 low, high = start // page * page, -(-stop // page) * page
-                hidden = not _HOST_PROT[region.prot]
+                hidden = not HOST_PROT[region.prot]
                 if hidden:
                     self._protect_host(low, high, READ)
                 try:
@@ -393,9 +393,9 @@ class AddressSpace(GuestBytes):
     def _host_map(
         self, addr: int, end: int, prot: int, flags: int, fd: int, offset: int, shared: bool
     ) -> None:
-        how = host.MAP_FIXED | (host.MAP_SHARED if shared else host.MAP_PRIVATE) | flags & _TO_HOST
+        how = host.MAP_FIXED | (host.MAP_SHARED if shared else host.MAP_PRIVATE) | flags & TO_HOST
         how |= host.MAP_ANONYMOUS if fd < 0 else 0
-        result = host.mmap(self.base + addr, end - addr, _HOST_PROT[prot], how, fd, offset)
+        result = host.mmap(self.base + addr, end - addr, HOST_PROT[prot], how, fd, offset)
         if result >= 0:
             return
         # Older kernels unmap what was there before they find that they cannot map what comes.
@@ -442,7 +442,7 @@ class AddressSpace(GuestBytes):
     def _protect_piece(self, start: int, end: int, old: int, prot: int) -> None:
         if old == prot:
             return
-        if _HOST_PROT[old] != _HOST_PROT[prot]:
+        if HOST_PROT[old] != HOST_PROT[prot]:
             self._protect_host(start, end, prot)
         (piece,) = self.regions.remove(start, end)
         flags = piece.flags | (EVER_WRITABLE if prot & WRITE else 0)
@@ -453,7 +453,7 @@ class AddressSpace(GuestBytes):
             self.code.forbid(start, end)
 
     def _protect_host(self, start: int, end: int, prot: int) -> None:
-        result = host.mprotect(self.base + start, end - start, _HOST_PROT[prot])
+        result = host.mprotect(self.base + start, end - start, HOST_PROT[prot])
         if result:
             reason = os.strerror(-result)
             raise MapError(-result, f"The host cannot protect this: {reason}.", addr=start, size=end - start)

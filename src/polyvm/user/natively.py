@@ -47,14 +47,20 @@ class Natively:
         """These descriptors are ours: calls with them, or with higher ones, are for Python to refuse."""
         self._put(CS["floor"], min(descriptors, default=NO_FLOOR))
 
-    def add(self, number: int, host_number: int, found: Declaration) -> None:
-        """Have native code make a call from now on, unless it may have to go on with the time that is left."""
+    def add(
+        self, number: int, host_number: int, found: Declaration, pointers: Iterable[int] | None = None
+    ) -> None:
+        """Have native code make a call from now on, unless it may have to go on with the time that is left.
+
+        pointers: the positions of guest pointers, where names of files are to be among them.
+        """
         if number >= CALL_ROWS or found.restart not in (0, ERESTARTSYS):
             return
+        pointers = found.pointers if pointers is None else pointers
         at = CALLS_HEAD + CALL_ROW * number
         self.names[number] = found.name
         self._put(at + CR["host"], host_number)
-        self.bytes[at + CR["pointers"]] = sum(1 << index for index in found.pointers)
+        self.bytes[at + CR["pointers"]] = sum(1 << index for index in pointers)
         self.bytes[at + CR["descriptors"]] = sum(1 << index for index in found.descriptors)
         self.bytes[at + CR["known"]] = 1  # the last: other threads look
 

@@ -35,6 +35,7 @@ _AT_FLAGS = {
     0x100: "AT_SYMLINK_NOFOLLOW", 0x200: "AT_EACCESS", 0x400: "AT_SYMLINK_FOLLOW", 0x800: "AT_NO_AUTOMOUNT",
     0x1000: "AT_EMPTY_PATH",
 }  # fmt: skip
+_POINTERS = ("ptr", "inout", "stat", "iov", "strings")
 _PROT = {1: "PROT_READ", 2: "PROT_WRITE", 4: "PROT_EXEC"}
 _MAP = {
     1: "MAP_SHARED", 2: "MAP_PRIVATE", 0x10: "MAP_FIXED", 0x20: "MAP_ANONYMOUS", 0x100: "MAP_GROWSDOWN",
@@ -102,7 +103,7 @@ class Strace:
             return "|".join(_names(value, _PROT)) or "PROT_NONE"
         if kind == "map_flags":
             return "|".join(_names(value, _MAP))
-        return hex(value) if value else "NULL" if kind in ("ptr", "inout") else "0"
+        return hex(value) if value else "NULL" if kind in _POINTERS else "0"
 
     def _out(
         self, thread: Thread, arguments: list[tuple[str, str]], values: tuple[int, ...], i: int, result: int

@@ -21,8 +21,8 @@ CLOSE_RANGE_CLOEXEC = 4
 
 # fcntl (asm-generic/fcntl.h): what takes a number, and what takes a structure of this size.
 F_DUPFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC = 0, 3, 4, 1030
-_NUMBERS = frozenset((0, 1, 2, 8, 9, 10, 11, 1024, 1025, 1026, 1027, 1028, 1030, 1031, 1032, 1033, 1034))
-_STRUCTS = frozenset((5, 6, 7, 15, 16, 36, 37, 38, 1035, 1036, 1037, 1038, 1039, 1040))
+NUMBERS = frozenset((0, 1, 2, 8, 9, 10, 11, 1024, 1025, 1026, 1027, 1028, 1030, 1031, 1032, 1033, 1034))
+STRUCTS = frozenset((5, 6, 7, 15, 16, 36, 37, 38, 1035, 1036, 1037, 1038, 1039, 1040))
 _BLOCKING = frozenset((7, 38))  # F_SETLKW, F_OFD_SETLKW
 
 _IOV = Struct("<QQ")
@@ -81,9 +81,9 @@ def sys_fcntl(t: Thread, fd: int, command: int, argument: int, *_: int) -> int:
         if result < 0:
             return result
         return openflags.to_guest(t.process.abi, open_flags_from_host(result))
-    if command in _NUMBERS:
+    if command in NUMBERS:
         return t.host(number, fd, command, argument)
-    if command in _STRUCTS:
+    if command in STRUCTS:
         return t.host(number, fd, command, t.pointer(argument))
     return -EINVAL
 

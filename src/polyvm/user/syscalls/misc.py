@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from polyvm.user.thread import Thread
 
 EPERM, EFAULT, EINVAL = 1, 14, 22
-_FIELD = 65  # of struct utsname: sysname, nodename, release, version, machine, domainname
+UTSNAME_FIELD = 65  # of struct utsname: sysname, nodename, release, version, machine, domainname
 INFINITY = (1 << 64) - 1
 _LIMIT = Struct("<QQ")
 
@@ -23,7 +23,7 @@ RLIMIT_DATA, RLIMIT_STACK, RLIMIT_AS = 2, 3, 9
 _VIRTUAL = (RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_NOFILE, RLIMIT_AS)
 
 # prctl options that the host may see: arguments are numbers, or where listed with a position, one pointer.
-_PRCTL = {
+PRCTL = {
     1: -1, 2: 1, 7: -1, 8: -1, 13: -1, 14: -1, 15: 1, 16: 1, 23: -1, 24: -1, 27: -1, 28: -1, 29: -1, 30: -1, 36: -1,
     37: 1, 38: -1, 39: -1, 41: -1, 42: -1, 47: -1,
 }  # fmt: skip
@@ -48,12 +48,12 @@ _SEMID = Struct("<48sQQQQQ")
 
 def sys_uname(t: Thread, buffer: int, *_: int) -> int:
     """uname: the host's, on the guest's machine."""
-    where = t.place(b"", 6 * _FIELD)
+    where = t.place(b"", 6 * UTSNAME_FIELD)
     result = t.process.plain_syscall("uname", where)
     if result == 0:
-        data = t.placed(where, 6 * _FIELD)
-        machine = t.process.abi.UNAME_MACHINE.encode().ljust(_FIELD, b"\0")
-        t.space.write(buffer, data[: 4 * _FIELD] + machine + data[5 * _FIELD :])
+        data = t.placed(where, 6 * UTSNAME_FIELD)
+        machine = t.process.abi.UNAME_MACHINE.encode().ljust(UTSNAME_FIELD, b"\0")
+        t.space.write(buffer, data[: 4 * UTSNAME_FIELD] + machine + data[5 * UTSNAME_FIELD :])
     return result
 
 
@@ -136,7 +136,7 @@ def sys_prctl(t: Thread, option: int, a: int, b: int, c: int, d: int, *_: int) -
     if option == PR_GET_TID_ADDRESS:
         t.space.write_u64(a, t.clear_tid)
         return 0
-    pointer = _PRCTL.get(option)
+    pointer = PRCTL.get(option)
     if pointer is None:
         return -EINVAL
     return t.host(process.numbers["prctl"], option, t.pointer(a) or t.bad if pointer == 1 else a, b, c, d)

@@ -1,7 +1,9 @@
 """Every system call, one declaration each: its name, how it is carried out, and its typed arguments.
 
 A line is `NAME HOW ARGUMENT:TYPE...`. HOW is `pass` (the host's call of the same name does it), the module of
-`polyvm.user.syscalls` whose `sys_NAME` does it, or `!ERRNO` for one that is refused by name. After a slash stands
+`polyvm.user.syscalls` whose `sys_NAME` does it, or `!ERRNO` for one that is refused by name. A plus behind the module
+says that the host's call does all of it, once each argument is what its type says, where names, descriptors and
+signals of the guest are the host's: as for a standalone program, which has no module. After a slash stands
 what becomes of an interrupted call, as in the kernel: `s` is restarted under SA_RESTART (ERESTARTSYS), `n` only
 where no handler ran (ERESTARTNOHAND), `b` goes on with the time that is left (ERESTART_RESTARTBLOCK); else EINTR.
 Dispatch, native pass-through, strace text, coverage and policy all read this table. It refuses to know any guest:
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
 
 # Types of arguments. Pointers: in, out, inout and str (memory of the guest); path and lpath are names of files (lpath
 # does not follow a last symbolic link, name is resolved by the Python function; `at` before it is the directory;
-# at_flags and at_follow carry AT_SYMLINK_NOFOLLOW and AT_SYMLINK_FOLLOW); ptr means what the Python function makes of
-# it. Descriptors: fd, at. The rest are numbers, each printed in its own way.
+# at_flags and at_follow carry AT_SYMLINK_NOFOLLOW and AT_SYMLINK_FOLLOW); stat is an out that holds a struct stat, iov
+# an array of struct iovec whose count comes next, strings a null-terminated array; range is an address whose memory the
+# call is about, and its size comes next; ptr means what the Python function makes of it. Descriptors: fd, at. The rest
+# are numbers, each printed in its own way.
 DECLARATIONS = """
 io_setup !ENOSYS nr:uint ctx:ptr
 io_destroy !ENOSYS ctx:hex
@@ -39,7 +43,7 @@ flistxattr pass fd:fd list:out size:size
 removexattr pass path:path name:str
 lremovexattr pass path:lpath name:str
 fremovexattr pass fd:fd name:str
-getcwd files buf:out size:size
+getcwd files+ buf:out size:size
 lookup_dcookie !ENOSYS cookie:hex buf:ptr size:size
 eventfd2 pass initval:uint flags:hex
 epoll_create1 pass flags:hex
@@ -47,7 +51,7 @@ epoll_ctl poll epfd:fd op:int fd:fd event:ptr
 epoll_pwait poll epfd:fd events:ptr max:int timeout:int mask:ptr size:size
 epoll_pwait2 poll epfd:fd events:ptr max:int timeout:ptr mask:ptr size:size
 dup pass fd:fd
-dup3 descriptors old:fd new:fd flags:open_flags
+dup3 descriptors+ old:fd new:fd flags:open_flags
 fcntl descriptors/s fd:fd cmd:int arg:hex
 inotify_init1 pass flags:hex
 inotify_add_watch pass fd:fd path:path mask:hex
@@ -74,45 +78,45 @@ ftruncate pass fd:fd length:off
 fallocate pass/s fd:fd mode:hex offset:off length:off
 faccessat pass dirfd:at path:path mode:int
 faccessat2 pass dirfd:at path:path mode:int flags:at_flags
-chdir files path:path
-fchdir files fd:fd
+chdir files+ path:path
+fchdir files+ fd:fd
 chroot !EPERM path:str
 fchmod pass fd:fd mode:mode
 fchmodat pass dirfd:at path:path mode:mode
 fchmodat2 pass dirfd:at path:path mode:mode flags:at_flags
 fchownat pass dirfd:at path:path uid:int gid:int flags:at_flags
 fchown pass fd:fd uid:int gid:int
-openat files/s dirfd:at path:name flags:open_flags mode:mode
+openat files+/s dirfd:at path:name flags:open_flags mode:mode
 openat2 files/s dirfd:at path:name how:ptr size:size
-close descriptors fd:fd
-close_range descriptors first:uint last:uint flags:hex
+close descriptors+ fd:fd
+close_range descriptors+ first:uint last:uint flags:hex
 vhangup !EPERM
-pipe2 descriptors fds:out flags:open_flags
+pipe2 descriptors+ fds:out flags:open_flags
 quotactl !EPERM cmd:hex special:ptr id:int addr:ptr
 quotactl_fd !EPERM fd:fd cmd:hex id:int addr:ptr
-getdents64 files fd:fd buf:out size:size
+getdents64 files+ fd:fd buf:out size:size
 lseek pass fd:fd offset:off whence:int
 read pass/s fd:fd buf:out size:size
 write pass/s fd:fd buf:in size:size
-readv descriptors/s fd:fd iov:ptr count:int
-writev descriptors/s fd:fd iov:ptr count:int
+readv descriptors+/s fd:fd iov:iov count:int
+writev descriptors+/s fd:fd iov:iov count:int
 pread64 pass/s fd:fd buf:out size:size offset:off
 pwrite64 pass/s fd:fd buf:in size:size offset:off
-preadv descriptors/s fd:fd iov:ptr count:int low:off high:off
-pwritev descriptors/s fd:fd iov:ptr count:int low:off high:off
-preadv2 descriptors/s fd:fd iov:ptr count:int low:off high:off flags:hex
-pwritev2 descriptors/s fd:fd iov:ptr count:int low:off high:off flags:hex
+preadv descriptors+/s fd:fd iov:iov count:int low:off high:off
+pwritev descriptors+/s fd:fd iov:iov count:int low:off high:off
+preadv2 descriptors+/s fd:fd iov:iov count:int low:off high:off flags:hex
+pwritev2 descriptors+/s fd:fd iov:iov count:int low:off high:off flags:hex
 sendfile pass/s out:fd in:fd offset:inout count:size
 pselect6 poll/n nfds:int readfds:inout writefds:inout exceptfds:inout timeout:inout mask:ptr
-ppoll poll/n fds:inout nfds:uint timeout:inout mask:ptr size:size
-signalfd4 poll fd:int mask:ptr size:size flags:hex
-vmsplice descriptors/s fd:fd iov:ptr count:size flags:hex
+ppoll poll+/n fds:inout nfds:uint timeout:inout mask:ptr size:size
+signalfd4 poll+ fd:int mask:ptr size:size flags:hex
+vmsplice descriptors+/s fd:fd iov:iov count:size flags:hex
 splice pass/s in:fd in_offset:inout out:fd out_offset:inout size:size flags:hex
 tee pass/s in:fd out:fd size:size flags:hex
-readlinkat files dirfd:at path:name buf:out size:size
-newfstatat files dirfd:at path:name buf:out flags:at_flags
-fstat files fd:fd buf:out
-statx files dirfd:at path:name flags:at_flags mask:hex buf:out
+readlinkat files+ dirfd:at path:name buf:out size:size
+newfstatat files+ dirfd:at path:name buf:stat flags:at_flags
+fstat files+ fd:fd buf:stat
+statx files+ dirfd:at path:name flags:at_flags mask:hex buf:out
 sync pass
 fsync pass fd:fd
 fdatasync pass fd:fd
@@ -121,14 +125,14 @@ syncfs pass fd:fd
 timerfd_create pass clock:clock flags:hex
 timerfd_settime pass fd:fd flags:hex new:in old:out
 timerfd_gettime pass fd:fd value:out
-utimensat files dirfd:at path:name times:in flags:at_flags
+utimensat files+ dirfd:at path:name times:in flags:at_flags
 acct !EPERM path:str
 capget pass header:inout data:out
 capset pass header:inout data:in
 personality misc persona:hex
 exit process status:int
 exit_group process status:int
-waitid process/s which:int id:pid info:out options:hex usage:out
+waitid process+/s which:int id:pid info:out options:hex usage:out
 set_tid_address process address:hex
 unshare !EPERM flags:hex
 futex futex address:ptr op:hex value:uint timeout:hex address2:hex value3:hex
@@ -138,19 +142,19 @@ futex_wait !ENOSYS
 futex_requeue !ENOSYS
 set_robust_list futex head:hex size:size
 get_robust_list futex pid:pid head:out size:out
-nanosleep time request:in remaining:out
-clock_nanosleep time clock:clock flags:hex request:in remaining:out
+nanosleep time+ request:in remaining:out
+clock_nanosleep time+ clock:clock flags:hex request:in remaining:out
 getitimer pass which:int value:out
 setitimer pass which:int new:in old:out
 kexec_load !EPERM
 init_module !EPERM
 delete_module !EPERM
 finit_module !EPERM
-timer_create time clock:clock event:in id:out
+timer_create time+ clock:clock event:in id:out
 timer_gettime pass id:int value:out
 timer_getoverrun pass id:int
 timer_settime pass id:int flags:hex new:in old:out
-timer_delete time id:int
+timer_delete time+ id:int
 clock_settime pass clock:clock time:in
 clock_gettime pass clock:clock time:out
 clock_getres pass clock:clock time:out
@@ -170,16 +174,16 @@ sched_rr_get_interval pass pid:pid time:out
 sched_setattr pass pid:pid attr:in flags:hex
 sched_getattr pass pid:pid attr:out size:size flags:hex
 restart_syscall !EINTR
-kill signals pid:pid sig:sig
-tkill signals tid:pid sig:sig
-tgkill signals pid:pid tid:pid sig:sig
+kill signals+ pid:pid sig:sig
+tkill signals+ tid:pid sig:sig
+tgkill signals+ pid:pid tid:pid sig:sig
 sigaltstack signals new:ptr old:ptr
-rt_sigsuspend signals/n mask:ptr size:size
+rt_sigsuspend signals+/n mask:ptr size:size
 rt_sigaction signals sig:sig new:ptr old:ptr size:size
 rt_sigprocmask signals how:int new:ptr old:ptr size:size
-rt_sigpending signals set:ptr size:size
-rt_sigtimedwait signals mask:ptr info:ptr timeout:ptr size:size
-rt_sigqueueinfo signals pid:pid sig:sig info:ptr
+rt_sigpending signals+ set:ptr size:size
+rt_sigtimedwait signals+ mask:ptr info:ptr timeout:ptr size:size
+rt_sigqueueinfo signals+ pid:pid sig:sig info:ptr
 rt_tgsigqueueinfo signals pid:pid tid:pid sig:sig info:ptr
 rt_sigreturn signals
 setpriority pass which:int who:int priority:int
@@ -242,18 +246,18 @@ shmctl !ENOSYS id:int cmd:int buf:ptr
 shmat !ENOSYS id:int address:hex flags:hex
 shmdt !ENOSYS address:hex
 socket pass domain:int type:hex protocol:int
-socketpair descriptors domain:int type:hex protocol:int fds:out
-bind sockets fd:fd address:ptr size:int
+socketpair descriptors+ domain:int type:hex protocol:int fds:out
+bind sockets+ fd:fd address:ptr size:int
 listen pass fd:fd backlog:int
-accept sockets/s fd:fd address:ptr size:ptr
-accept4 sockets/s fd:fd address:ptr size:ptr flags:hex
-connect sockets/s fd:fd address:ptr size:int
-getsockname sockets fd:fd address:ptr size:ptr
-getpeername sockets fd:fd address:ptr size:ptr
-sendto sockets/s fd:fd buf:in size:size flags:hex address:ptr address_size:int
-recvfrom sockets/s fd:fd buf:out size:size flags:hex address:ptr address_size:ptr
-setsockopt sockets fd:fd level:int option:int value:ptr size:int
-getsockopt sockets fd:fd level:int option:int value:ptr size:ptr
+accept sockets+/s fd:fd address:ptr size:ptr
+accept4 sockets+/s fd:fd address:ptr size:ptr flags:hex
+connect sockets+/s fd:fd address:ptr size:int
+getsockname sockets+ fd:fd address:ptr size:ptr
+getpeername sockets+ fd:fd address:ptr size:ptr
+sendto sockets+/s fd:fd buf:in size:size flags:hex address:ptr address_size:int
+recvfrom sockets+/s fd:fd buf:out size:size flags:hex address:ptr address_size:ptr
+setsockopt sockets+ fd:fd level:int option:int value:ptr size:int
+getsockopt sockets+ fd:fd level:int option:int value:ptr size:ptr
 shutdown pass fd:fd how:int
 sendmsg sockets/s fd:fd msg:ptr flags:hex
 recvmsg sockets/s fd:fd msg:ptr flags:hex
@@ -268,21 +272,21 @@ request_key !ENOSYS
 keyctl !ENOSYS
 clone process flags:hex stack:hex a:hex b:hex c:hex
 clone3 process args:ptr size:size
-execve process path:name argv:ptr envp:ptr
-execveat process dirfd:at path:name argv:ptr envp:ptr flags:hex
+execve process+ path:name argv:strings envp:strings
+execveat process+ dirfd:at path:name argv:strings envp:strings flags:hex
 mmap memory address:hex size:size prot:prot flags:map_flags fd:int offset:off
 fadvise64 pass fd:fd offset:off size:off advice:int
 swapon !EPERM path:str flags:hex
 swapoff !EPERM path:str
 mprotect memory address:hex size:size prot:prot
-msync memory address:hex size:size flags:hex
-mlock memory address:hex size:size
-munlock memory address:hex size:size
+msync memory+ address:range size:size flags:hex
+mlock memory+ address:range size:size
+munlock memory+ address:range size:size
 mlockall memory flags:hex
 munlockall memory
-mlock2 memory address:hex size:size flags:hex
-mincore memory address:hex size:size vec:out
-madvise memory address:hex size:size advice:int
+mlock2 memory+ address:range size:size flags:hex
+mincore memory+ address:range size:size vec:out
+madvise memory+ address:range size:size advice:int
 remap_file_pages !ENOSYS address:hex size:size prot:prot offset:size flags:hex
 mbind !ENOSYS
 get_mempolicy !ENOSYS
@@ -291,7 +295,7 @@ migrate_pages !ENOSYS
 move_pages !ENOSYS
 set_mempolicy_home_node !ENOSYS
 perf_event_open !ENOSYS
-wait4 process/s pid:pid status:out options:hex usage:out
+wait4 process+/s pid:pid status:out options:hex usage:out
 fanotify_init !EPERM
 fanotify_mark !EPERM
 name_to_handle_at pass dirfd:at path:lpath handle:inout mount:out flags:at_follow
@@ -312,7 +316,7 @@ pkey_alloc !ENOSPC
 pkey_free !EINVAL
 rseq !ENOSYS area:ptr size:size flags:hex sig:hex
 kexec_file_load !EPERM
-pidfd_send_signal signals pidfd:fd sig:sig info:ptr flags:hex
+pidfd_send_signal signals+ pidfd:fd sig:sig info:ptr flags:hex
 pidfd_open pass pid:pid flags:hex
 pidfd_getfd !EPERM pidfd:fd fd:int flags:hex
 io_uring_setup !ENOSYS
@@ -337,14 +341,19 @@ map_shadow_stack !ENOSYS
 
 POINTERS = ("in", "out", "inout", "str")
 PATHS = ("path", "lpath")
+MOVED = (*POINTERS, *PATHS, "name", "ptr")
+"""Types whose arguments the host's call takes as they are, once they are addresses of its own."""
 DESCRIPTORS = ("fd", "at")
 RESTARTS = {"": 0, "s": 512, "n": 514, "b": 516}  # ERESTARTSYS, ERESTARTNOHAND, ERESTART_RESTARTBLOCK
 
 
 class Declaration:
-    """One system call. `how` is "pass", "refuse" or a module's name; `restart` the kernel's restart code, or 0."""
+    """One system call. `how` is "pass", "refuse" or a module's name; `restart` the kernel's restart code, or 0.
 
-    __slots__ = ("_text", "errno", "how", "name", "restart")
+    whole: whether the host's call does all of it.
+    """
+
+    __slots__ = ("_text", "errno", "how", "name", "restart", "whole")
 
     def __init__(self, line: str) -> None:
         self.name, _, rest = line.partition(" ")
@@ -355,7 +364,8 @@ class Declaration:
         if how[0] == "!":
             self.errno = getattr(errno, how[1:])
             how = "refuse"
-        self.how = how
+        self.how = how.removesuffix("+")
+        self.whole = how == "pass" or how != self.how
 
     @property
     def arguments(self) -> list[tuple[str, str]]:
@@ -370,6 +380,11 @@ class Declaration:
     def pointers(self) -> tuple[int, ...]:
         """Positions of plain guest pointers."""
         return tuple(i for i, (_, kind) in enumerate(self.arguments) if kind in POINTERS)
+
+    @property
+    def moved(self) -> tuple[int, ...]:
+        """Positions of guest pointers of every kind, names of files among them."""
+        return tuple(i for i, (_, kind) in enumerate(self.arguments) if kind in MOVED)
 
     @property
     def descriptors(self) -> tuple[int, ...]:
