@@ -75,9 +75,7 @@ def _vectors() -> Iterator[tuple[str, str]]:
 
 # Hints that later extensions gave a name; without these extensions they do nothing.
 HINTS: Final = {
-    6: "dgh", 7: "xpaclri", 8: "pacia1716", 10: "pacib1716", 12: "autia1716", 14: "autib1716", 16: "esb", 20: "csdb",
-    24: "paciaz", 25: "paciasp", 26: "pacibz", 27: "pacibsp", 28: "autiaz", 29: "autiasp", 30: "autibz",
-    31: "autibsp", 32: "bti", 34: "bti c", 36: "bti j", 38: "bti jc",
+    6: "dgh", 16: "esb", 20: "csdb", 32: "bti", 34: "bti c", 36: "bti j", 38: "bti jc",
 }  # fmt: skip
 
 ALIASES: Final = (

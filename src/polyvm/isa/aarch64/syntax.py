@@ -235,7 +235,7 @@ OPERANDS: Final = {
     },
     **{
         f"X{name}": _register(f"R{name}", X_NAMES)
-        for name in ["d", "n", "m", "a", "t", "s", "t2", "d_sp", "n_sp"]
+        for name in ["d", "n", "m", "a", "t", "s", "t2", "d_sp", "n_sp", "m_sp"]
     },
     **{
         f"{letter.upper()}{name}": _register(f"V{name}", tuple(f"{letter}{number}" for number in range(32)))
