@@ -53,8 +53,8 @@ def _answered(value: Val, options: Mapping[str, int]) -> bool:
 
 def _option(get: Val) -> str:
     """The register outside files that is read, which may be an option."""
-    name, _ = get.attr  # type: ignore[misc]  # a get's attr is its slot
-    return str(name)
+    slot: tuple[str, int] = get.attr  # type: ignore[assignment]  # a get's attr is its slot
+    return slot[0]
 
 
 def _value(value: Val, fields: dict[str, int], options: Mapping[str, int]) -> int:

@@ -197,9 +197,10 @@ class Decoded:
 class Isa:
     """A guest's instruction set.
 
-    specials: registers outside files, name to width. options: those of them, of one bit, that say what the processor has
-    and that nothing changes while a program runs; given: their values, where they are known (`having`). causes: names of its exceptions, numbered by position; native
-    code passes the number. fields: the meaning of each field name. sizes: bytes an instruction may have.
+    specials: registers outside files, name to width. options: those of them, of one bit, that say what the processor
+    has and that nothing changes while a program runs; given: their values, where they are known (`having`).
+    causes: names of its exceptions, numbered by position; native code passes the number. fields: the meaning of each
+    field name. sizes: bytes an instruction may have.
     misaligned: the exception at an address that is no multiple of the smallest size; none where jumps see to it that
     they lead to none. links: registers that calls put the return address in. syntax: how kinds of fields are written.
     operands: names that stand in texts for what is no field of its own.

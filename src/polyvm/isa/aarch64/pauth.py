@@ -2,8 +2,9 @@
 AddPAC, Auth and Strip of the shared pseudocode).
 
 The processor has it where it is asked for (registers.OPTIONS): without it hints do nothing and the rest is undefined,
-as before Armv8.3. Addresses of a program have 48 bits, and Linux has the top byte ignored for instructions too, so the
-code stands in bits 54 to 48. It is FEAT_PAuth alone: a pointer that fails is made one that faults where it is used
+as before Armv8.3. Addresses of a program have 48 bits, and Linux has the top byte ignored in them, for instructions
+too, so the code stands in bits 54 to 48; in the kernel's half, where it is not ignored, in bits 63 to 56 as well. It is
+FEAT_PAuth alone: a pointer that fails is made one that faults where it is used
 (no FEAT_FPAC), and neither FEAT_EPAC nor FEAT_PAuth2 change how codes are put in.
 
 The algorithm is IMPLEMENTATION DEFINED, as ID_AA64ISAR1_EL1.API and GPI tell (FEAT_PACIMP): the key, four rounds of
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 ADDRESS_BITS: Final = 48
 FIELD: Final = (1 << 55) - (1 << ADDRESS_BITS)
 """Where the code stands: between the bits of the address and bit 55, which says which half of memory it is in."""
+KERNELS: Final = FIELD | 0xFF << 56
+"""And where it does in the kernel's half."""
 ROUNDS: Final = (
     0x0370_7344_1319_8A2E_85A3_08D3_243F_6A88,
     0xEC4E_6C89_082E_FA98_299F_31D0_A409_3822,
@@ -41,7 +44,8 @@ ROUNDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key: its name, and what a pointer that fails gets in bits 54 and 53 (Auth: key_number, and its opposite)."""
+    """A key: its name, and what a pointer that fails gets in bits 54 and 53, or in the kernel's half 62 and 61 (Auth:
+    key_number, and its opposite)."""
 
     name: str
     error: int
@@ -74,25 +78,36 @@ def compute(m: Tracer, pointer: Val, modifier: Val, key: Key) -> Val:
     return (state ^ whole).trunc(64)
 
 
+def _by_half(m: Tracer, pointer: Val, program: Val, kernel: Val | int) -> Val:
+    """What depends on the half of memory that a pointer leads to, mostly the program's."""
+    return m.select(~pointer[55], program, kernel, likely=True)
+
+
 def stripped(m: Tracer, pointer: Val) -> Val:
     """Strip: the pointer with the upper bits that one without a code has."""
-    return m.select(pointer[55], pointer | FIELD, pointer & ~FIELD)
+    return _by_half(m, pointer, pointer & ~FIELD, pointer | KERNELS)
+
+
+def _field(m: Tracer, pointer: Val) -> Val:
+    """Where this pointer's code stands."""
+    return _by_half(m, pointer, m.const(FIELD, 64), KERNELS)
 
 
 def signed(m: Tracer, pointer: Val, modifier: Val, key: Key) -> Val:
     """AddPAC: the pointer with its code, which is wrong where its upper bits were not all the same."""
     plain = stripped(m, pointer)
-    upper = pointer[55:ADDRESS_BITS]
-    good = (upper == 0) | (upper == 0xFF)
-    code = compute(m, plain, modifier, key) ^ m.select(good, m.const(0, 64), 1 << 54)
-    return m.select(key.enabled(m), plain & ~FIELD | code & FIELD, pointer)
+    wrong = _by_half(m, pointer, m.const(1 << 54, 64), 1 << 62)
+    code = compute(m, plain, modifier, key) ^ m.select(plain == pointer, m.const(0, 64), wrong, likely=True)
+    return m.select(key.enabled(m), plain ^ (plain ^ code) & _field(m, pointer), pointer)
 
 
 def authenticated(m: Tracer, pointer: Val, modifier: Val, key: Key) -> Val:
     """Auth: the pointer without its code, or where that is another one, with an error in the place of it."""
     plain = stripped(m, pointer)
-    good = (compute(m, plain, modifier, key) ^ pointer) & FIELD == 0
-    failed = plain & ~(0b11 << 53) | key.error << 53
+    good = ((compute(m, plain, modifier, key) ^ pointer) & _field(m, pointer)) == 0
+    failed = _by_half(
+        m, pointer, plain & ~(0b11 << 53) | key.error << 53, plain & ~(0b11 << 61) | key.error << 61
+    )
     # What follows goes on with the pointer; whether that was right, the host may find out later.
     checked = m.select(good, plain, failed, likely=True)
     return m.select(key.enabled(m), checked, pointer)
@@ -116,7 +131,9 @@ insn = aarch64.extension("FEAT_PAuth, hints", "8.3", TITLE)
 LINK = 30
 
 
-def _hint(name: str, number: int, register: int, modifier: int | None, change: Change, key: Key, doc: str) -> None:
+def _hint(
+    name: str, number: int, register: int, modifier: int | None, change: Change, key: Key, doc: str
+) -> None:
     def body(m: Tracer) -> None:
         with m.when(m.get((PAUTH, 0), 1)):
             by = m.const(0, 64) if modifier is None else m.x[modifier]
@@ -126,11 +143,30 @@ def _hint(name: str, number: int, register: int, modifier: int | None, change: C
 
 
 _hint("xpaclri", 7, LINK, None, without, IA, "Take the code from the return address in x30.")
-for change, does, word, number in ((signed, "Put a code into", "pac", 0), (authenticated, "Check the code of", "aut", 4)):
+for change, does, word, number in (
+    (signed, "Put a code into", "pac", 0),
+    (authenticated, "Check the code of", "aut", 4),
+):
     for key in (IA, IB):
         more = 2 * (key is IB)
-        _hint(f"{word}{key.name}1716", 8 + number + more, 17, 16, change, key, f"{does} x17, by x16 and key {key.title}.")
-        _hint(f"{word}{key.name}z", 24 + number + more, LINK, None, change, key, f"{does} x30, by zero and key {key.title}.")
+        _hint(
+            f"{word}{key.name}1716",
+            8 + number + more,
+            17,
+            16,
+            change,
+            key,
+            f"{does} x17, by x16 and key {key.title}.",
+        )
+        _hint(
+            f"{word}{key.name}z",
+            24 + number + more,
+            LINK,
+            None,
+            change,
+            key,
+            f"{does} x30, by zero and key {key.title}.",
+        )
         _hint(f"{word}{key.name}sp", 25 + number + more, LINK, SP, change, key,
               f"{does} x30, by the stack pointer and key {key.title}.")  # fmt: skip
 
@@ -148,9 +184,13 @@ def _data(name: str, opcode: str, change: Change, key: Key, doc: str) -> None:
         m.x[Rd] = change(m, m.x[Rd], m.const(0, 64), key)
 
     line = "1 1 0 11010110 00001 0 0 {} " + opcode + " {} Rd"
-    insn(f"{name}{key.name} Xd, Xn_sp", line.format(0, "Rn_sp"))(described(by_register, f"{doc} a pointer, by a register and key {key.title}."))
+    insn(f"{name}{key.name} Xd, Xn_sp", line.format(0, "Rn_sp"))(
+        described(by_register, f"{doc} a pointer, by a register and key {key.title}.")
+    )
     z = f"{name}{key.name[0]}z{key.name[1]}"
-    insn(f"{z} Xd", line.format(1, "11111"))(described(by_zero, f"{doc} a pointer, by zero and key {key.title}."))
+    insn(f"{z} Xd", line.format(1, "11111"))(
+        described(by_zero, f"{doc} a pointer, by zero and key {key.title}.")
+    )
 
 
 for number, key in enumerate((IA, IB, DA, DB)):
@@ -163,7 +203,9 @@ def _strip(name: str, opcode: str, what: str) -> None:
         required(m)
         m.x[Rd] = stripped(m, m.x[Rd])
 
-    insn(f"{name} Xd", f"1 1 0 11010110 00001 01000 {opcode} 11111 Rd")(described(body, f"Take the code from a pointer to {what}."))
+    insn(f"{name} Xd", f"1 1 0 11010110 00001 01000 {opcode} 11111 Rd")(
+        described(body, f"Take the code from a pointer to {what}.")
+    )
 
 
 _strip("xpaci", "0", "instructions")
@@ -198,8 +240,12 @@ def _branch(name: str, opc: str, key: Key, doc: str, *, link: bool) -> None:
 
     letter = key.name[1]
     line = f"1101011 {{}} {opc} 11111 00001 {int(key is IB)} Rn {{}}"
-    insn(f"{name}a{letter} Xn, Xm_sp", line.format(1, "Rm_sp"))(described(by_register, f"{doc} whose code is checked by another one and key {key.title}."))
-    insn(f"{name}a{letter}z Xn", line.format(0, "11111"))(described(by_zero, f"{doc} whose code is checked by zero and key {key.title}."))
+    insn(f"{name}a{letter} Xn, Xm_sp", line.format(1, "Rm_sp"))(
+        described(by_register, f"{doc} whose code is checked by another one and key {key.title}.")
+    )
+    insn(f"{name}a{letter}z Xn", line.format(0, "11111"))(
+        described(by_zero, f"{doc} whose code is checked by zero and key {key.title}.")
+    )
 
 
 def _return(key: Key) -> None:
