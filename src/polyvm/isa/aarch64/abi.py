@@ -52,6 +52,7 @@ SYSCALL_BYTES = 4  # svc
 # The registers of a system call's number, of its arguments, and of its result.
 SYSCALL = "x8", ("x0", "x1", "x2", "x3", "x4", "x5"), "x0"
 LINK = ("x", 30)  # where a call leaves the return address
+RETURN = (1 << 48) - 1  # the bits of a return address; those above may be a code (pauth)
 SIGRETURN = "__kernel_rt_sigreturn"  # in the vDSO
 # O_DIRECTORY, O_NOFOLLOW, O_DIRECT and O_LARGEFILE (asm/fcntl.h).
 OPEN_FLAGS = (0o40000, 0o100000, 0o200000, 0o400000)

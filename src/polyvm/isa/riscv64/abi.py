@@ -49,6 +49,7 @@ SYSCALL_BYTES = 4  # ecall
 # The registers of a system call's number, of its arguments, and of its result.
 SYSCALL = "a7", ("a0", "a1", "a2", "a3", "a4", "a5"), "a0"
 LINK = ("x", 1)  # where a call leaves the return address
+RETURN = (1 << 64) - 1  # the bits of a return address
 SIGRETURN = "__vdso_rt_sigreturn"  # in the vDSO
 # O_DIRECTORY, O_NOFOLLOW, O_DIRECT and O_LARGEFILE (asm-generic/fcntl.h).
 OPEN_FLAGS = (0o200000, 0o400000, 0o40000, 0o100000)
