@@ -29,7 +29,7 @@ WAITING = {"wfe", "wfi", "yield"}
 # memory as unsigned where it is narrower than 64 bits. Later versions of QEMU do as the manual; test_atomics judges.
 UNSIGNED = {insn for insn in ISA.insns if insn.name.startswith(("ldsmax", "ldsmin")) and " Ws" in insn.text}
 HALVES = {"FEAT_FP16", "FEAT_FHM"}
-UNKNOWN = {"FEAT_I8MM", "FEAT_BF16"}
+UNKNOWN = {"FEAT_I8MM", "FEAT_BF16", "FEAT_MTE"}
 """Extensions that are about halves; and those that this judge has not: test_golden_qemu asks a later one."""
 JUDGED = [
     insn

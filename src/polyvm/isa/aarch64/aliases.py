@@ -84,6 +84,7 @@ ALIASES: Final = (
     *((f"{short} Xd, Wn, Wm", f"{long} Xd, Wn, Wm, xzr") for short, long in (
         ("smull", "smaddl"), ("smnegl", "smsubl"), ("umull", "umaddl"), ("umnegl", "umsubl"),
     )),
+    ("cmpp Xn_sp, Xm_sp", "subps xzr, Xn_sp, Xm_sp"),
     *((name, f"hint #{number}") for number, name in HINTS.items()),
     *_vectors(),
     *((f"st{name}{order}{size} {r}s, [Xn_sp]", f"ld{name}{order}{size} {r}s, {r.lower()}zr, [Xn_sp]")

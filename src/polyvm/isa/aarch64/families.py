@@ -16,6 +16,7 @@ from polyvm.isa.aarch64 import (
     crc32,
     flag_manipulation,
     pauth,
+    tags,
     crypto_aes,
     crypto_sha,
     simd_scalar_same,
@@ -44,5 +45,5 @@ __all__ = [
     "aarch64", "atomics", "bfloat16", "branches", "crc32", "crypto_aes", "crypto_sha", "dp_immediate", "dp_register",
     "exclusives", "flag_manipulation", "fp", "fp_convert", "fp_later", "loads", "pauth", "simd_across", "simd_copy",
     "simd_different", "simd_element", "simd_extra", "simd_fp_misc", "simd_fp_same", "simd_half", "simd_immediate",
-    "simd_misc", "simd_permute", "simd_same", "simd_scalar_same", "simd_shift", "simd_structures", "system",
+    "simd_misc", "simd_permute", "simd_same", "simd_scalar_same", "simd_shift", "simd_structures", "system", "tags",
 ]  # fmt: skip

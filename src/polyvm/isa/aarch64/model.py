@@ -60,6 +60,7 @@ aarch64: Final = Isa(
         "Rd_sp": Field("register", 5, "x", last=SP),
         "Rn_sp": Field("register", 5, "x", last=SP),
         "Rm_sp": Field("register", 5, "x", last=SP),
+        "Rt_sp": Field("register", 5, "x", last=SP),
         # Immediates
         "imm3": Field("unsigned", 3),
         "imm5": Field("unsigned", 5),
@@ -69,6 +70,7 @@ aarch64: Final = Isa(
         "imm16": Field("unsigned", 16),
         "immr": Field("unsigned", 6),
         "imms": Field("unsigned", 6),
+        "tag": Field("unsigned", 4),
         "ignored": Field("reserved"),
         "hw": Field("unsigned"),  # in bits: 0, 16, 32, 48
         "pimm": Field("unsigned"),  # in bytes, as simm
