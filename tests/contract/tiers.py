@@ -135,6 +135,8 @@ class Tier:
             if self.kind is None
             else RegionEngine(guest, self.kind, emitter)
         )
+        if self.kind is not None and self.engine.units is not None:
+            self.kind = self.engine.units.kind
         self.space = AddressSpace()
         self.cpu = self.engine.thread(self.space)
         self.runs = 0

@@ -168,7 +168,7 @@ class GuestCpu(Cpu):
                 self.engine.hot(self)
             elif reason == GOLDEN:
                 self.engine.golden_steps += 1
-                reason = self.stepper().step()
+                reason = self.stepper().step_for_native()
                 if reason == FLUSH:
                     self.space.drop_code()
                 elif reason:
