@@ -255,8 +255,8 @@ def walk(
 ) -> Iterator[tuple[int, int]]:
     """The callers of the function at pc, as (return address, stack pointer), as far as the tables lead.
 
-    registers: by their DWARF numbers. stack: the stack pointer's number. mask: the bits of a return address. load raises
-    Damaged where nothing is mapped.
+    registers: by their DWARF numbers. stack: the stack pointer's number. mask: the bits of a return address. load
+    raises Damaged where nothing is mapped.
     """
     values: list[int | None] = list(registers)
     inside = pc

@@ -51,13 +51,11 @@ def normal(text: str) -> str:
 
 # What Capstone knows in the encoding space of integer instructions, and we do not: by its mnemonic, and why.
 BEYOND = {
-    r"(ld|st|stz|stz?2)z?2?g(m?|p)|addg|subg|irg|gmi|subps?|cmpp|stzgm|ldgm|stgm": "memory tagging",
+    r"stzgm|ldgm|stgm": "memory tagging",
     r"swppa?l?|ld(clr|set)pa?l?": "FEAT_LSE128",
     r"ldiapp|stilp": "FEAT_LRCPC3",
     r"ldlarb?h?|stllrb?h?": "FEAT_LOR",
-    r"ldra[ab]": "pointer authentication: loads",
-    r"(b|bl)ra[ab]z?|reta[ab]|ereta[ab]": "pointer authentication: branches",
-    r"(pac|aut)[id](z?)[ab]|xpac[id]|pacga": "pointer authentication: data",
+    r"ereta[ab]": "needs a privilege or a debugger",
     r"bc\..*": "FEAT_HBC",
     r"(cpy|set)g?[fpme].*": "FEAT_MOPS",
     r"ld64b|st64b(v0?)?": "FEAT_LS64",

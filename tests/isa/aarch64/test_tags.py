@@ -52,7 +52,9 @@ def test_only_the_id_register_tells() -> None:
 def test_tags_are_taken_off() -> None:
     machine = Machine()
     machine[1], machine[2] = 0xFFF0_1234_5678_9ABC, 0x0F00_0000_0000_0100
-    machine.do("irg x3, x1", "addg x4, x1, #16, #3", "subg x5, x1, #32, #0", "gmi x6, x1, x2", "subp x7, x1, x2")
+    machine.do(
+        "irg x3, x1", "addg x4, x1, #16, #3", "subg x5, x1, #32, #0", "gmi x6, x1, x2", "subp x7, x1, x2"
+    )
     assert machine[3] == 0xF0F0_1234_5678_9ABC
     assert machine[4] == machine[3] + 16
     assert machine[5] == machine[3] - 32

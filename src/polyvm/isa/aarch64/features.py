@@ -61,7 +61,8 @@ OPTIONAL = {
 MIDR = 0xF << 16
 _HIDDEN = {
     PFR0: 0x11,
-    "id_aa64pfr1_el1": 1 << 8,  # of memory tagging the instructions alone, for which there is no bit elsewhere
+    "id_aa64pfr1_el1": 1
+    << 8,  # of memory tagging the instructions alone, for which there is no bit elsewhere
     "id_aa64mmfr0_el1": 0xFF00_0000,
     "id_aa64dfr0_el1": 0x6,
     "midr_el1": MIDR,

@@ -130,5 +130,7 @@ for _mode, _code in ((AFTER, "001"), (OFFSET, "010"), (BEFORE, "011")):
             m.x[Rn_sp] = moved
 
     insn(f"stgp Xt, Xt2, {_mode.text}", f"01 101 0 {_code} 0 simm[10:4] Rt2 Rn_sp Rt")(
-        described(stgp, f"Store two double words and a tag, which is lost where no memory has tags, {_mode.doc}.")
+        described(
+            stgp, f"Store two double words and a tag, which is lost where no memory has tags, {_mode.doc}."
+        )
     )
