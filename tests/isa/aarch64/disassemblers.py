@@ -118,6 +118,10 @@ def left_open(decoded: Decoded) -> bool:
     return len(set(targets)) < len(targets)
 
 
+GAPS = {"stgp": "STGP, which Capstone does not know"}
+"""What a judge lacks of what we have; LLVM has it."""
+
+
 # -- One word
 def texts(decoded: Decoded, pc: int, theirs: str | None) -> set[str]:
     """What we write, in the common spelling: with aliases, and without where that is not their text already."""
@@ -201,7 +205,9 @@ def _of_none(word: int, theirs: str | None) -> Verdict:
 
 def _of_some(decoded: Decoded, ours: set[str], theirs: str | None) -> Verdict:
     if theirs is None:
-        reason = "CONSTRAINED UNPREDICTABLE registers" if left_open(decoded) else ""
+        reason = (
+            "CONSTRAINED UNPREDICTABLE registers" if left_open(decoded) else GAPS.get(decoded.insn.name, "")
+        )
         return Verdict(OURS, reason, min(ours))
     text = normal(theirs)
     if text in ours:
