@@ -62,6 +62,14 @@ def test_qemu_where_it_is_installed(builder: Builder) -> None:
     assert peer.command(Path("/p"), ("1",), Path("/root")) == [peer.path, "-L", "/root", "/p", "1"]
 
 
+def test_qemu_plays_a_processor_without_pointer_authentication(builder: Builder) -> None:
+    if shutil.which("qemu-aarch64") is None:
+        pytest.skip("qemu-aarch64 is not installed")
+    peer = peers.find("qemu", "aarch64", builder)
+    assert peer.command(Path("/p"), ()) == [peer.path, "-cpu", "cortex-a72", "/p"]
+    assert peer.version.endswith(" -cpu cortex-a72")
+
+
 def test_native_is_the_same_compiler_with_the_same_flags(builder: Builder) -> None:
     native, guest = builder.flags("native"), builder.flags("guest")
     assert native[2:] == guest[2:] == ["-O2", "-ffp-contract=off", "-fno-sanitize=undefined", "-static"]

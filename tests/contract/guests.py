@@ -63,14 +63,17 @@ class Guest:
     # -- what a run begins with
     def drawn(self, slot: Slot) -> Values:
         """Values of a register that an instruction reads."""
+        if slot[0] in self.isa.options:
+            return st.just(1)
         if slot[0] in self.values:
             return self.values[slot[0]]
         mask = (1 << self.widths[slot]) - 1
         return integers.map(lambda value: value & mask)
 
     def resting(self) -> dict[Slot, int]:
-        """What registers hold that an instruction does not read: each something of its own."""
-        return {
+        """What registers hold that an instruction does not read: each something of its own. The processor has all that
+        it may have."""
+        return {(name, 0): 1 for name in self.isa.options} | {
             (file.name, number): number * 0x0101_0101_0101_0101_0101_0101_0101_0101 & (1 << file.bits) - 1
             for file in self.isa.files.values()
             for number in range(file.count)

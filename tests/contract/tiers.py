@@ -43,11 +43,11 @@ class RegionEngine(Engine):
     """Compiles what it is told to, and once more when the guest leaves the rounding mode that the units take for
     granted. `compiled` regions so far; `insns` in them."""
 
-    def __init__(self, guest: str, kind: str, emitter: Callable[..., RegionEmitter] | None = None) -> None:
-        super().__init__(guest, tier="region")
+    def __init__(self, guest: Guest, kind: str, emitter: Callable[..., RegionEmitter] | None = None) -> None:
+        super().__init__(guest.name, tier="region", options=guest.isa.options)
         assert self.units is not None
         self.threshold = 0xFFFF_FFFF  # nothing gets hot by itself
-        self.units.kind = kind
+        self.units.kind = self.plain_kind + kind
         self.units.folder = None
         self.emitter = emitter
         self.orders: list[tuple[int, tuple[int, ...], dict[int, list[int]]]] = []
@@ -131,10 +131,12 @@ class Tier:
         self.name = name
         self.kind = REGIONS.get(name)
         self.engine = (
-            Engine(guest.name, tier=name)
+            Engine(guest.name, tier=name, options=guest.isa.options)
             if self.kind is None
-            else RegionEngine(guest.name, self.kind, emitter)
+            else RegionEngine(guest, self.kind, emitter)
         )
+        if self.kind is not None and self.engine.units is not None:
+            self.kind = self.engine.units.kind
         self.space = AddressSpace()
         self.cpu = self.engine.thread(self.space)
         self.runs = 0

@@ -19,7 +19,7 @@ DONE = {
                 "Conversion between floating-point and integer", "FEAT_AES", "FEAT_PMULL", "FEAT_SHA1", "FEAT_SHA256",
                 "FEAT_SHA512", "FEAT_SHA3", "FEAT_RDM", "FEAT_DotProd", "FEAT_I8MM", "FEAT_FCMA", "FEAT_JSCVT",
                 "FEAT_FRINTTS", "FEAT_FlagM", "FEAT_FlagM2", "FEAT_LRCPC2", "FEAT_SB", "FEAT_DGH", "FEAT_BTI",
-                "FEAT_PAuth, hints"),
+                "FEAT_PAuth, hints", "FEAT_PAuth", "FEAT_MTE"),
 }  # fmt: skip
 
 

@@ -206,17 +206,24 @@ class Run:
     def _engine(self, guest: str) -> Engine:
         """The engine of a guest, when the first program for it is met."""
         from polyvm.engine.executor import Engine
+        from polyvm.engine.guest import Guest
 
         values, folder = self.values, self.folder
+        options = values.feature
+        if self.engine is not None:  # what the first program's processor has, others may not
+            options = [name for name in options if name in Guest(guest).options]
         engine: Engine
         if values.lockstep:
             from polyvm.engine.lockstep import LockstepEngine
 
-            engine = LockstepEngine(guest, tier=values.tier, progress=self._progress(), folder=folder)
+            engine = LockstepEngine(
+                guest, tier=values.tier, progress=self._progress(), folder=folder, options=options
+            )
         else:
             engine = Engine(
                 guest, tier=values.tier, progress=self._progress(), counted=bool(values.stats), folder=folder,
                 code_limit=values.code_cache, policy=values.policy, exact_exclusives=bool(values.exact_exclusives),
+                options=options,
             )  # fmt: skip
         for profile in self.profiles:
             try:

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from polyvm.cli.options import Values
 
+FEATURES = ("pauth",)
 TIERS = ("auto", "golden", "interpreter", "baseline", "region")
 _ACCEL = "--accel jit runs every guest on every host; see polyvm doctor."
 
@@ -146,6 +147,8 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
         Option("--exact-exclusives", "", "Have a store-exclusive (aarch64) or SC (riscv64) fail when another thread "
                "stored in between, not only when the value differs. Between the two a thread runs alone: slow.",
                group=_HOW),
+        Option("--feature", "NAME", "Give the guest's processor what it has only where it is asked for: pauth, pointer "
+               "authentication with keys (aarch64).", many=True, group=_HOW, choices=FEATURES),
         Option("--lockstep", "", "Have the golden evaluator do the same and compare all registers, and all memory "
                "that is written; for programs of one thread, some million instructions a second.", group=_HOW),
         Option("--stats", "", "Print a summary on standard error at the end.", group=_TELL),

@@ -95,15 +95,16 @@ def _walk(thread: Thread, isa: Isa, names: Names) -> list[int]:
         except PolyvmError as error:
             raise unwind.Damaged(str(error)) from error
 
-    registers, number = abi.dwarf_registers(cpu), abi.LINK[1]
+    registers = abi.dwarf_registers(cpu)
+    back = registers[abi.LINK[1]] & abi.RETURN
     frames = [cpu.pc]
     start = cpu.pc
-    if names.tables(start) is None and _follows_call(space, isa, registers[number], abi.LINK):
+    if names.tables(start) is None and _follows_call(space, isa, back, abi.LINK):
         # A jump to nowhere, or code that was made at run time: its caller is where the link register points.
-        frames.append(registers[number])
-        start = registers[number] - 1
+        frames.append(back)
+        start = back - 1
     try:
-        for address, _ in unwind.walk(registers, start, abi.DWARF_STACK, names.tables, load):
+        for address, _ in unwind.walk(registers, start, abi.DWARF_STACK, names.tables, load, abi.RETURN):
             if len(frames) == MAX_FRAMES:
                 break
             frames.append(address)

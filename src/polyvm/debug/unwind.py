@@ -237,7 +237,7 @@ class Tables:
                 rules.offset = reader.uleb() if code == 0x0E else reader.sleb() * common.data_align
             elif code == 0x2E:  # GNU_args_size
                 reader.uleb()
-            elif code == 0x2D:  # AARCH64_negate_ra_state: no guest signs return addresses
+            elif code == 0x2D:  # AARCH64_negate_ra_state: walk() takes codes off all return addresses
                 pass
             elif code != 0x00:
                 raise Damaged(f"instruction {code:#x}")
@@ -250,10 +250,13 @@ class Tables:
             saved.pop(register, None)
 
 
-def walk(registers: Sequence[int], pc: int, stack: int, find: Find, load: Load) -> Iterator[tuple[int, int]]:
+def walk(
+    registers: Sequence[int], pc: int, stack: int, find: Find, load: Load, mask: int = WORD
+) -> Iterator[tuple[int, int]]:
     """The callers of the function at pc, as (return address, stack pointer), as far as the tables lead.
 
-    registers: by their DWARF numbers. stack: the stack pointer's number. load raises Damaged where nothing is mapped.
+    registers: by their DWARF numbers. stack: the stack pointer's number. mask: the bits of a return address. load
+    raises Damaged where nothing is mapped.
     """
     values: list[int | None] = list(registers)
     inside = pc
@@ -274,6 +277,7 @@ def walk(registers: Sequence[int], pc: int, stack: int, find: Find, load: Load) 
             if register < len(values):  # others, of floating point, help nobody find the way
                 values[register] = None if place is None else load(frame + place & WORD)
         address = values[rules.return_column]
+        address = None if address is None else address & mask
         # Frames lie one above the other, and only the innermost may be empty: else this goes in circles.
         if not address or before is None or frame < before + (depth > 0):
             return

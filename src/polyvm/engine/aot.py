@@ -272,7 +272,7 @@ class _Pool:
         self.program = program
         self.kind = kind
         self.known = known
-        self.isa = prepared(program.guest)
+        self.isa = prepared(program.guest, kind)
         self.compilers: list[_Compiler] = []
         for _ in range(jobs):
             self.compilers.append(self._start())

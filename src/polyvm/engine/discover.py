@@ -476,7 +476,7 @@ def placed_at(isa: Isa, fetch: Fetch, pc: int) -> Placed | None:
     decoded = isa.decode(int.from_bytes(raw, "little"))
     if decoded is None or decoded.insn.size > len(raw):
         return None
-    return Placed(pc, decoded, settled.trace(decoded))
+    return Placed(pc, decoded, settled.trace(decoded, isa.given))
 
 
 def _followed(item: Placed, flow: Flow) -> list[tuple[int, bool]]:

@@ -40,7 +40,7 @@ from polyvm.memory.access import GuestFault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from logging import Logger
     from typing import Any
 
@@ -168,7 +168,7 @@ class GuestCpu(Cpu):
                 self.engine.hot(self)
             elif reason == GOLDEN:
                 self.engine.golden_steps += 1
-                reason = self.stepper().step()
+                reason = self.stepper().step_for_native()
                 if reason == FLUSH:
                     self.space.drop_code()
                 elif reason:
@@ -188,7 +188,8 @@ class Engine:
     progress: told a line when something takes longer than a moment. regions: whether the optimising
     compiler may be used; without, budgets are exact. counted: have regions count instructions and time. code_limit:
     bytes of compiled code in memory, for each tier, before some of it is given up; None for as much as is usual.
-    policy: which regions are compiled, one of tiering.POLICIES. exact_exclusives: see engine.exclusive.
+    policy: which regions are compiled, one of tiering.POLICIES. exact_exclusives: see engine.exclusive. options: what
+    the guest's processor is to have of `Guest.options`.
     """
 
     def __init__(
@@ -203,6 +204,7 @@ class Engine:
         code_limit: int | None = None,
         policy: str = "heuristic",
         exact_exclusives: bool = False,
+        options: Iterable[str] = (),
     ) -> None:
         if tier not in TIERS:
             raise PolyvmError(
@@ -216,6 +218,9 @@ class Engine:
         self.tier = tier
         self.counted = counted
         self.exact_exclusives = exact_exclusives
+        self.options = self._options(options)
+        letters = layout.option_letters(self.guest.options)
+        self.plain_kind = "".join(letters[name] for name in self.options) + (COUNTED if counted else "")
         self.folder = None if folder == "" else cachedir.prepare(folder)
         self.native, self.key, self.written, self.rejected = _native(guest, self.folder, progress)
         self.exits = [0] * len(layout.REASONS)
@@ -245,7 +250,7 @@ class Engine:
             from polyvm.engine.units import Units
 
             self.units = Units(self.native, self.folder, self.key)
-            self.units.kind = COUNTED if counted else ""
+            self.units.kind = self.plain_kind
             self.threshold = HOT_FIRST
             if code_limit is not None:
                 self.units.limit = min(code_limit, layout.UNITS_ROOM >> 2)
@@ -275,11 +280,26 @@ class Engine:
         """How much longer than at first counters run where the disk has nothing."""
         return HOT_AFTER - HOT_FIRST if self.threshold == HOT_FIRST else 0
 
+    def _options(self, wanted: Iterable[str]) -> tuple[str, ...]:
+        """Those that are wanted, in the guest's order. Raises PVM-USAGE."""
+        known, wanted = self.guest.options, tuple(wanted)
+        for name in wanted:
+            if name not in known:
+                raise PolyvmError(
+                    "PVM-USAGE",
+                    f"A processor of {self.name} has no feature {name!r} that can be asked for.",
+                    hint=f"There is: {', '.join(known)}." if known else "It has what there is.",
+                    guest=self.name,
+                )
+        return tuple(name for name in known if name in wanted)
+
     def thread(self, space: AddressSpace) -> GuestCpu:
         """A new guest thread in an address space."""
         self.use_space(space)
         self.take_arena()
         cpu = self._cpu(space)
+        for name in self.options:
+            cpu.write(name, 1)
         self.cpus.append(cpu)
         if self.exact_exclusives and len(self.cpus) > 1:
             for each in self.cpus:  # what one thread alone was doing so far ends here
@@ -614,7 +634,7 @@ class Engine:
         if self.tiered:
             self.native.arena.begin()
         if self.units is not None:
-            self.units.kind = COUNTED if self.counted else ""
+            self.units.kind = self.plain_kind
 
     def ended(self, cpu: GuestCpu) -> None:
         """A thread is going away: keep what it counted."""

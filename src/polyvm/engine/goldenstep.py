@@ -213,6 +213,10 @@ class Stepper:
         self.words[ST["value"] >> 3] = value
         return reason
 
+    def step_for_native(self) -> int:
+        """step(), after which native code can go on: where a jump led between instructions, that is told at once."""
+        return self.step() or (self.step() if self.cpu.pc % self.isa.step else 0)
+
     def run(self) -> int:
         """Run until something must be done outside: `--tier golden`."""
         stop = ST["stop"] >> 2

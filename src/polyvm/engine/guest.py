@@ -21,9 +21,10 @@ PLANNED = ("x86_64",)
 
 
 class Guest:
-    """A guest by name: its ABI, its exceptions, where its registers are, its monitor; the specification on demand."""
+    """A guest by name: its ABI, its exceptions, where its registers are, its monitor, what its processor may have; the
+    specification on demand."""
 
-    __slots__ = ("_abi", "_isa", "causes", "monitor", "name", "places")
+    __slots__ = ("_abi", "_isa", "causes", "monitor", "name", "options", "places")
 
     def __init__(self, name: str) -> None:
         if name not in GUESTS:
@@ -38,6 +39,7 @@ class Guest:
         self.name = name
         self.causes: tuple[str, ...] = registers.CAUSES
         self.monitor: str = registers.MONITOR
+        self.options: tuple[str, ...] = registers.OPTIONS
         self.places = Places(names, files, registers.COMPOSED)
         self._abi: ModuleType | None = None
         self._isa: Isa | None = None
@@ -55,6 +57,11 @@ class Guest:
         if self._isa is None:
             self._isa = _module(self.name).load()
         return self._isa
+
+    def isa_of(self, kind: str) -> Isa:
+        """The specification for the processor that units of a kind are for."""
+        letters = layout.option_letters(self.options)
+        return self.isa.having({name: int(letter in kind) for name, letter in letters.items()})
 
 
 def abi(name: str) -> ModuleType:

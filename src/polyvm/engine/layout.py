@@ -9,6 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import TypeAlias
 
     Table: TypeAlias = tuple[tuple[str, int, int, str], ...]
@@ -208,6 +209,12 @@ CALL: Table = (
 PRECISE, WHOLE, COUNTED, ROUNDED = "p", "w", "c", "r"
 """Letters of a unit's kind: a fault shows every register, and so does a stop; a stop does; instructions and time are
 counted; the rounding mode need not be to nearest, ties to even."""
+
+
+def option_letters(options: Iterable[str]) -> dict[str, str]:
+    """Of a guest's options, in their order, the letters that stand in a unit's kind where the processor has them."""
+    return {name: chr(ord("A") + place) for place, name in enumerate(options)}
+
 
 SLOT_SIZE = 16  # of a code slot: i32 distance of its code from hbase, u32 for pauses, u64 decoded fields
 UNITS_ROOM = 3 << 29  # bytes of address space for units, all within the reach of a slot's distance

@@ -18,7 +18,6 @@ from polyvm.engine.executor import Engine, GuestCpu
 from polyvm.engine.judge import Event, Judge
 from polyvm.engine.layout import (
     BUDGET,
-    COUNTED,
     FAULT,
     FLUSH,
     GOLDEN,
@@ -34,7 +33,7 @@ from polyvm.engine.region import RegionEmitter
 from polyvm.errors import PolyvmError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from polyvm.engine.discover import Region, Slot
     from polyvm.engine.units import Unit
@@ -152,6 +151,7 @@ class LockstepEngine(Engine):
         threshold: int = 64,
         folder: str | None = None,
         progress: Callable[[str], None] | None = None,
+        options: Iterable[str] = (),
     ) -> None:
         if tier == "golden":
             raise PolyvmError(
@@ -159,13 +159,15 @@ class LockstepEngine(Engine):
                 "Lock-step compares native code with the golden evaluator, not that with itself.",
                 hint="Another tier is the default.",
             )
-        super().__init__(guest, tier=tier, folder=folder, progress=progress, counted=True, policy="eager")
+        super().__init__(
+            guest, tier=tier, folder=folder, progress=progress, counted=True, policy="eager", options=options
+        )
         self.kind = kind
         self.natively = False  # the judge wants to see them
         if self.units is not None:
             self.threshold = threshold
             self.units.folder = None  # what is compiled here has more in it than what others may use
-            self.units.kind = kind + COUNTED
+            self.units.kind = kind + self.plain_kind
         elif self.baseline:
             self.threshold = turns or TURNS
         self.here = Here(guest, type("TurningSo", (Turning,), {"turns": turns}))
@@ -216,7 +218,7 @@ class LockstepEngine(Engine):
         """As for every engine, but the kind stays what was asked for."""
         super().new_program()
         if self.units is not None:
-            self.units.kind = self.kind + COUNTED
+            self.units.kind = self.kind + self.plain_kind
 
     def hot(self, cpu: GuestCpu) -> None:
         """Have a region compiled the first time already."""

@@ -140,7 +140,7 @@ def compile_unit(
             marks[base] = ran(base)
         return marks[base][address - base >> 1] if marks[base] else MET
 
-    isa = Guest(guest).isa
+    isa = Guest(guest).isa_of(kind)
     found = discover.discover(isa, fetch, pc, observed, entries=entries, ran=mark if ran else None, hot=hot)
     if found is None:
         return None
@@ -230,13 +230,14 @@ def keep(folder: str, data: bytes, name_of: Callable[[int], str | None]) -> tupl
     return meta, unitfiles.store(folder, data, meta["pc"], others, name_of)
 
 
-def prepared(guest: str) -> Isa:
-    """A guest's specification, with all that every compilation needs made once: forked compilers share it."""
+def prepared(guest: str, kind: str = "") -> Isa:
+    """A guest's specification, with all that every compilation needs made once: forked compilers share it. kind: of the
+    units, letters of layout."""
     from polyvm.engine import compile as compiler
     from polyvm.engine import discover, flatten, region
     from polyvm.engine.guest import Guest
 
-    isa = Guest(guest).isa
+    isa = Guest(guest).isa_of(kind)
     _ = isa.tree, discover, flatten, region
     compiler.target_machine(2)
     return isa

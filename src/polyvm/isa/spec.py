@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from polyvm.ir import trace as ir_trace
@@ -197,8 +197,10 @@ class Decoded:
 class Isa:
     """A guest's instruction set.
 
-    specials: registers outside files, name to width. causes: names of its exceptions, numbered by position; native
-    code passes the number. fields: the meaning of each field name. sizes: bytes an instruction may have.
+    specials: registers outside files, name to width. options: those of them, of one bit, that say what the processor
+    has and that nothing changes while a program runs; given: their values, where they are known (`having`).
+    causes: names of its exceptions, numbered by position; native code passes the number. fields: the meaning of each
+    field name. sizes: bytes an instruction may have.
     misaligned: the exception at an address that is no multiple of the smallest size; none where jumps see to it that
     they lead to none. links: registers that calls put the return address in. syntax: how kinds of fields are written.
     operands: names that stand in texts for what is no field of its own.
@@ -224,6 +226,8 @@ class Isa:
     computed: tuple[Computed, ...] = field(default=(), repr=False)
     length: Callable[[int], int] = field(default=lambda word: 4, repr=False)
     floats: str = "canonical"
+    options: tuple[str, ...] = ()
+    given: dict[str, int] = field(default_factory=dict)
     insns: list[Insn] = field(default_factory=list)
     extensions: list[Extension] = field(default_factory=list)
     _traces: dict[tuple[Insn, Shape], ir_trace.Trace] = field(default_factory=dict, repr=False)
@@ -250,6 +254,10 @@ class Isa:
             return add
 
         return insn
+
+    def having(self, options: Mapping[str, int]) -> Isa:
+        """The same instruction set, for one processor: its options and their values."""
+        return replace(self, given=dict(options))
 
     @property
     def step(self) -> int:

@@ -287,6 +287,7 @@ def load(thread: Thread, what: Plan, envp: list[bytes]) -> None:
         envp,
         execfn=what.execfn,
         stack_bytes=max(min(soft, STACK_MAX), 128 << 10),
+        options=process.engine.options,
     )
     process.image = image
     process.auxv = image.auxv

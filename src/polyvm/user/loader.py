@@ -29,7 +29,7 @@ from polyvm.user.stack import build_stack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
     from typing import NoReturn, Protocol
 
     from polyvm.memory.space import AddressSpace
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
         STACK_ALIGN: int
         FRAME_BYTES: int
 
-        def hwcap(self) -> int:
-            """AT_HWCAP."""
+        def hwcap(self, options: Container[str]) -> int:
+            """AT_HWCAP of a processor that has these options of the guest's."""
 
         def vdso(self) -> tuple[bytes, dict[str, int]]:
             """The vDSO's image and the offsets of its functions."""
@@ -202,11 +202,13 @@ def load(
     random: bytes | None = None,
     aslr: bool = False,
     secure: bool = False,
+    options: Container[str] = (),
 ) -> LoadedImage:
     """Map a program into an empty space, build its stack, and set the space's brk_start and mmap_top.
 
-    execfn: what AT_EXECFN names, the program's path by default. random: the 16 bytes of AT_RANDOM. Raises
-    PVM-ELF-INVALID, or PVM-RESOURCE where memory or room is lacking; the space is then good for reset() only.
+    execfn: what AT_EXECFN names, the program's path by default. random: the 16 bytes of AT_RANDOM. options: what the
+    processor has of the guest's. Raises PVM-ELF-INVALID, or PVM-RESOURCE where memory or room is lacking; the space is
+    then good for reset() only.
     """
     try:
         slide = _Slide(aslr, space.page_size)
@@ -228,7 +230,7 @@ def load(
         image.stack_bottom, image.stack_top = stack
         if random is None:
             random = os.urandom(16)
-        build_stack(space, abi, image, argv, env, execfn or program.path, random, secure)
+        build_stack(space, abi, image, argv, env, execfn or program.path, random, secure, options)
     except MapError as error:
         if error.errno not in (ENOMEM, EAGAIN):
             raise PolyvmError(

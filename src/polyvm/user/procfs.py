@@ -172,7 +172,7 @@ def contents(process: Process, name: bytes) -> bytes | None:
     if name == b"auxv":
         return b"".join(pack("<QQ", kind, value) for kind, value in process.auxv)
     if name == b"cpuinfo":
-        text: str = process.abi.cpuinfo(len(os.sched_getaffinity(0)))
+        text: str = process.abi.cpuinfo(len(os.sched_getaffinity(0)), process.engine.options)
         return text.encode()
     if name in COUNTED:
         return _counted(process, name)

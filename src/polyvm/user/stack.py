@@ -13,7 +13,7 @@ from polyvm.user.elf import ADDRESSES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from polyvm.memory.space import AddressSpace
     from polyvm.user.loader import Abi, LoadedImage
@@ -36,6 +36,7 @@ def build_stack(
     execfn: bytes,
     random: bytes,
     secure: bool,
+    options: Container[str],
 ) -> None:
     """Strings at the top, as in fs/exec.c and fs/binfmt_elf.c; below them auxv, envp, argv, argc."""
     strings = [bytes(text) + b"\0" for text in (*argv, *env, execfn)]
@@ -60,7 +61,7 @@ def build_stack(
     platform = abi.PLATFORM.encode() + b"\0"
     platform_at = image.arg_start - len(platform)
     random_at = (platform_at - 16) // 16 * 16
-    image.auxv = _auxv(space, abi, image, places[-1], platform_at, random_at, secure)
+    image.auxv = _auxv(space, abi, image, places[-1], platform_at, random_at, secure, options)
     vector = [
         len(argv),
         *places[: len(argv)],
@@ -84,13 +85,14 @@ def _auxv(
     platform: int,
     random: int,
     secure: bool,
+    options: Container[str],
 ) -> list[tuple[int, int]]:
     """The auxiliary vector, in Linux's order."""
     hwcap2 = getattr(abi, "hwcap2", None)  # not every architecture has one
     return [
         *([(AT_SYSINFO_EHDR, image.vdso)] if image.vdso else []),
         (AT_MINSIGSTKSZ, abi.FRAME_BYTES),
-        (AT_HWCAP, abi.hwcap()),
+        (AT_HWCAP, abi.hwcap(options)),
         (AT_PAGESZ, space.page_size),
         (AT_CLKTCK, 100),
         (AT_PHDR, image.phdr),
@@ -105,7 +107,7 @@ def _auxv(
         (AT_EGID, os.getegid()),
         (AT_SECURE, int(secure)),
         (AT_RANDOM, random),
-        *([(AT_HWCAP2, hwcap2())] if hwcap2 is not None else []),
+        *([(AT_HWCAP2, hwcap2(options))] if hwcap2 is not None else []),
         (AT_EXECFN, execfn),
         (AT_PLATFORM, platform),
         (AT_NULL, 0),

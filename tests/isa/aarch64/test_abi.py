@@ -14,7 +14,7 @@ import pytest
 
 from polyvm.ir.ops import ALTERNATIVE_HALF, DEFAULT_NAN, FLUSH, FLUSH_HALVES
 from polyvm.isa.aarch64 import abi
-from polyvm.isa.aarch64.registers import SP, XZR
+from polyvm.isa.aarch64.registers import SP, SPECIALS, XZR
 from polyvm.memory.access import GuestFault
 
 u32, u64 = ctypes.c_uint32, ctypes.c_uint64
@@ -70,7 +70,9 @@ class Cpu:
         self.x[SP] = BASE + SIZE - 0x38
         self.q = [(i + 1) << 100 | i + 1 for i in range(32)]
         self.fp_flags, self.fp_mode = 0b10010, 3
-        self.specials = {"nzcv": 0xA0000000, "tpidr_el0": 0x5000, "idc": 1, "qc": 0, "exclusive": 8}
+        self.specials = dict.fromkeys(SPECIALS, 0) | {
+            "nzcv": 0xA0000000, "tpidr_el0": 0x5000, "idc": 1, "qc": 0, "exclusive": 8,
+        }  # fmt: skip
 
     def read(self, name: str) -> int:
         return self.specials[name]

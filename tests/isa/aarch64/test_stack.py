@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from polyvm.engine.layout import TRAP
 from polyvm.ir import golden
 from polyvm.ir.ops import ACCESSES
 from polyvm.isa.aarch64 import abi
 from polyvm.isa.aarch64.registers import SP
 from polyvm.isa.spec import Insn
+from tests.contract.guests import guest
+from tests.contract.programs import CODE
+from tests.contract.tiers import tiers
 from tests.isa.aarch64.machine import ISA, REGISTERS, Machine
 from tests.isa.dictionaries import OutsideMemory, random_word
 from tests.processes import unmeasured
@@ -126,3 +130,18 @@ def test_a_program_is_told(program: Path, tier: str, tmp_path: Path) -> None:
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == expected(turns)
+
+
+# -- Where the evaluator goes on for native code
+def test_a_jump_that_the_evaluator_does_to_between_instructions() -> None:
+    """An entry of a region that demands an aligned register leaves the jump there to the evaluator."""
+    table = guest("aarch64")
+    with tiers(table, ("golden", "region")) as made:
+        for tier in made.values():
+            tier.code(CODE, table.assemble("br x30", "ldar x0, [x15]", "svc #0"))
+            tier.compile(CODE, [CODE + 4])
+            for target in (1, 2, 0x1_0007):
+                registers = bytes(table.pack(table.resting() | {("x", 15): 0x8001, ("x", 30): target}))
+                outcome = tier.run(CODE, registers)
+                assert (outcome.reason, outcome.value, outcome.pc) == (TRAP, target, target), tier.name
+        assert made["region"].engine.golden_steps > 0

@@ -137,7 +137,10 @@ SAME = {
     "isb sy": "isb",
     "clrex #3": "clrex #3",
     "hint #2": "wfe",
-    "paciasp": "hint #25",
+    "paciasp": "paciasp",
+    "hint #25": "paciasp",
+    "cmpp x1, sp": "subps xzr, x1, sp",
+    "irg x1, x2": "irg x1, x2",
     "bti c": "hint #34",
     "mrs x0, tpidr_el0": "mrs x0, tpidr_el0",
     "msr nzcv, x0": "msr nzcv, x0",
@@ -337,7 +340,7 @@ def test_llvm_assembles_our_text_to_our_words(
     source = tmp_path / "text.s"
     source.write_text("".join(f"{text}\n" for _, text in lines))
     theirs = assembled(
-        source, "-target", "aarch64-linux-musl", "-mcpu=generic+v8_6a+aes+sha3+sve+sme+fp16fml"
+        source, "-target", "aarch64-linux-musl", "-mcpu=generic+v8_6a+aes+sha3+sve+sme+fp16fml+mte"
     )
     assert len(theirs) == 4 * len(lines)
     for position, (word, text) in enumerate(lines):

@@ -9,11 +9,12 @@ from __future__ import annotations
 from _struct import Struct
 
 from polyvm.isa.aarch64 import features
-from polyvm.isa.aarch64.registers import SP, XZR
+from polyvm.isa.aarch64.registers import KEYS, PAUTH, SP, XZR
 from polyvm.isa.aarch64.registers import STACK_ALIGN as STACK_ALIGN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
     from typing import Protocol
 
     class Registers(Protocol):
@@ -51,6 +52,7 @@ SYSCALL_BYTES = 4  # svc
 # The registers of a system call's number, of its arguments, and of its result.
 SYSCALL = "x8", ("x0", "x1", "x2", "x3", "x4", "x5"), "x0"
 LINK = ("x", 30)  # where a call leaves the return address
+RETURN = (1 << 48) - 1  # the bits of a return address; those above may be a code (pauth)
 SIGRETURN = "__kernel_rt_sigreturn"  # in the vDSO
 # O_DIRECTORY, O_NOFOLLOW, O_DIRECT and O_LARGEFILE (asm/fcntl.h).
 OPEN_FLAGS = (0o40000, 0o100000, 0o200000, 0o400000)
@@ -60,14 +62,14 @@ SYSCALLS = {38: "renameat"}
 DECLARATIONS: dict[str, str] = {}
 
 
-def hwcap() -> int:
-    """AT_HWCAP."""
-    return features.hwcap(1)
+def hwcap(options: Container[str] = ()) -> int:
+    """AT_HWCAP of a processor that has some of registers.OPTIONS."""
+    return features.hwcap(1, options)
 
 
-def hwcap2() -> int:
+def hwcap2(options: Container[str] = ()) -> int:
     """AT_HWCAP2."""
-    return features.hwcap(2)
+    return features.hwcap(2, options)
 
 
 def syscall(cpu: Registers) -> tuple[int, int, int, int, int, int, int]:
@@ -101,6 +103,9 @@ def start(cpu: Registers, entry: int, stack: int) -> None:
         cpu.write(name, 0)
     set_fpsr(cpu, 0)
     set_fpcr(cpu, 0)
+    if cpu.read(PAUTH):
+        _reset_keys(cpu, KEYS)
+        _use_keys(cpu, ADDRESS_KEYS)
     cpu.x[SP] = stack
     cpu.pc = entry
 
@@ -126,11 +131,60 @@ def copy_registers(target: Registers, source: Registers) -> None:
         target.x[i] = source.x[i]
     for i in range(32):
         target.q[i] = source.q[i]
-    for name in ("nzcv", "tpidr_el0"):
+    for name in ("nzcv", "tpidr_el0", *_KEY_REGISTERS, *_ENABLED):
         target.write(name, source.read(name))
     set_fpsr(target, fpsr(source))
     set_fpcr(target, fpcr(source))
     target.pc = source.pc
+
+
+# Pointer authentication (arch/arm64/kernel/pointer_auth.c): keys are random, new with execve, and a thread begins with
+# those of the one that made it.
+ADDRESS_KEYS = KEYS[:4]
+_KEY_REGISTERS = tuple(f"ap{key}key{half}_el1" for key in KEYS for half in ("lo", "hi"))
+_ENABLED = tuple(f"en{key}" for key in ADDRESS_KEYS)
+PR_PAC_RESET_KEYS, PR_PAC_SET_ENABLED_KEYS, PR_PAC_GET_ENABLED_KEYS = 54, 60, 61
+_EINVAL = -22
+
+
+def _reset_keys(cpu: Registers, keys: Iterable[str]) -> None:
+    from posix import urandom
+
+    for key in keys:
+        for half in ("lo", "hi"):
+            cpu.write(f"ap{key}key{half}_el1", int.from_bytes(urandom(8), "little"))
+
+
+def _use_keys(cpu: Registers, keys: Container[str]) -> None:
+    for key in ADDRESS_KEYS:
+        cpu.write(f"en{key}", int(key in keys))
+
+
+def _named_keys(bits: int, names: Sequence[str]) -> list[str] | None:
+    """Keys by their bits; None where a bit is of no key."""
+    return None if bits >> len(names) else [key for place, key in enumerate(names) if bits >> place & 1]
+
+
+def prctl(cpu: Registers, option: int, a: int, b: int, c: int, d: int) -> int | None:
+    """prctl's options that are arm64's alone (asm-generic's prctl.h): the result, or None for others."""
+    if option not in (PR_PAC_RESET_KEYS, PR_PAC_SET_ENABLED_KEYS, PR_PAC_GET_ENABLED_KEYS):
+        return None
+    if not cpu.read(PAUTH) or c or d:
+        return _EINVAL
+    if option == PR_PAC_RESET_KEYS:
+        keys = _named_keys(a, KEYS)
+        if b or keys is None:
+            return _EINVAL
+        _reset_keys(cpu, keys or KEYS)
+        return 0
+    used = [key for key in ADDRESS_KEYS if cpu.read(f"en{key}")]
+    if option == PR_PAC_GET_ENABLED_KEYS:
+        return _EINVAL if a or b else sum(1 << ADDRESS_KEYS.index(key) for key in used)
+    changed, on = _named_keys(a, ADDRESS_KEYS), _named_keys(b, ADDRESS_KEYS)
+    if changed is None or on is None or not set(on) <= set(changed):
+        return _EINVAL
+    _use_keys(cpu, set(used) - set(changed) | set(on))
+    return 0
 
 
 DWARF_STACK = 31  # DWARF for the Arm 64-bit Architecture, 4.1
@@ -353,20 +407,22 @@ def vdso() -> tuple[bytes, dict[str, int]]:
     return vdso.build(MACHINE, _VERSION, functions, _NOP)
 
 
-_CPUINFO = f"""\
-processor\t: {{}}
+_CPUINFO = """\
+processor\t: {}
 BogoMIPS\t: 2000.00
-Features\t: {features.names()}
-CPU implementer\t: 0x{features.MIDR >> 24:02x}
+Features\t: {}
+CPU implementer\t: 0x{:02x}
 CPU architecture: 8
-CPU variant\t: 0x{features.MIDR >> 20 & 15:x}
-CPU part\t: 0x{features.MIDR >> 4 & 0xFFF:03x}
-CPU revision\t: {features.MIDR & 15}
+CPU variant\t: 0x{:x}
+CPU part\t: 0x{:03x}
+CPU revision\t: {}
 
 """
 """Of each processor; the first number is what a counter of 1 GHz makes, and 0x00 no maker's."""
 
 
-def cpuinfo(count: int) -> str:
+def cpuinfo(count: int, options: Container[str] = ()) -> str:
     """/proc/cpuinfo for a number of processors (arch/arm64/kernel/cpuinfo.c)."""
-    return "".join(_CPUINFO.format(i) for i in range(count))
+    midr = features.MIDR
+    maker = midr >> 24, midr >> 20 & 15, midr >> 4 & 0xFFF, midr & 15
+    return "".join(_CPUINFO.format(i, features.names(options), *maker) for i in range(count))

@@ -75,9 +75,7 @@ def _vectors() -> Iterator[tuple[str, str]]:
 
 # Hints that later extensions gave a name; without these extensions they do nothing.
 HINTS: Final = {
-    6: "dgh", 7: "xpaclri", 8: "pacia1716", 10: "pacib1716", 12: "autia1716", 14: "autib1716", 16: "esb", 20: "csdb",
-    24: "paciaz", 25: "paciasp", 26: "pacibz", 27: "pacibsp", 28: "autiaz", 29: "autiasp", 30: "autibz",
-    31: "autibsp", 32: "bti", 34: "bti c", 36: "bti j", 38: "bti jc",
+    6: "dgh", 16: "esb", 20: "csdb", 32: "bti", 34: "bti c", 36: "bti j", 38: "bti jc",
 }  # fmt: skip
 
 ALIASES: Final = (
@@ -86,6 +84,7 @@ ALIASES: Final = (
     *((f"{short} Xd, Wn, Wm", f"{long} Xd, Wn, Wm, xzr") for short, long in (
         ("smull", "smaddl"), ("smnegl", "smsubl"), ("umull", "umaddl"), ("umnegl", "umsubl"),
     )),
+    ("cmpp Xn_sp, Xm_sp", "subps xzr, Xn_sp, Xm_sp"),
     *((name, f"hint #{number}") for number, name in HINTS.items()),
     *_vectors(),
     *((f"st{name}{order}{size} {r}s, [Xn_sp]", f"ld{name}{order}{size} {r}s, {r.lower()}zr, [Xn_sp]")

@@ -15,6 +15,8 @@ from polyvm.isa.aarch64 import (
     dp_register,
     crc32,
     flag_manipulation,
+    pauth,
+    tags,
     crypto_aes,
     crypto_sha,
     simd_scalar_same,
@@ -41,7 +43,7 @@ from polyvm.isa.aarch64.model import aarch64
 
 __all__ = [
     "aarch64", "atomics", "bfloat16", "branches", "crc32", "crypto_aes", "crypto_sha", "dp_immediate", "dp_register",
-    "exclusives", "flag_manipulation", "fp", "fp_convert", "fp_later", "loads", "simd_across", "simd_copy",
+    "exclusives", "flag_manipulation", "fp", "fp_convert", "fp_later", "loads", "pauth", "simd_across", "simd_copy",
     "simd_different", "simd_element", "simd_extra", "simd_fp_misc", "simd_fp_same", "simd_half", "simd_immediate",
-    "simd_misc", "simd_permute", "simd_same", "simd_scalar_same", "simd_shift", "simd_structures", "system",
+    "simd_misc", "simd_permute", "simd_same", "simd_scalar_same", "simd_shift", "simd_structures", "system", "tags",
 ]  # fmt: skip

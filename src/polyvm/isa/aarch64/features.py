@@ -2,10 +2,16 @@
 
 Linux tells of them three times: in AT_HWCAP and AT_HWCAP2 (asm/hwcap.h), in /proc/cpuinfo, which has the bits' names,
 and in the ID registers whose reads it emulates (Documentation/arch/arm64/cpu-feature-registers.rst). Fields are those
-of D24.2, "General system control registers". This imports nothing, because every process reads it.
+of D24.2, "General system control registers". This imports next to nothing, because every process reads it.
 """
 
 from __future__ import annotations
+
+from polyvm.isa.aarch64.registers import PAUTH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 ISAR0, ISAR1, PFR0 = "id_aa64isar0_el1", "id_aa64isar1_el1", "id_aa64pfr0_el1"
 
@@ -41,12 +47,22 @@ FEATURES = (
 """(feature, its name in /proc/cpuinfo, which of AT_HWCAP and AT_HWCAP2 and the bit in it, ID register, the lowest bit
 of its field there, the field's value). Of several in one field, the greatest value holds."""
 
+OPTIONAL = {
+    PAUTH: (
+        ("FEAT_PAuth", "paca", 1, 30, ISAR1, 8, 1),
+        ("FEAT_PAuth", "pacg", 1, 31, ISAR1, 28, 1),
+    ),
+}
+"""And those that a processor has only where it is asked for, by option."""
+
 # What a program reads in fields that Linux does not show: EL0 and EL1 are of 64 bits alone; no granule is known; the
 # debugger's version. And who made the processor, which nobody did: MIDR says that ID registers tell of it (D24.2.122);
 # of MPIDR only the bit that is always one is shown.
 MIDR = 0xF << 16
 _HIDDEN = {
     PFR0: 0x11,
+    "id_aa64pfr1_el1": 1
+    << 8,  # of memory tagging the instructions alone, for which there is no bit elsewhere
     "id_aa64mmfr0_el1": 0xFF00_0000,
     "id_aa64dfr0_el1": 0x6,
     "midr_el1": MIDR,
@@ -73,20 +89,24 @@ def registers() -> dict[tuple[int, int], str]:
     return every | {(crm, op2): name for crm, names in _NAMES.items() for op2, name in names.items()}
 
 
-def value(register: str) -> int:
+def _rows(options: Container[str]) -> list[tuple[str, str, int, int, str, int, int]]:
+    return [*FEATURES, *(row for name, rows in OPTIONAL.items() if name in options for row in rows)]
+
+
+def value(register: str, options: Container[str] = ()) -> int:
     """What an ID register reads as."""
     fields: dict[int, int] = {}
-    for *_, where, low, number in FEATURES:
+    for *_, where, low, number in _rows(options):
         if where == register:
             fields[low] = max(number, fields.get(low, 0))
     return _HIDDEN.get(register, 0) | sum(number << low for low, number in fields.items())
 
 
-def hwcap(word: int) -> int:
+def hwcap(word: int, options: Container[str] = ()) -> int:
     """AT_HWCAP, or AT_HWCAP2 for 2."""
-    return sum(1 << bit for _, _, which, bit, *_ in FEATURES if which == word)
+    return sum(1 << bit for _, _, which, bit, *_ in _rows(options) if which == word)
 
 
-def names() -> str:
+def names(options: Container[str] = ()) -> str:
     """What /proc/cpuinfo calls them, in the order of their bits."""
-    return " ".join(row[1] for row in sorted(FEATURES, key=lambda row: row[2:4]))
+    return " ".join(row[1] for row in sorted(_rows(options), key=lambda row: row[2:4]))

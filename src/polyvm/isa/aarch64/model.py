@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from polyvm.isa.aarch64 import aliases, features, simd_text, syntax
-from polyvm.isa.aarch64.registers import CAUSES, FILES, NAME, SP, SPECIALS, STACK_ALIGN
+from polyvm.isa.aarch64.registers import CAUSES, FILES, NAME, OPTIONS, SP, SPECIALS, STACK_ALIGN
 from polyvm.isa.spec import Field, Isa, RegisterFile
 
 if TYPE_CHECKING:
@@ -52,12 +52,15 @@ aarch64: Final = Isa(
     name=NAME,
     files={name: RegisterFile(name, bits, len(names), names, zero) for name, bits, names, zero in FILES},
     specials=dict(SPECIALS),
+    options=OPTIONS,
     causes=CAUSES,
     fields={
         **{name: Field("register", 5, "x") for name in ("Rd", "Rn", "Rm", "Ra", "Rt", "Rt2", "Rs")},
         **{name: Field("register", 5, "q") for name in ("Vd", "Vn", "Vm", "Va", "Vt", "Vt2")},
         "Rd_sp": Field("register", 5, "x", last=SP),
         "Rn_sp": Field("register", 5, "x", last=SP),
+        "Rm_sp": Field("register", 5, "x", last=SP),
+        "Rt_sp": Field("register", 5, "x", last=SP),
         # Immediates
         "imm3": Field("unsigned", 3),
         "imm5": Field("unsigned", 5),
@@ -67,6 +70,7 @@ aarch64: Final = Isa(
         "imm16": Field("unsigned", 16),
         "immr": Field("unsigned", 6),
         "imms": Field("unsigned", 6),
+        "tag": Field("unsigned", 4),
         "ignored": Field("reserved"),
         "hw": Field("unsigned"),  # in bits: 0, 16, 32, 48
         "pimm": Field("unsigned"),  # in bytes, as simm

@@ -19,15 +19,24 @@ W_NAMES = (*(f"w{name[1:]}" for name in X_NAMES[:XZR]), "wzr", "wsp")
 Q_NAMES = tuple(f"q{number}" for number in range(32))
 FILES = (("x", 64, X_NAMES, XZR), ("q", 128, Q_NAMES, None))
 """(file, bits, names, the register that is always zero)."""
+PAUTH = "pauth"
+OPTIONS = (PAUTH,)
+"""What a processor has only where it is asked for (`polyvm run --feature`), each a special register of one bit that
+nothing changes while a program runs: pointer authentication with keys."""
+KEYS = ("ia", "ib", "da", "db", "ga")
+"""The keys of pointer authentication, in the order of their bits in prctl: of instructions, of data, generic."""
 SPECIALS = {
     "n": 1, "z": 1, "c": 1, "v": 1,
     "qc": 1, "idc": 1,
     "tpidr_el0": 64,
     "exclusive_address": 64, "exclusive_low": 64, "exclusive_high": 64, "exclusive": 64,
+    **dict.fromkeys(OPTIONS, 1),
+    **{f"ap{key}key{half}_el1": 64 for key in KEYS for half in ("lo", "hi")},
+    **{f"en{key}": 1 for key in KEYS[:4]},
 }  # fmt: skip
 """The flags one by one, so that each can be dead alone; what FPSR accrues and no other guest has, saturation and
-denormal inputs; the thread's pointer; and the exclusive monitor: its address, the value it saw, and its size in
-bytes."""
+denormal inputs; the thread's pointer; the exclusive monitor: its address, the value it saw, and its size in bytes; and
+of pointer authentication the keys, and the bits of SCTLR_EL1 that say which of them are used."""
 MONITOR = "exclusive"
 """What is not zero while a load-exclusive waits for its store."""
 COMPOSED = {"nzcv": (("", 28), ("v", 1), ("c", 1), ("z", 1), ("n", 1))}

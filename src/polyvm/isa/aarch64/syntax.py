@@ -235,7 +235,7 @@ OPERANDS: Final = {
     },
     **{
         f"X{name}": _register(f"R{name}", X_NAMES)
-        for name in ["d", "n", "m", "a", "t", "s", "t2", "d_sp", "n_sp"]
+        for name in ["d", "n", "m", "a", "t", "s", "t2", "d_sp", "n_sp", "m_sp", "t_sp"]
     },
     **{
         f"{letter.upper()}{name}": _register(f"V{name}", tuple(f"{letter}{number}" for number in range(32)))
@@ -247,6 +247,7 @@ OPERANDS: Final = {
     **{f"W{name}_next": _next(f"R{name}", W_NAMES) for name in "st"},
     **{f"X{name}_next": _next(f"R{name}", X_NAMES) for name in "st"},
     "Xlink": _register("Rn", X_NAMES, default=30),
+    "Xrest": _register("Rm", X_NAMES, default=XZR),
     "Rm_option": _either("Rm", "option", wide=(3, 7)),
     "Rm_index": _either("Rm", "index", wide=(3, 7)),
     "Rt_bit": _either("Rt", "bit", wide=tuple(range(32, 64))),

@@ -192,7 +192,12 @@ def read_system(m: Tracer, register: int) -> Val:
     if name == "cntvct_el0":
         return m.counter("time")
     if register in IDENTITY:
-        return m.const(features.value(name), 64)
+        value = m.const(features.value(name), 64)
+        for option in features.OPTIONAL:
+            more = features.value(name, (option,)) & ~features.value(name)
+            if more:
+                value = value | m.select(m.get((option, 0), 1), m.const(more, 64), 0)
+        return value
     constants = {"ctr_el0": CTR_EL0, "dczid_el0": DCZID_EL0, "tpidrro_el0": 0, "cntfrq_el0": NANOSECONDS}
     return m.const(constants[name], 64)
 

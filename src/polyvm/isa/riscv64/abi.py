@@ -10,6 +10,7 @@ from _struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
     from typing import Protocol
 
     class Registers(Protocol):
@@ -48,6 +49,7 @@ SYSCALL_BYTES = 4  # ecall
 # The registers of a system call's number, of its arguments, and of its result.
 SYSCALL = "a7", ("a0", "a1", "a2", "a3", "a4", "a5"), "a0"
 LINK = ("x", 1)  # where a call leaves the return address
+RETURN = (1 << 64) - 1  # the bits of a return address
 SIGRETURN = "__vdso_rt_sigreturn"  # in the vDSO
 # O_DIRECTORY, O_NOFOLLOW, O_DIRECT and O_LARGEFILE (asm-generic/fcntl.h).
 OPEN_FLAGS = (0o200000, 0o400000, 0o40000, 0o100000)
@@ -60,7 +62,7 @@ DECLARATIONS = {
 }
 
 
-def hwcap() -> int:
+def hwcap(options: Container[str] = ()) -> int:
     """AT_HWCAP: one bit a single-letter extension (asm/hwcap.h)."""
     return sum(1 << (ord(letter) - ord("A")) for letter in "IMAFDC")
 
@@ -120,6 +122,11 @@ def copy_registers(target: Registers, source: Registers) -> None:
         target.f[i] = source.f[i]
     target.write("fcsr", source.read("fcsr"))
     target.pc = source.pc
+
+
+def prctl(cpu: Registers, option: int, a: int, b: int, c: int, d: int) -> int | None:
+    """prctl's options that are riscv64's alone, of which none is known: None."""
+    return None
 
 
 DWARF_STACK = 2  # RISC-V ELF psABI, DWARF register numbers
@@ -300,7 +307,7 @@ def vdso() -> tuple[bytes, dict[str, int]]:
     return vdso.build(MACHINE, _VERSION, functions, _NOP)
 
 
-def cpuinfo(count: int) -> str:
+def cpuinfo(count: int, options: Container[str] = ()) -> str:
     """/proc/cpuinfo for a number of harts (arch/riscv/kernel/cpu.c)."""
     isa = "rv64imafdc_zicond_zicsr_zifencei_zfh_zba_zbb_zbc_zbs_zbkb_zbkx"
     text = "processor\t: {0}\nhart\t\t: {0}\nisa\t\t: {1}\nmmu\t\t: sv39\nuarch\t\t: polyvm\n\n"

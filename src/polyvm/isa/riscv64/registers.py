@@ -20,6 +20,8 @@ FILES = (("x", 64, X_NAMES, 0), ("f", 64, F_NAMES, None))
 """(file, bits, names, the register that is always zero)."""
 SPECIALS = {"reserved_address": 64, "reserved_value": 64, "reserved": 64}
 """The reservation of lr: its address, its value, and whether it stands."""
+OPTIONS = ()
+"""What a processor has only where it is asked for: nothing yet."""
 MONITOR = "reserved"
 """What is not zero while lr waits for its sc."""
 COMPOSED = {

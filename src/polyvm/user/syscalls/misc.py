@@ -119,9 +119,12 @@ def sys_setrlimit(t: Thread, resource: int, limit: int, *_: int) -> int:
 
 
 def sys_prctl(t: Thread, option: int, a: int, b: int, c: int, d: int, *_: int) -> int:
-    """prctl, for options that mean the same on every machine."""
+    """prctl, for options that mean the same on every machine, and the guest's own."""
     option &= 0xFFFFFFFF
     process = t.process
+    own = process.abi.prctl(t.cpu, option, a, b, c, d)
+    if own is not None:
+        return int(own)
     if option == PR_GET_DUMPABLE:
         return process.dumpable
     if option == PR_SET_DUMPABLE:
