@@ -8,8 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -22,33 +20,8 @@ from polyvm.debug import page, recording, report
 from polyvm.debug.recorder import BUCKETS, Timeline
 from polyvm.debug.sampler import TIERS
 from polyvm.errors import PolyvmError
-from tests import toolchain
 
 WORKLOADS = Path(__file__).parents[2] / "benchmarks/workloads"
-GUESTS = ("riscv64", "aarch64")
-
-
-def program(guest: str) -> Path:
-    return toolchain.build(WORKLOADS / "json.c", guest, flags=("-g", "-lm"))
-
-
-@pytest.fixture(scope="session", params=GUESTS)
-def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A recording: of a second run, whose regions are from the disk, and of what got hot only now."""
-    path = tmp_path_factory.mktemp("recorded") / "run.polyvm"
-    for _ in range(2):
-        subprocess.run(
-            [sys.executable, "-m", "polyvm", "run", "--quiet", "--policy", "eager", "--record", path,
-             program(request.param), "800"],
-            stdout=subprocess.PIPE, timeout=200, check=True,
-        )  # fmt: skip
-    return recording.load(path.read_bytes(), "it")
-
-
-@pytest.fixture(scope="session")
-def shown(recorded: dict[str, Any]) -> dict[str, Any]:
-    """The report of it."""
-    return report.document(recorded, "it", top=2)
 
 
 def test_seconds_add_up(recorded: dict[str, Any]) -> None:
