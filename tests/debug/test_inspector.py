@@ -26,7 +26,7 @@ def picture(number: int, **changes: Any) -> dict[str, Any]:
     """A picture as debug.live writes it; calls grow with its number."""
     whole: dict[str, Any] = {
         "schema": SCHEMA, "polyvm": "0", "pid": 4711, "guest": "riscv64", "argv": ["/bin/odd[bold]name", "x"],
-        "now_s": 0.5 * number, "recent_s": 2.0, "ended": None, "cpu_s": 0.25 * number, "max_rss": 20 << 20,
+        "now_s": 0.5 * number, "recent_s": 2.0, "ended": None, "cpu_s": 0.25 * number, "resident": 20 << 20,
         "tiers": {"region": 3.0, "baseline": 1.0, "interpreter": 0.0, "golden": 0.0, "kernel": 0.5, "engine": 0.5},
         "tiers_recent": {"region": 1.5, "baseline": 0.5},
         "regions": [

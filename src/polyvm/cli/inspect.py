@@ -23,7 +23,7 @@ COMMAND = Command(
     usage=("[OPTIONS] PROGRAM [ARGUMENTS...]", "[OPTIONS] --watch FILE"),
     about="""
 Runs a program and shows, four times a second, what it does: which tiers run now, its hottest regions, the code cache,
-system calls, threads, and regions as they come. It costs the program next to nothing.
+system calls, threads, and regions as they come. It costs the program hardly anything.
 
 The program has a terminal of its own, which is one of the views: 5 shows what it writes, i gives it the keyboard, and
 Ctrl-] gives the keyboard back. 1 to 4 show regions, system calls, threads and events; p holds the view; q quits at

@@ -32,7 +32,7 @@ Runs a program and writes a page about the run, for a browser: a flame graph of 
 system calls and exits, and the hottest regions with their source lines (where the program was built with -g), guest
 instructions, polyvm's ops, LLVM and host instructions side by side. The page is one file that loads nothing.
 
-The program is looked at some two hundred times a second, which costs a few percent. Its standard input, output and
+The program is looked at a hundred times a second, which costs some percent. Its standard input, output and
 error are its own; the page goes to a file. With --from, the page is about a run that was recorded (polyvm run
 --record), or, with counts alone, about a result file (polyvm run --result-file).
 """,

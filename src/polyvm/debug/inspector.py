@@ -56,8 +56,8 @@ class Inspector(App[int]):
     CSS = """
     #top { height: auto; padding: 0 1; }
     #tiers { width: 60; height: auto; } #facts { width: 2fr; height: auto; padding-left: 1; }
-    #load { width: 1fr; height: 6; padding-left: 2; } #load Sparkline { height: 4; }
-    #head { height: 1; background: $panel; padding: 0 1; }
+    #load { width: 1fr; height: 7; padding-left: 2; } #load Sparkline { height: 5; }
+    #head { width: 1fr; height: 1; background: $panel; padding: 0 1; }
     #note { height: 1; padding: 0 1; color: $text-muted; }
     TabbedContent { height: 1fr; } TabPane { padding: 0; } DataTable { height: 1fr; }
     .narrow #load { display: none; } .narrow #top { layout: vertical; } .narrow #facts { padding-left: 0; width: 1fr; }
@@ -272,9 +272,7 @@ class Inspector(App[int]):
             f"{os.path.basename([*picture['argv'], '?'][0])}  {picture['guest']}  process {picture['pid']}  "
             f"{'●' if end is None else '■'} {state}  {_seconds(now)}"
         )
-        self.query_one("#load-title", Label).update(
-            f"processor {100 * load:.0f}%, memory {_size(picture['max_rss'])}"
-        )
+        self.query_one("#load-title", Label).update(f"processor {100 * load:.0f}%")
 
     def _fill(self, name: str, rows: list[tuple[str, ...]]) -> None:
         table = self.query_one(f"#{name}", DataTable)
@@ -328,6 +326,7 @@ def _facts(picture: Json) -> Table:
     )
     table.add_row("Disk", f"{code['hits']:,} of {looked:,} found, {code['written']:,} written")
     table.add_row("Given up", f"{code['evicted']:,} for room, {code['dropped']:,} with their code")
+    table.add_row("Memory", f"{_size(picture['resident'])} resident")
     exits = sorted(picture["exits"].items(), key=lambda item: -item[1])
     table.add_row("Exits", ", ".join(f"{name} {count:,}" for name, count in exits[:4]))
     return table

@@ -29,7 +29,7 @@ SCHEMA = "polyvm.live/1"
 MAGIC = b"PVMLIVE1"
 HALF = 1 << 18
 SIZE = 4096 + 2 * HALF
-PERIOD_S = 0.05
+PERIOD_S = 0.1
 """Between two looks at where the threads are."""
 PICTURE_S = 0.25
 RECENT_S = 2.0
@@ -198,7 +198,7 @@ class Live:
             "recent_s": RECENT_S,
             "ended": dict(zip(("kind", "status", "signal"), end, strict=True)) if end else None,
             "cpu_s": time.process_time(),
-            "max_rss": _resident(),
+            "resident": _resident(),
             "tiers": self.spent,
             "tiers_recent": recent,
             "regions": [self._region(region, hot.get(region, 0.0)) for region in order[:REGIONS]],

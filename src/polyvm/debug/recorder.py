@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from polyvm.user.process import Process
 
 
-PERIOD_S = 0.005
+PERIOD_S = 0.01
 BUCKETS = 240
 """Parts of the run's time that are told apart; when there are more, two become one."""
 MAX_STACKS = 20_000

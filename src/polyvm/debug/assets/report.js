@@ -211,7 +211,7 @@ class Flame {
       const frame = el("button", {
         class: `f ${own ? "" : `t-${node.tier}`}${faded || (this.query && !hit) ? " faded" : ""}${hit ? " hit" : ""}`, role: "treeitem",
         "aria-level": level + 1, tabindex: (focused ? focused === String(number) : number === 0) ? 0 : -1, "data-path": number, "data-z": node === this.zoomed ? "" : null,
-        "aria-label": `${this.name(node)}, ${percent(node.t, this.doc.flame.t)}`,
+        "aria-label": `${this.name(node)}, ${percent(node.t, this.doc.flame.t)}, most of it ${TIERS[node.tier][0]}`,
         style: { left: `${x}px`, width: `${Math.max(1, w - 0.5)}px`, top: `${level * H}px`, background: own || "", color: own ? "#fff" : "", filter: own ? "" : `brightness(${1 + ((hash(this.name(node)) % 5) - 2) * 0.045})` },
         onclick: () => this.zoom(node), onmouseenter: () => this.tell(node), onfocus: () => this.tell(node),
         onkeydown: (event) => this.key(event, node),
@@ -577,6 +577,8 @@ function draw(doc) {
     el("main", { id: "main" }, sections.map(([, node]) => node)),
     el("footer", {}, `Made by polyvm ${doc.polyvm}. This page is complete: it loads nothing.`));
   if (explorer) explorer.show(explorer.with[0]);
+  // The sections were not there when the browser looked for one.
+  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
   document.documentElement.dataset.ready = "yes";
 }
 (async () => {
