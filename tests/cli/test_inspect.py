@@ -69,7 +69,7 @@ def program() -> Path:
 @pytest.mark.timeout(200)
 def test_a_program_is_watched_until_q() -> None:
     held = Held(program(), "100000")
-    held.until(b"running", b"Regions", b"parse")
+    held.until(b"running", b"Regions", b"Stencils")
     os.write(held.fd, b"q")
     assert held.end() == 0
 

@@ -28,7 +28,7 @@ def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         subprocess.run(
             [sys.executable, "-m", "polyvm", "run", "--quiet", "--policy", "eager", "--record", path,
              program(request.param), "800"],
-            stdout=subprocess.PIPE, timeout=200, check=True,
+            stdout=subprocess.PIPE, timeout=280, check=True,
         )  # fmt: skip
     return recording.load(path.read_bytes(), "it")
 

@@ -106,7 +106,7 @@ def test_a_program_that_has_ended_leaves_its_last_picture(tmp_path: Path, guest:
     assert picture["ended"] == {"kind": "exited", "status": 0, "signal": None}
     assert set(picture["tiers"]) == set(TIERS)
     assert 0 < sum(picture["tiers"].values()) <= picture["cpu_s"] + 0.01
-    assert picture["code"]["regions"] > 0
+    assert picture["code"]["baseline_bytes"] > 0
     assert any(name in ("write", "writev") for name, *_ in picture["calls"])
     assert picture["exits"]["SYSCALL"] > 0
 
