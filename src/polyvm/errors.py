@@ -81,6 +81,7 @@ CODES: dict[str, CodeInfo] = {
     "PVM-WORKER-DIED": CodeInfo("A compile process ended before it answered."),
     "PVM-CACHE-UNTRUSTED": CodeInfo("The code cache's folder could have been changed by another user."),
     "PVM-CACHE-DAMAGED": CodeInfo("Entries of the code cache do not match their checksums."),
+    "PVM-RECORDING-REFUSED": CodeInfo("A recording is damaged, or of another version, and is not read."),
     "PVM-PROFILE-REFUSED": CodeInfo("A profile is damaged, or of another guest or version, and is not used."),
     "PVM-LOCKSTEP-DIFFERS": CodeInfo("Compiled code and the golden evaluator disagree."),
     # Benchmarks.

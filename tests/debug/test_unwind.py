@@ -191,3 +191,35 @@ def test_damage_is_an_end_and_nothing_else(rng: random.Random) -> None:
             damaged += 1
     assert damaged > 0
     assert walked > 0
+
+
+def test_a_debuggers_tables_say_the_same(tmp_path: Path) -> None:
+    """The same program with .debug_frame alone: every rule that .eh_frame has is there."""
+    source = Path(__file__).parents[2] / "benchmarks/workloads/json.c"
+    flags = ("-g", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-lm")
+    for guest in ("riscv64", "aarch64"):
+        usual, other = (
+            build(source, guest, flags=("-g", "-lm")),
+            build(source, guest, flags=flags),
+        )
+        frames, more = elf.read(str(usual)).eh_frame(), elf.read(str(other)).debug_frame()
+        assert frames is not None
+        assert more is not None
+        known, debug = unwind.Tables(*frames), unwind.Tables(0, more, debug=True)
+        compared = 0
+        for name in ("parse", "print", "main"):
+            ours, theirs = (elf.read(str(path)).symbols().find(name) for path in (usual, other))
+            assert ours is not None
+            assert theirs is not None
+            assert ours[1] - ours[0] == theirs[1] - theirs[0]
+            for offset in range(0, ours[1] - ours[0], 2):
+                one, two = known.rules(ours[0] + offset), debug.rules(theirs[0] + offset)
+                assert one is not None
+                assert two is not None
+                compared += 1
+                assert (one.register, one.offset, one.saved) == (two.register, two.offset, two.saved)
+        assert compared > 200
+        joined = unwind.Joined(unwind.Tables(0, memoryview(b"")), debug)
+        assert set(joined.starts) == set(debug.starts)
+        assert joined.rules(theirs[0]) is not None
+        assert joined.rules(1 << 60) is None

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "Run a program built for another processor.",
     "aot": "Compile a program before it is run.",
+    "report": "Show on a page where a run's time went.",
+    "inspect": "Watch a program while it runs.",
     "bench": "Compare speed with native code, QEMU and Unicorn.",
     "cache": "Look after the compiled code kept on disk.",
     "doctor": "Explain what this machine and installation can do.",
@@ -34,7 +36,6 @@ LATER = {
     "gpu": "polyvm doctor says what this machine has.",
     "snapshot": "There is nothing to save yet; Emulator.save() and restore() keep registers from Python.",
     "fleet": "Start several polyvm run at once: they share one code cache.",
-    "inspect": "polyvm run --stats and --result-file say what a run did.",
 }
 
 ABOUT = """\

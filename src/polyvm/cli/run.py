@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from polyvm.cli.options import Values
     from polyvm.debug.gdbserver import Server
+    from polyvm.debug.live import Live
     from polyvm.debug.perf import Perf
+    from polyvm.debug.recorder import Recorder
     from polyvm.engine.executor import Engine
     from polyvm.engine.profile import Profile
     from polyvm.memory.space import AddressSpace
@@ -97,7 +99,9 @@ class Run:
         self.began = began
         self.argv = list(values.arguments)
         self.program: str = self.argv[0] if self.argv else ""
-        self.result_fd = self.profile_fd = -1
+        self.result_fd = self.profile_fd = self.record_fd = -1
+        self.recorder: Recorder | None = None
+        self.live: Live | None = None
         self.profiles: list[Profile] = []
         self.environment: list[bytes] = []
         self.pid = os.getpid()
@@ -117,6 +121,12 @@ class Run:
         check(values)
         if values.profile_out is not None:
             self.profile_fd = _open_output(values.profile_out, "profile")
+        if values.record is not None:
+            self.record_fd = _open_output(values.record, "recording")
+        if values.live is not None:
+            from polyvm.debug.live import Board
+
+            self.live_board = Board.make(_open_output(values.live, "live file", os.O_RDWR))
         if values.profile_in:
             from polyvm.cli import profiles
 
@@ -147,6 +157,7 @@ class Run:
         status, signal = 0, None
         if self.perf is not None:
             self.perf.close()
+        self._end_observers()
         if error is not None:
             from polyvm import errors
 
@@ -166,7 +177,7 @@ class Run:
                 self.result_fd = _open_output(values.result_file, "result file")
             except PolyvmError:
                 pass  # that it cannot be written may be the very error
-        if self.result_fd >= 0 or values.stats:
+        if self.result_fd >= 0 or values.stats or self.recorder is not None:
             self._report(result, error)
         elif values.lockstep and error is None and not values.quiet and _identity(2) == self.errors_at:
             from polyvm.cli import rundocument
@@ -199,6 +210,8 @@ class Run:
                 or values.perf is not None
                 or values.gdb is not None
                 or self.profile_fd >= 0
+                or self.record_fd >= 0
+                or values.live is not None
             ),
             prepare=self._prepare,
         )
@@ -250,6 +263,8 @@ class Run:
             self.result_fd = process.hide(self.result_fd)
         if self.profile_fd >= 0:
             self.profile_fd = process.hide(self.profile_fd)
+        if self.record_fd >= 0:
+            self.record_fd = process.hide(self.record_fd)
         if self.values.memory is not None:
             process.space.memory_limit = self.values.memory
         process.on_crash = self._crashed
@@ -257,6 +272,14 @@ class Run:
             from polyvm.debug.perf import Perf
 
             self.perf = Perf(self.values.perf, self.engine, process.space, process.hide)
+        if self.record_fd >= 0:
+            from polyvm.debug.recorder import Recorder
+
+            self.recorder = Recorder(process)
+        if self.values.live is not None:
+            from polyvm.debug.live import Live
+
+            self.live = Live(process, self.live_board, self.argv)
         if self.values.gdb is not None:
             self._prepare_gdb(process)
         self.space = process.space
@@ -314,6 +337,26 @@ class Run:
         except OSError as trouble:
             _tell(from_oserror(trouble, "Cannot write the profile"), self.values.json, False)
 
+    def _end_observers(self) -> None:
+        """End what looks at the guest. That something was wrong with it is told, and changes nothing else."""
+        for observer in (self.recorder, self.live):
+            try:
+                if observer is not None:
+                    observer.close()
+            except Exception as trouble:
+                from polyvm import errors
+
+                _tell(errors.from_exception(trouble), self.values.json, self.values.debug)
+
+    def _write_recording(self, recorder: Recorder, document: dict[str, Any]) -> None:
+        from polyvm.debug import recording
+
+        try:
+            with open(self.record_fd, "wb") as file:
+                file.write(recording.dump(recorder.body(document)))
+        except OSError as trouble:
+            _tell(from_oserror(trouble, "Cannot write the recording"), self.values.json, False)
+
     def _warn(self, refused: PolyvmError) -> None:
         """Something is not used that the run can do without."""
         if not self.values.quiet and _identity(2) == self.errors_at:
@@ -349,6 +392,8 @@ class Run:
                 rundocument.write(self.result_fd, document)
             except OSError as trouble:
                 _tell(from_oserror(trouble, "Cannot write the result file"), self.values.json, False)
+        if self.recorder is not None:
+            self._write_recording(self.recorder, document)
         if self.values.stats and _identity(2) == self.errors_at:
             rundocument.tell(rundocument.stats(document))
 
@@ -377,7 +422,7 @@ def _identity(descriptor: int) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _open_output(where: int | str, what: str) -> int:
+def _open_output(where: int | str, what: str, access: int = os.O_WRONLY) -> int:
     """A descriptor for a file of ours, now: a path that cannot be written is better known before than after."""
     try:
         if isinstance(where, int):
@@ -386,7 +431,7 @@ def _open_output(where: int | str, what: str) -> int:
                 return os.dup(where)
             os.set_inheritable(where, False)
             return where
-        return os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        return os.open(where, access | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     except OSError as error:
         name = f"fd:{where}" if isinstance(where, int) else where
         raise _usage(error, f"Cannot write the {what} {name}") from error

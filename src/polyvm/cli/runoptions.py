@@ -158,6 +158,10 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
         Option("--profile-out", "FILE", "Write what the run has shown to FILE, or to a descriptor as fd:N: what was "
                "executed, what was hot, where jumps went. For polyvm aot, and for --profile-in.", convert=destination,
                group=_TELL, complete=FILE),
+        Option("--record", "FILE", "Record the run in FILE, or to a descriptor as fd:N, for polyvm report: where its "
+               "time went, and what was compiled.", convert=destination, group=_TELL, complete=FILE),
+        Option("--live", "FILE", "Keep FILE up to date with what the program does, for polyvm inspect --watch.",
+               convert=destination, group=_TELL, complete=FILE),
         Option("--gdb", "PORT", "Stop before the first instruction, and wait at PORT of this machine, HOST:PORT or "
                "unix:PATH for gdb's `target remote`; port 0 takes one that is free and says which.",
                convert=listening, group=_TELL),

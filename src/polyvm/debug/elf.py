@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MACHINES = {62: "x86_64", 183: "aarch64", 243: "riscv64"}
 PT_LOAD, PT_GNU_EH_FRAME, PF_X = 1, 0x6474E550, 1
 SHT_SYMTAB, SHT_NOBITS, SHT_DYNSYM = 2, 8, 11
-SHF_EXECINSTR = 4
+SHF_EXECINSTR, SHF_COMPRESSED = 4, 0x800
 STT_NOTYPE, STT_FUNC, STT_GNU_IFUNC = 0, 2, 10
 MAX_SYMBOLS = 1 << 20
 MAX_NAME = 4096
@@ -32,7 +32,7 @@ _SYMBOL = Struct("<IBBHQQ")
 class Section:
     """A section: `data` is empty for one without bytes in the file."""
 
-    __slots__ = ("address", "data", "executable", "kind", "link", "name", "size")
+    __slots__ = ("address", "compressed", "data", "executable", "kind", "link", "name", "size")
 
     def __init__(
         self, name: str, kind: int, flags: int, address: int, size: int, data: memoryview, link: int
@@ -40,6 +40,7 @@ class Section:
         self.name = name
         self.kind = kind
         self.executable = bool(flags & SHF_EXECINSTR)
+        self.compressed = bool(flags & SHF_COMPRESSED)
         self.address = address
         self.size = size
         self.data = data
@@ -204,6 +205,13 @@ class Elf:
         for section in self.sections:
             if section.name == ".eh_frame" and len(section.data):
                 return section.address, section.data
+        return None
+
+    def debug_frame(self) -> memoryview | None:
+        """A debugger's unwind tables, where the file has them as they are: not compressed."""
+        for section in self.sections:
+            if section.name == ".debug_frame" and len(section.data) and not section.compressed:
+                return section.data
         return None
 
 

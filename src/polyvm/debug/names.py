@@ -45,6 +45,11 @@ class Names:
         name, offset = printable(found[0]), found[1]
         return f"{name}+{offset:#x}" if offset else name
 
+    def place(self, address: int) -> tuple[str, int] | None:
+        """The file that is mapped at an address, and the address as that file counts."""
+        found = self._file(address)
+        return None if found is None else (found[0], found[3])
+
     def start(self, address: int) -> int | None:
         """Where the function that an address belongs to begins."""
         found = self._find(address)
@@ -61,8 +66,11 @@ class Names:
 
     def _tables(self, path: str, file: elf.Elf) -> unwind.Tables | None:
         if path not in self.unwinding:
-            frames = file.eh_frame()
-            self.unwinding[path] = None if frames is None else unwind.Tables(*frames)
+            frames, more = file.eh_frame(), file.debug_frame()
+            found = [] if frames is None else [unwind.Tables(*frames)]
+            if more is not None:
+                found.append(unwind.Tables(0, more, debug=True))
+            self.unwinding[path] = unwind.Joined(*found) if len(found) > 1 else found[0] if found else None
         return self.unwinding[path]
 
     def functions(self, region: Region) -> set[int]:

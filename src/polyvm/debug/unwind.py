@@ -1,4 +1,5 @@
-"""Call frames from a program's unwind tables: DWARF call frame information, as the psABIs put it into .eh_frame.
+"""Call frames from a program's unwind tables: DWARF call frame information, as the psABIs put it into .eh_frame, and as
+debuggers have it in .debug_frame (DWARF 5, 6.4.1).
 
 Tables are data of a program that may be hostile, so everything is bounded, and what is odd ends the walk (Damaged).
 Rules that are DWARF expressions are refused: compilers write them for hand-made frames only.
@@ -92,9 +93,11 @@ class _Common:
 
     def __init__(self, reader: _Reader) -> None:
         version = reader.number(1)
-        if version not in (1, 3):
+        if version not in (1, 3, 4):
             raise Damaged(f"version {version}")
         augmentation = reader.text()
+        if version == 4 and (reader.number(1), reader.number(1)) != (8, 0):
+            raise Damaged("addresses are no 64 bits, or have segments")
         if augmentation and augmentation[:1] != b"z":
             raise Damaged(f"augmentation {augmentation!r}")
         self.code_align = reader.uleb()
@@ -133,9 +136,12 @@ class Rules:
 
 
 class Tables:
-    """The unwind tables of one file: .eh_frame's bytes, and the address where the file wants them."""
+    """The unwind tables of one file: .eh_frame's bytes, and the address where the file wants them; or .debug_frame's,
+    which have none, and whose entries count from their beginning.
+    """
 
-    def __init__(self, address: int, data: memoryview) -> None:
+    def __init__(self, address: int, data: memoryview, *, debug: bool = False) -> None:
+        self.debug = debug
         self.address = address
         self.data = data
         found = sorted(self._entries(), key=lambda entry: entry[0])
@@ -157,10 +163,10 @@ class Tables:
             reader = _Reader(self.data, self.address, begin, at)
             try:
                 back = reader.number(4)
-                if back == 0:
+                if back == (0xFFFF_FFFF if self.debug else 0):
                     shared[begin - 4] = _Common(reader)
                     continue
-                common = shared.get(begin - back)
+                common = shared.get(back if self.debug else begin - back)
                 if common is None:
                     continue
                 start = reader.pointer(common.encoding)
@@ -248,6 +254,22 @@ class Tables:
             saved[register] = initial[register]
         else:
             saved.pop(register, None)
+
+
+class Joined(Tables):
+    """Several tables of one file; what is in none of the first is looked for in the next."""
+
+    def __init__(self, *tables: Tables) -> None:
+        self.tables = tables
+        self.starts = sorted({start for each in tables for start in each.starts})
+
+    def rules(self, address: int) -> Rules | None:
+        """The rules at an address, or None where no function is described. Raises Damaged."""
+        for each in self.tables:
+            found = each.rules(address)
+            if found is not None:
+                return found
+        return None
 
 
 def walk(

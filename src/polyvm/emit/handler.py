@@ -234,6 +234,8 @@ stop:
   %chains.s = phi i1 [ false, %kicked ], [ %chains, %enqueue ], [ %chains, %stop? ]
   %p.stop = getelementptr i8, ptr %st, i64 «st.stop»
   store atomic i32 1, ptr %p.stop seq_cst, align 4
+  %p.stop.rip = getelementptr i8, ptr %st, i64 «st.stop_rip»
+  store i64 %rip, ptr %p.stop.rip
   call void @pv_rewind(ptr %st, ptr %pr, ptr %uc)
   call void @pv_step(ptr %st, ptr %pr, ptr %uc)
   br i1 %chains.s, label %chain, label %out

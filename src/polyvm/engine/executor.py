@@ -654,6 +654,10 @@ class Engine:
         self.native.forked()
         self.hotness.forked()
 
+    def left(self) -> dict[str, int]:
+        """How often native code was left, by reasons."""
+        return {name: n for name, n in zip(layout.REASONS, self.exits, strict=True) if n}
+
     def hottest(self, most: int) -> list[dict[str, Any]]:
         """The places that were jumped to most often, as parts of a polyvm.run/1 document."""
         now = process_time()
@@ -713,7 +717,7 @@ class Engine:
             "compile_s": units.compile_s if units else 0.0,
             "workers_cpu_s": compilers.cpu_s if compilers else 0.0,
             "compiler": compilers.failed if compilers else "",
-            "exits": {name: n for name, n in zip(layout.REASONS, self.exits, strict=True) if n},
+            "exits": self.left(),
             "golden_steps": self.golden_steps,
             "hot": self.hottest(HOTTEST) if self.counted else [],
         }

@@ -114,6 +114,7 @@ STATE: Table = (
         4,
         "non-zero: from a load-exclusive to its store, this thread is to run alone; golden's to do",
     ),
+    ("stop_rip", 416, 8, "host PC where the last signal that asks for a stop met this thread"),
 )
 REGISTERS = 512  # the Isa's register files and special registers start here
 LOG, LOG_ENTRIES = 4096, 256  # where dynamic jumps went: {u64 jump, u64 target}, the newest over the oldest

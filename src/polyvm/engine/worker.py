@@ -173,29 +173,10 @@ def compile_region(
     """
     import marshal
 
-    from polyvm.engine import compile as compiler
     from polyvm.engine import flatten, region
 
     started = time.process_time() if started is None else started
-    make = emitter or region.RegionEmitter
-    # LLVM loses the places of some loads that nobody uses the result of. When it did, these are used.
-    machine = compiler.target_machine(2)
-    lost: frozenset[int] = frozenset()
-    for attempt in range(2):
-        made = make(isa, found, kind=kind)
-        made.kept = lost
-        # What level 2 does more takes half as long again, and gained nothing measurable on the benchmark's workloads.
-        with compiler.optimised(
-            machine, made.text("unit"), 1, loops=made.strips > 0, straight=False
-        ) as module:
-            image = compiler.emit(machine, module)
-            missing = made.marked - flatten.places(image) if made.marked else set()
-            text = str(module) if missing and not attempt else ""
-        lost = frozenset(
-            pc for pc in missing if region.wall(pc) in text
-        )  # and not as part of what is never run
-        if not lost:
-            break
+    made, image = lowered(isa, found, emitter or region.RegionEmitter, kind=kind)
     meta = {
         "pc": found.entry,
         "kind": kind,
@@ -203,6 +184,7 @@ def compile_region(
         "entries": found.entries,
         "code": [(at, fetch(at, size)) for at, size in found.spans(found.blocks)],
         "own": found.spans(found.own),
+        "unmet": sorted(found.unmet),
         "insns": found.insn_count,
         "tries": tries,
         "reach": made.reach,
@@ -212,6 +194,39 @@ def compile_region(
     }
     meta["compile_s"] = time.process_time() - started
     return flatten.flatten(image, ["unit"], marshal.dumps(meta))
+
+
+def lowered(
+    isa: Isa,
+    found: Region,
+    make: Callable[..., RegionEmitter],
+    *,
+    kind: str = "",
+    look: Callable[[str, Any], object] = lambda text, module: None,
+) -> tuple[RegionEmitter, bytes]:
+    """The emitter of a region, and its object. look: told LLVM's text, and the module that the passes made of it."""
+    from polyvm.engine import compile as compiler
+    from polyvm.engine import flatten, region
+
+    # LLVM loses the places of some loads that nobody uses the result of. When it did, these are used.
+    machine = compiler.target_machine(2)
+    lost: frozenset[int] = frozenset()
+    for attempt in range(2):
+        made = make(isa, found, kind=kind)
+        made.kept = lost
+        source = made.text("unit")
+        # What level 2 does more takes half as long again, and gained nothing measurable on the benchmark's workloads.
+        with compiler.optimised(machine, source, 1, loops=made.strips > 0, straight=False) as module:
+            image = compiler.emit(machine, module)
+            look(source, module)
+            missing = made.marked - flatten.places(image) if made.marked else set()
+            text = str(module) if missing and not attempt else ""
+        lost = frozenset(
+            pc for pc in missing if region.wall(pc) in text
+        )  # and not as part of what is never run
+        if not lost:
+            break
+    return made, image
 
 
 def keep(folder: str, data: bytes, name_of: Callable[[int], str | None]) -> tuple[dict[str, Any], bool]:

@@ -86,6 +86,9 @@ class Process:
         self.fatal: tuple[Thread, int, bytes] | None = None  # who died of what, for the crash report
         self.on_crash: Callable[[Thread, int, bytes], None] | None = None
         self.on_exit_reason: Callable[[Thread, int], None] | None = None
+        self.on_stop: Callable[[Thread], None] | None = (
+            None  # a thread left native code because it was asked to
+        )
         self.tracer: Tracer | None = None  # a debugger
         self.child = False  # forked from a guest: nobody above waits for a Result
         self.pending_exec: Callable[[Thread], None] | None = None  # for the main thread, from one that is not

@@ -59,22 +59,27 @@ class Result:
 
 def collect(process: Process, result: Result) -> Result:
     """Add up what all threads, past and present, counted."""
-    totals = process.past_counts
-    for thread in process.world.threads:
-        add_counts(totals, thread.counts)
-        thread.counts = {}
     for machine in process.machines.values():
-        for name, count, errors in () if machine.natively is None else machine.natively.counts():
-            total = totals.setdefault(name, [0, 0, 0])
-            totals[name] = [total[0] + count, total[1] + errors, total[2] + count]
         for number, count in machine.dispatch.unknown.items():
             result.unknown_syscalls[number] = result.unknown_syscalls.get(number, 0) + count
-    for name, (count, errors, native) in sorted(totals.items()):
+    for name, (count, errors, native) in sorted(calls(process).items()):
         result.syscalls[name] = {"count": count, "errors": errors, "native": native}
     from polyvm.user import signals
 
     result.faults = {signals.name(signo): count for signo, count in process.faults.items()}
     return result
+
+
+def calls(process: Process) -> dict[str, list[int]]:
+    """System calls so far, by name: [count, errors, made by native code]. From any thread."""
+    totals = {name: list(total) for name, total in list(process.past_counts.items())}
+    for thread in list(process.world.threads):
+        add_counts(totals, dict(thread.counts))
+    for machine in list(process.machines.values()):
+        for name, count, errors in () if machine.natively is None else machine.natively.counts():
+            total = totals.setdefault(name, [0, 0, 0])
+            totals[name] = [total[0] + count, total[1] + errors, total[2] + count]
+    return totals
 
 
 def add_counts(totals: dict[str, list[int]], counts: dict[str, list[int]]) -> None:

@@ -175,7 +175,7 @@ def deliverable(thread: Thread, mask: int) -> bool:
 
 def must_return(thread: Thread) -> bool:
     """For calls that wait in steps: whether an interruption is the guest's business. If not, waits at the gate."""
-    thread.cpu.clear_stop()
+    thread.clear_stop()
     collect(thread)
     if thread.ending or deliverable(thread, thread.mask):
         return True

@@ -151,7 +151,7 @@ class Thread:
         elif reason == INTERRUPTED:
             self.interrupted_natively()
         elif reason == STOP:
-            self.cpu.clear_stop()
+            self.clear_stop()
             signals.deliver(self)
         else:
             self.trapped(reason)
@@ -233,8 +233,14 @@ class Thread:
             # The engine's stub tells ERESTARTSYS apart. What is EINTR for the host may have been our own kick, of
             # which the guest must not learn: where no handler runs, the call is made again.
             result = -restart if restart > 512 else signals.ERESTARTNOHAND
-        self.cpu.clear_stop()
+        self.clear_stop()
         signals.deliver(self, result, argument)
+
+    def clear_stop(self) -> None:
+        """The thread has stopped as it was asked to: whoever asks from here on asks anew."""
+        if self.process.on_stop is not None:
+            self.process.on_stop(self)
+        self.cpu.clear_stop()
 
     def lend_mask(self, mask: int) -> None:
         """Replace the guest's mask for the length of one call; deliver() puts the old one back."""
