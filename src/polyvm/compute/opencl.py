@@ -100,6 +100,7 @@ class OpenClDriver:
 
     def __init__(self, cl: Any, info: DeviceInfo, device: Any) -> None:
         self.cl, self.info, self.device = cl, info, device
+        self._last: dict[int, Any] = {}  # what was queued last, by queue
         self.context = cl.Context([device])
 
     def _did(self, call: Any, *arguments: Any, **named: Any) -> Any:
@@ -150,12 +151,12 @@ class OpenClDriver:
     def write(self, to: Any, offset: int, data: memoryview, stream: Any) -> None:
         """From the host."""
         if data.nbytes:
-            self._did(self.cl.enqueue_copy, stream, to, _array(data), dst_offset=offset, is_blocking=False)
+            self._queue(self.cl.enqueue_copy, stream, to, _array(data), dst_offset=offset, is_blocking=False)
 
     def read(self, data: memoryview, source: Any, offset: int, stream: Any) -> None:
         """To the host."""
         if data.nbytes:
-            self._did(
+            self._queue(
                 self.cl.enqueue_copy, stream, _array(data), source, src_offset=offset, is_blocking=False
             )
 
@@ -164,7 +165,7 @@ class OpenClDriver:
         if not (shape.size and shape.rows and shape.planes):
             return
         if shape.rows == shape.planes == 1:
-            self._did(
+            self._queue(
                 self.cl.enqueue_copy,
                 stream,
                 to,
@@ -174,7 +175,7 @@ class OpenClDriver:
                 dst_offset=to_offset,
             )
             return
-        self._did(
+        self._queue(
             self.cl.enqueue_copy,
             stream,
             to,
@@ -189,7 +190,7 @@ class OpenClDriver:
     def fill(self, to: Any, offset: int, pattern: bytes, size: int, stream: Any) -> None:
         """A pattern, over and over."""
         if size:
-            self._did(self.cl.enqueue_fill_buffer, stream, to, bytearray(pattern), offset, size)
+            self._queue(self.cl.enqueue_fill_buffer, stream, to, bytearray(pattern), offset, size)
 
     def stream(self) -> Any:
         """A command queue."""
@@ -203,20 +204,25 @@ class OpenClDriver:
     def synchronize(self, stream: Any) -> None:
         """Wait."""
         self._did(stream.finish)
+        self._last.pop(stream.int_ptr, None)
 
     def query(self, stream: Any) -> bool:
-        """Whether a marker behind everything was reached."""
-        marker = self.cl.enqueue_marker(stream)
-        stream.flush()
-        return bool(marker.command_execution_status == self.cl.command_execution_status.COMPLETE)
+        """Whether what was queued last is done: queues are in order."""
+        last = self._last.get(stream.int_ptr)
+        return last is None or self.reached(last)
+
+    def _queue(self, call: Any, stream: Any, *arguments: Any, **named: Any) -> Any:
+        """Queue something."""
+        made = self._last[stream.int_ptr] = self._did(call, stream, *arguments, **named)
+        return made
 
     def record(self, stream: Any) -> Any:
         """A marker."""
-        return self._did(self.cl.enqueue_marker, stream)
+        return self._queue(self.cl.enqueue_marker, stream)
 
     def wait(self, stream: Any, event: Any) -> None:
         """A barrier that waits for it."""
-        self._did(self.cl.enqueue_barrier, stream, wait_for=[event])
+        self._queue(self.cl.enqueue_barrier, stream, wait_for=[event])
 
     def reached(self, event: Any) -> bool:
         """Whether it was."""
@@ -299,6 +305,15 @@ class OpenClDriver:
                 values.append(self.cl.LocalMemory(max(1, how.shared)))
                 continue
             value = given.pop(0)
+            # A null pointer, or a number that a driver takes for one, would end this process.
+            if kind.endswith("*") != isinstance(value, self.cl.MemoryObjectHolder):
+                raise failure(
+                    "value",
+                    f"Argument {number} is a {type(value).__name__}, and the parameter {kind}.",
+                    argument=number,
+                )
+            if isinstance(value, str):
+                raise failure("value", f"Argument {number} is text.", argument=number)
             if isinstance(value, bool | int | float) and not hasattr(value, "dtype"):
                 form = _TYPES.get(kind)
                 if form is None:
@@ -324,7 +339,7 @@ class OpenClDriver:
             values.append(value)
         whole = tuple(g * b for g, b in zip(how.grid, how.block, strict=True))
         self._did(made.set_args, *values)
-        self._did(self.cl.enqueue_nd_range_kernel, stream, made, whole, how.block)
+        self._queue(self.cl.enqueue_nd_range_kernel, stream, made, whole, how.block)
 
     def close(self) -> None:
         """The binding does it."""
