@@ -70,7 +70,8 @@ def load_param(unit: Unit, step: Step) -> None:
                 if isinstance(name, Reg):
                     unit.write(step, name.name, memory.load_lanes(unit, where, at, kind), step.decoded.type)
         return
-    assert isinstance(mem.base, Name)
+    if not isinstance(mem.base, Name):
+        refuse("a parameter without a name", step.insn.line)
     variable = _variable(unit, mem.base.name, step.insn.line)
     offset = mem.offset + mem.base.offset
     if offset < 0 or offset + size * count > variable.size:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from polyvm.errors import PolyvmError
+from polyvm.isa.ptx.registers import is_special
 from polyvm.isa.ptx.syntax import Function, Imm, Insn, Mem, Name, Not, Operand, Reg, Vec, refuse
 from polyvm.isa.ptx.table import Decoded, decode
 
@@ -229,9 +230,15 @@ def check(flow: Flow) -> None:
 
 
 def _check(flow: Flow, step: Step) -> None:
-    for name in (*step.defs, *step.uses):
-        if name not in flow.types and not name.startswith("%"):
+    for name in step.defs:
+        if name not in flow.types:
+            refuse(f"{name} is no register that can be written", step.insn.line)
+    for name in step.uses:
+        if name not in flow.types and not is_special(name):
             refuse(f"there is no register {name}", step.insn.line)
+    for word, operand in zip(step.decoded.form.operands, step.insn.operands, strict=False):
+        if (word == "mem") != isinstance(operand, Mem):
+            refuse(f"{step.insn.text} wants an address in brackets, and only there", step.insn.line)
     if step.decoded.form.kind != "lanes" or step.insn.name in ("mov", "cvt"):
         return
     from polyvm.isa.ptx.syntax import SIZES

@@ -121,7 +121,11 @@ class Shapes:
         self.reached[0] = True
         if masked:
             self.pending[0] = {EXIT}
+        for name in flow.live[0] & set(flow.types):  # read before it is written: zero
+            self.of[name] = Shape("U", 0)
         self._solve()
+        for name in self._written - set(self.of):  # written where nobody comes
+            self.of[name] = UNIFORM
 
     def _solve(self) -> None:
         changed = True
