@@ -144,7 +144,8 @@ def plot(path: str, backend: str, seconds: dict[str, float]) -> None:
     body = "\n".join(rows)
     height = 60 + 24 * len(seconds)
     Path(path).write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="620" height="{height}" font-family="sans-serif" font-size="12">\n'
+        '<svg xmlns="http://www.w3.org/2000/svg" width="620" '
+        f'height="{height}" font-family="sans-serif" font-size="12">\n'
         f'<text x="120" y="24" font-size="14">Time of each layer, back end {backend}</text>\n{body}\n</svg>\n'
     )
 

@@ -30,10 +30,9 @@ CODES = {
     "PVM-GPU-MEMORY",
 }
 WORDS = re.compile(r"%\w+|\$\w+|\.\w+|\b\d+\b|[\[\]{}();,@!+-]|\b[a-z]\w*\b")
-ODD = (
-    "0 -1 2147483647 0xFFFFFFFFFFFFFFFF %r1 %rd1 %p1 %f1 %tid.x .u8 .b64 .f32 .v4 [ } ; bra ret bar.sync add.s32 "
-    "ld.global @%p1 $L__BB0_1 %r99999 1e9 0f7F800000"
-).split()
+ODD = ("0", "-1", "2147483647", "0xFFFFFFFFFFFFFFFF", "%r1", "%rd1", "%p1", "%f1", "%tid.x", ".u8", ".b64", ".f32",
+       ".v4", "[", "}", ";", "bra", "ret", "bar.sync", "add.s32", "ld.global", "@%p1", "$L__BB0_1",
+       "0f7F800000")  # fmt: skip
 
 
 def mutated(text: str, rng: random.Random) -> str:

@@ -431,7 +431,7 @@ class HostDriver:
             kernel.name,
             str(block),
             str(self.exact),
-            str(program.VERSION),
+            program.version(),
             _processor()[1],
         ):
             digest.update(part.encode() + b"\0")

@@ -10,27 +10,46 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from polyvm.compute.simt import control, layout, memory, support, warp
 from polyvm.compute.simt.builder import Val
 from polyvm.compute.simt.flow import Flow, Step, check
 from polyvm.compute.simt.memory import Group
-from polyvm.compute.simt.shape import UNIFORM, Gang, gang_of
+from polyvm.compute.simt.shape import UNIFORM, Gang, Shapes, gang_of
 from polyvm.compute.simt.unit import Unit
 from polyvm.errors import PolyvmError
 from polyvm.isa.ptx import load as load_table
 from polyvm.isa.ptx.syntax import Function, Insn, Module, Name, Variable, Vec
 
 SHARED_LIMIT = 227 << 10  # bytes of a block, as on the largest GPUs of compute capability 9.0
+CROWDED = 14
+"""Vectors that live on from block to block, from which on gangs are halved: 32 lanes take two registers each."""
+_WARP = frozenset(("shuffle", "vote", "active", "match", "reduce", "elect", "warp_barrier"))
+_OF_WARPS = ("%lane", "%warpid", "%nwarpid")
 STATIC_LIMIT = 48 << 10  # PTX allows no more without a launch that asks for it
 BLOCK_LIMIT = 1024
-VERSION = 1
-"""Of what is generated: part of every cache key."""
 
 _CTTZ = "declare i64 @llvm.cttz.i64(i64, i1)"  # the supporting text has it
 
 Effect = Callable[..., None]
+
+
+@cache
+def version() -> str:
+    """Of what is generated, part of every cache key: the sources that generate it."""
+    import polyvm
+
+    digest = blake2b(polyvm.__version__.encode(), digest_size=16)
+    root = Path(polyvm.__file__).parent
+    for folder in ("compute/simt", "isa/ptx"):
+        for path in sorted((root / folder).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
 
 _EFFECTS: dict[str, Effect] = {
     "load": memory.load, "store": memory.store, "atomic": memory.atomic, "copy_async": memory.copy_async,
@@ -116,7 +135,6 @@ class Program:
             )
         self.module, self.name, self.exact = module, kernel, exact
         self.kernel = module.functions[kernel]
-        self.gang: Gang = gang_of(block)
         self.functions = list(module.functions.values())
         self._numbers = {f.name: n for n, f in enumerate(self.functions)}
         self.globals = Globals(module)
@@ -126,6 +144,7 @@ class Program:
                 "PVM-UNSUPPORTED", f"{kernel} has more than {layout.ARGS_LIMIT} bytes of parameters."
             )
         self._reached = self._reach()
+        self.gang: Gang = self._gang(block)
         self._shared = self._place_shared()
         self.sites: list[list[Site]] = []
         self._tables: list[str] = []
@@ -147,6 +166,23 @@ class Program:
                     named = [f for f in self.functions if f.defined and not f.entry]
                 found += [f for f in named if f not in found]
         return found
+
+    def _gang(self, block: tuple[int, int, int]) -> Gang:
+        """How threads become lanes: half a warp for kernels that need more vector registers than a processor has."""
+        usual = gang_of(block)
+        if len(self._reached) > 1 or usual.width < 16 or block[0] % 16:
+            return usual
+        flow = Flow(self.kernel)
+        steps = [step for b in flow.blocks for step in (*b.steps, *([b.last] if b.last else []))]
+        for step in steps:
+            if step.decoded.form.kind in _WARP or any(name.startswith(_OF_WARPS) for name in step.uses):
+                return usual
+        shapes = Shapes(flow, usual, masked=not usual.whole, exact=self.exact)
+        vectors = {
+            name for name, shape in shapes.of.items() if shape.kind == "V" and flow.types[name] != "pred"
+        }
+        most = max((len(live & vectors) for live in flow.live), default=0)
+        return Gang(block, 16, 1) if most >= CROWDED else usual
 
     def _place_shared(self) -> dict[tuple[str, str], int]:
         places: dict[tuple[str, str], int] = {}
@@ -273,7 +309,7 @@ class Program:
             "kernel", self.gang, context=kernel[0].context, slots=self._slots, shared=self.shared_size,
             states=states, attributes=attributes,
         )  # fmt: skip
-        lines = [*self._tables, support.SUPPORT.replace("nounwind {", '"no-builtins" nounwind {')]
+        lines = [*self._tables, support.text(self.gang)]
         lines += [body for _, body in units]
         lines += [
             loop,
@@ -344,7 +380,7 @@ class Program:
             named(f"nctaid{axis}", "i32", "grid", 4 * n)
         if unit.entry:
             named("local", "ptr", "local")
-        first = unit.let("i32", 0, "mul nuw nsw i32 %gang, 32")
+        first = unit.let("i32", 0, f"mul nuw nsw i32 %gang, {self.gang.size}")
         unit.lin = [
             unit.let("i32", 0, f"add nuw nsw i32 {first.text}, {part * unit.W}") if part else first
             for part in range(unit.G)

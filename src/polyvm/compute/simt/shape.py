@@ -57,7 +57,10 @@ def _align(s: Shape) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Gang:
-    """How threads of a block become lanes: `parts` vectors of `width` lanes, 32 lanes together: a warp."""
+    """How threads of a block become lanes: `parts` vectors of `width` lanes, 32 lanes together: a warp.
+
+    A kernel whose lanes never speak to their warp may have gangs of half a warp: `size` lanes.
+    """
 
     block: tuple[int, int, int]
     width: int
@@ -70,14 +73,19 @@ class Gang:
         return x * y * z
 
     @property
-    def warps(self) -> int:
+    def size(self) -> int:
+        """Lanes of a gang."""
+        return self.width * self.parts
+
+    @property
+    def gangs(self) -> int:
         """Gangs of a block."""
-        return -(-self.threads // 32)
+        return -(-self.threads // self.size)
 
     @property
     def whole(self) -> bool:
         """Whether every gang has all its lanes."""
-        return self.threads % 32 == 0
+        return self.threads % self.size == 0
 
     @property
     def rows(self) -> bool:

@@ -29,7 +29,7 @@ write:
   store i32 %site, ptr %p.site
   %p.gang = getelementptr i8, ptr %frame, i64 {_F["gang"]}
   %gang = load i32, ptr %p.gang
-  %warp = mul i32 %gang, 32
+  %warp = mul i32 %gang, GANG_SIZE
   %in = add i32 %lane, %first
   %thread = add i32 %warp, %in
   %p.thread = getelementptr i8, ptr %job, i64 {_J["thread"]}
@@ -193,7 +193,7 @@ entry:
   %limit = load i64, ptr %p.limit
   %p.gang = getelementptr i8, ptr %frame, i64 {_F["gang"]}
   %gang = load i32, ptr %p.gang
-  %warp = mul i32 %gang, 32
+  %warp = mul i32 %gang, GANG_SIZE
   %p.b = getelementptr i8, ptr %frame, i64 {_F["block"]}
   %b = load i64, ptr %p.b
   %mask64 = zext i32 %mask to i64
@@ -257,6 +257,12 @@ out:
 }}
 """.replace("end?", "ended").replace("remember?", "remember.ask")
 
+
+def text(gang: Gang) -> str:
+    """The same for a size of gang."""
+    return SUPPORT.replace("nounwind {", '"no-builtins" nounwind {').replace("GANG_SIZE", str(gang.size))
+
+
 LOCAL = 64 << 20
 """Bytes of local memory of a worker, shared out among the gangs of a block."""
 
@@ -268,7 +274,7 @@ def grid(
 
     context: bytes that a gang needs while it waits at a barrier; states: whether there are barriers.
     """
-    warps = gang.warps
+    warps = gang.gangs
     context = -(-max(context, 64) // 64) * 64
     room = LOCAL // warps // 4096 * 4096
     lines = [

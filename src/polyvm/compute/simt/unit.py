@@ -323,7 +323,7 @@ class Unit(Builder):
         if name == "%warpid":
             return Val("%gang", "i32")
         if name in ("%nwarpid", "%smid", "%nsmid", "%gridid", "%envreg0") or name.startswith("%envreg"):
-            value = {"%nwarpid": self.gang.warps, "%nsmid": 1}.get(name, 0)
+            value = {"%nwarpid": -(-self.gang.threads // 32), "%nsmid": 1}.get(name, 0)
             return self.constant(value, "i64" if name == "%gridid" else "i32")
         if name.startswith("%lanemask_"):
             return self._lanemask(name.removeprefix("%lanemask_"))
