@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 pytest.importorskip("numpy", reason="the benchmark's data are NumPy's: pip install 'polyvm[gpu]'")
-from polyvm.bench import gpu as bench  # noqa: E402
-from polyvm.compute import nvrtc  # noqa: E402
-from polyvm.errors import PolyvmError  # noqa: E402
+from polyvm.bench import gpu as bench
+from polyvm.compute import nvrtc
+from polyvm.errors import PolyvmError
 
 
 def test_a_short_run(monkeypatch: pytest.MonkeyPatch) -> None:
