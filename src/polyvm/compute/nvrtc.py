@@ -133,6 +133,11 @@ def compile(source: Source, architecture: str = ARCHITECTURE) -> Code:
     return Code("ptx", ptx, log)
 
 
+def is_installed() -> bool:
+    """Whether pip or a toolkit has put NVRTC where it is looked for; it is not loaded."""
+    return bool(_version_cheaply())
+
+
 @cache
 def _version_cheaply() -> str:
     """Which NVRTC there is, without loading its 100 MB: its file, and when that was written."""

@@ -173,6 +173,7 @@ class Program:
         if len(self._reached) > 1 or usual.width < 16 or block[0] % 16:
             return usual
         flow = Flow(self.kernel)
+        check(flow)
         steps = [step for b in flow.blocks for step in (*b.steps, *([b.last] if b.last else []))]
         for step in steps:
             if step.decoded.form.kind in _WARP or any(name.startswith(_OF_WARPS) for name in step.uses):
