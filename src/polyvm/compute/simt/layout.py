@@ -76,10 +76,10 @@ FUNCTIONS: Final = 0xF1D0_0000_0000_0000
 
 POOL: Final = {
     "mutex": 0, "work": 64, "over": 128,  # a mutex and two condition variables, zeroed
-    "head": 192, "tail": 200, "quit": 208, "sleepers": 212, "waiters": 216, "free": 224,
+    "head": 192, "tail": 200, "quit": 208, "sleepers": 212, "waiters": 216, "free": 224, "rouse": 232, "tell": 236,
     "epoch": 256,  # changes whenever a worker may find something to do
     "lock": 320, "unlock": 328, "wait": 336, "broadcast": 344, "timedwait": 352, "clock": 360,
-    "spin": 368, "move": 376,
+    "spin": 368, "move": 376, "yield": 384,
 }  # fmt: skip
 """The pool of worker threads: its queue, and the C library's functions that it calls."""
 POOL_SIZE: Final = 512

@@ -59,11 +59,31 @@ define internal i64 @now(ptr %pool) "no-builtins" nounwind {{
 ; With the lock: something may have become ready.
 define internal void @stir(ptr %pool) "no-builtins" nounwind {{
 {field("pool", _P["epoch"], "e")}  %old = atomicrmw add ptr %e, i64 1 seq_cst
-{field("pool", _P["sleepers"], "ps")}  %n = load i32, ptr %ps
-  %some = icmp ne i32 %n, 0
-  br i1 %some, label %wake, label %out
+{field("pool", _P["rouse"], "r")}  store i32 1, ptr %r
+  ret void
+}}
+
+; Give the lock back, and wake whom there is something for: afterwards, or they would wake only to wait for the lock.
+define internal void @release(ptr %pool) "no-builtins" nounwind {{
+{field("pool", _P["rouse"], "pr")}  %rouse = load i32, ptr %pr
+  store i32 0, ptr %pr
+{field("pool", _P["sleepers"], "ps")}  %sleepers = load i32, ptr %ps
+{field("pool", _P["tell"], "pt")}  %tell = load i32, ptr %pt
+  store i32 0, ptr %pt
+{field("pool", _P["waiters"], "pw")}  %waiters = load i32, ptr %pw
+{unlock()}  %s = icmp ne i32 %sleepers, 0
+  %r = icmp ne i32 %rouse, 0
+  %sr = and i1 %s, %r
+  br i1 %sr, label %wake, label %told
 wake:
-{field("pool", _P["work"], "c")}{call("broadcast", "ptr %c")}  br label %out
+{field("pool", _P["work"], "c")}{call("broadcast", "ptr %c")}  br label %told
+told:
+  %w = icmp ne i32 %waiters, 0
+  %t = icmp ne i32 %tell, 0
+  %wt = and i1 %w, %t
+  br i1 %wt, label %speak, label %out
+speak:
+{field("pool", _P["over"], "o")}{call("broadcast", "ptr %o")}  br label %out
 out:
   ret void
 }}
@@ -124,11 +144,8 @@ publish:
 {field("job", _J["number"], "p.number")}  %number = load i64, ptr %p.number
   store atomic i64 %number, ptr %stream seq_cst, align 8
   call void @stir(ptr %pool)
-{field("pool", _P["waiters"], "p.waiters")}  %w = load i32, ptr %p.waiters
-  %some = icmp ne i32 %w, 0
-  br i1 %some, label %tell, label %out
-tell:
-{field("pool", _P["over"], "c")}{call("broadcast", "ptr %c")}  br label %out
+{field("pool", _P["tell"], "p.tell")}  store i32 1, ptr %p.tell
+  br label %out
 out:
   ret void
 }}
@@ -187,7 +204,8 @@ enter:
 {field("job", _J["users"], "p.users")}  %users = load i32, ptr %p.users
   %users1 = add i32 %users, 1
   store i32 %users1, ptr %p.users
-{unlock()}{field("job", _J["function"], "p.function")}  %function = load ptr, ptr %p.function
+  call void @release(ptr %pool)
+{field("job", _J["function"], "p.function")}  %function = load ptr, ptr %p.function
 {field("job", _J["chunk"], "p.chunk")}  %chunk = load i64, ptr %p.chunk
 {field("job", _J["done"], "p.done")}{field("job", _J["stop"], "p.stop")}{field("job", _J["context"], "p.context")}  %context = load ptr, ptr %p.context
   br label %more
@@ -231,15 +249,22 @@ idle: ; with the lock
 spin:
   %epoch = load atomic i64, ptr %p.epoch acquire, align 8
   %turns = load i64, ptr %p.spin
-{unlock()}  br label %turn.next
+  call void @release(ptr %pool)
+  br label %turn.next
 turn.next:
-  %i = phi i64 [ 0, %spin ], [ %i1, %still ]
+  %i = phi i64 [ 0, %spin ], [ %i1, %go.on ]
   %now = load atomic i64, ptr %p.epoch acquire, align 8
   %same = icmp eq i64 %now, %epoch
   br i1 %same, label %still, label %changed
 still:
   call void asm sideeffect "pause", "~{{memory}}"()
   %i1 = add i64 %i, 1
+  %often = and i64 %i1, 127
+  %give = icmp eq i64 %often, 0
+  br i1 %give, label %give.way, label %go.on
+give.way: ; somebody may be waiting for this very processor
+{call("yield")}  br label %go.on
+go.on:
   %enough = icmp uge i64 %i1, %turns
   br i1 %enough, label %sleep?, label %turn.next
 changed:
@@ -257,7 +282,8 @@ sleep:
   store i32 %n3, ptr %p.sleepers
   br label %scan
 out:
-{unlock()}  ret ptr null
+  call void @release(ptr %pool)
+  ret ptr null
 }}
 
 ; Put a job into the queue: its number in its stream, or 0 when as many wait as may. size: of what the template has.
@@ -285,7 +311,8 @@ take:
   store ptr %job, ptr %place
   store ptr %job, ptr %p.tail
   call void @stir(ptr %pool)
-{unlock()}  ret i64 %number
+  call void @release(ptr %pool)
+  ret i64 %number
 }}
 
 ; Wait for a stream to come so far: 1 when it has, 0 when the time is up.
@@ -294,13 +321,19 @@ entry:
   %ts = alloca [2 x i64]
   br label %turn
 turn:
-  %i = phi i64 [ 0, %entry ], [ %i1, %still ]
+  %i = phi i64 [ 0, %entry ], [ %i1, %go.on ]
   %done = load atomic i64, ptr %stream acquire, align 8
   %there = icmp uge i64 %done, %number
   br i1 %there, label %yes, label %still
 still:
   call void asm sideeffect "pause", "~{{memory}}"()
   %i1 = add i64 %i, 1
+  %often = and i64 %i1, 127
+  %give = icmp eq i64 %often, 0
+  br i1 %give, label %give.way, label %go.on
+give.way:
+{call("yield")}  br label %go.on
+go.on:
   %enough = icmp uge i64 %i1, %turns
   br i1 %enough, label %sleep, label %turn
 yes:
@@ -468,7 +501,8 @@ class Pool:
         self.at = _map(self.size)
         functions = {
             "lock": "pthread_mutex_lock", "unlock": "pthread_mutex_unlock", "wait": "pthread_cond_wait",
-            "broadcast": "pthread_cond_broadcast", "timedwait": "pthread_cond_timedwait", "clock": "clock_gettime",
+            "broadcast": "pthread_cond_broadcast", "timedwait": "pthread_cond_timedwait",
+            "yield": "sched_yield", "clock": "clock_gettime",
         }  # fmt: skip
         for field, name in functions.items():
             host.poke(self.at + _P[field], _libc(name).to_bytes(8, "little"))
