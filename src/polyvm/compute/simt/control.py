@@ -12,7 +12,7 @@ from polyvm.compute.simt.flow import Step, missing
 from polyvm.compute.simt.shape import Shape
 from polyvm.compute.simt.unit import A, U, Unit, V, llvm_type
 from polyvm.errors import PolyvmError
-from polyvm.isa.ptx.syntax import SIZES, Function, Name, Reg, Sink, Variable, Vec, refuse
+from polyvm.isa.ptx.syntax import Function, Name, Reg, Sink, Variable, Vec, refuse
 
 STACK = 1 << 16  # what a function may need below the point where it looks
 
@@ -218,6 +218,3 @@ def _assert(unit: Unit, step: Step, places: list[str]) -> None:
     message = unit.let("i64", 0, f"load i64, ptr {place.text}")
     unit.fault(step, "assert", message, lane)
     unit.label(unit.fresh("n"))
-
-
-assert SIZES["b64"] == 8

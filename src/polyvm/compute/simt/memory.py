@@ -15,7 +15,7 @@ from polyvm.compute.simt import layout
 from polyvm.compute.simt.builder import Val, width
 from polyvm.compute.simt.flow import Step
 from polyvm.compute.simt.shape import Shape
-from polyvm.compute.simt.unit import A, U, Unit, V, llvm_type, storage
+from polyvm.compute.simt.unit import A, U, Unit, V, llvm_type
 from polyvm.errors import PolyvmError
 from polyvm.isa.ptx.syntax import SIZES, Imm, Insn, Mem, Name, Reg, Sink, Vec, refuse
 
@@ -658,6 +658,3 @@ def is_space(unit: Unit, step: Step) -> None:
 def fence(unit: Unit, step: Step) -> None:
     """membar and fence."""
     unit.emit("fence seq_cst")
-
-
-assert storage("f16") == "i16"

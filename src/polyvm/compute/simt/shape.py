@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from polyvm.compute.simt.flow import CARRY, EXIT, Flow, Step
-from polyvm.isa.ptx.syntax import SIZES, FloatImm, Imm, Mem, Name, Not, Operand, Reg, Vec
+from polyvm.isa.ptx.syntax import SIZES, Imm, Mem, Name, Not, Operand, Reg, Vec
 
 STRIDES = 1 << 20  # strides up to here are worth keeping: addresses, not hashes
 
@@ -230,13 +230,6 @@ class Shapes:
             return special(operand.name, self.gang)
         if isinstance(operand, Imm):
             return Shape("U", operand.value)
-        if isinstance(operand, Name):
-            variable = self.flow.function.variables.get(operand.name)
-            if variable is not None and variable.space in ("local", "shared"):
-                return UNIFORM
-            return UNIFORM
-        if isinstance(operand, FloatImm):
-            return UNIFORM
         if isinstance(operand, Mem):
             return self.operand(operand.base)
         if isinstance(operand, Vec):

@@ -176,8 +176,6 @@ class Unit(Builder):
         if shape is None:
             return Val(splat("0" if kind[0] == "i" else "0.0", kind, 0), kind) if level != V else Val(
                 "zeroinitializer", kind, self.W)  # fmt: skip
-        if kind == "i1" and shape is None:
-            return Val("false", "i1")
         lanes = self.W if shape.kind == V else 0
         full = self.vector(kind) if lanes else kind
         value = self.let(kind, lanes, f"load {full}, ptr {self.slot(name, self.part)}")

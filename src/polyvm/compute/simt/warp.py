@@ -12,7 +12,7 @@ from polyvm.compute.simt.flow import EXIT, Step
 from polyvm.compute.simt.shape import Shape
 from polyvm.compute.simt.unit import U, Unit, V, llvm_type
 from polyvm.errors import PolyvmError
-from polyvm.isa.ptx.syntax import Imm, Not, Operand, Reg, Vec
+from polyvm.isa.ptx.syntax import Imm, Operand, Reg, Vec
 
 
 def _together(unit: Unit, values: list[Val]) -> Val:
@@ -329,6 +329,3 @@ def pass_barrier(unit: Unit, step: Step) -> None:
         shape: Shape = unit.shapes.of[target.name]
         for _ in unit.each(shape.kind):
             unit.write(step, target.name, value, step.decoded.type)
-
-
-assert Not("p").name == "p"

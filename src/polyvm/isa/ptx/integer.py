@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from polyvm.isa.ptx.table import Decoded, Lanes, form, wide
+from polyvm.isa.ptx.table import Decoded, Lanes, form
 
 INTS = "u16 s16 u32 s32 u64 s64"
 BITS = "b16 b32 b64"
@@ -523,6 +523,3 @@ _MOVED = "pred b8 u8 s8 b16 u16 s16 b32 u32 s32 b64 u64 s64 f16 bf16 f32 f64 f16
 def mov(m: Lanes, i: Decoded, a: Any) -> Any:
     """A copy; also of vectors into one register and back, and of the address of a variable."""
     return a
-
-
-assert wide("s32") == "s64"

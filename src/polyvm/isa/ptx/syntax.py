@@ -443,12 +443,15 @@ class _Parser:
                 refuse(f"an address in {into.type}", token.line)
             into.addresses.append((len(data), Name(name, self.offset())))
             data += bytes(8)
-        elif token.kind == "float":
-            bits = self.constant()
-            assert isinstance(bits, FloatImm)
-            data += _float_bits(bits, unit).to_bytes(unit, "little")
         else:
-            data += (self.integer() & ((1 << 8 * unit) - 1)).to_bytes(unit, "little")
+            value = self.constant()
+            floating = into.type in ("f32", "f64")
+            if isinstance(value, FloatImm) and (floating or value.width == 8 * unit):
+                data += _float_bits(value, unit).to_bytes(unit, "little")
+            elif isinstance(value, Imm) and not (floating and value.value):
+                data += (value.value & ((1 << 8 * unit) - 1)).to_bytes(unit, "little")
+            else:
+                refuse(f"{into.name} is .{into.type}, and has a constant of another kind", token.line)
 
     def offset(self) -> int:
         if self.accept("+"):
