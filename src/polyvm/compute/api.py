@@ -461,8 +461,7 @@ class Buffer(_Owned):
         if not context._open:
             return
         context.stream._drain()
-        context._count(self.kind, -(self._bucket or self.size), 1)
-        context.statistics.allocations -= 2
+        context._count(self.kind, self._bucket or self.size, -1)
         if self._bucket:
             context._pool.setdefault((self._bucket, self.kind), []).append(self.handle)
             context.statistics.cached += self._bucket

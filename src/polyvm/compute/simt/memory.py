@@ -174,6 +174,8 @@ def _safe(unit: Unit, made: Val, shape: Shape) -> Val:
 
 def check(unit: Unit, step: Step, group: Group, base: Val, shape: Shape) -> None:
     """Go on only where all of a group's accesses are inside an allocation, or the window of their space."""
+    if group.space == "global" and base.type != "i64":
+        refuse(f"{step.insn.text} through an address of 32 bits", step.insn.line)
     low, high = group.low, group.high
     span = high - low
     reach = shape.stride * (unit.W - 1) if shape.kind == A else 0

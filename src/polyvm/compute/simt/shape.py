@@ -171,7 +171,8 @@ class Shapes:
             if shapes is None:
                 continue
             for name, shape in zip(step.defs, shapes, strict=True):
-                if name in needed or (step.guard and not self._uniform_guard(step, shape)):
+                floating = self.flow.types[name] in ("f32", "f64") and shape.stride
+                if name in needed or floating or (step.guard and not self._uniform_guard(step, shape)):
                     shape = VECTOR
                 changed |= self._set(name, shape)
         return changed

@@ -254,9 +254,9 @@ class Unit(Builder):
         shape = self.shapes.of[name]
         if value.type == "half":
             value = self.bitcast(value, "i16")
-        value = self.recast(value, to, signed=kind[:1] == "s")
-        if shape.kind == V and not value.lanes:
+        if shape.kind == V and not value.lanes:  # before it is anything but the integer that has a stride
             value = self.spread(value, self._kept(step, value, shape))
+        value = self.recast(value, to, signed=kind[:1] == "s")
         mask: Val | None = None
         if shape.kind == V:
             if name in self.needed:
