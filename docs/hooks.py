@@ -245,6 +245,16 @@ def python() -> str:
     return "\n".join(text)
 
 
+def gpu() -> str:
+    """Every public name of polyvm.gpu."""
+    from polyvm import gpu as module
+
+    text: list[str] = []
+    for name in module.__all__:
+        text += _document(f"gpu.{name}", getattr(module, name), "##")
+    return "\n".join(text)
+
+
 def _document(name: str, value: Any, heading: str) -> list[str]:
     text = ["", f"{heading} `{name}`", ""]
     doc = inspect.getdoc(value) or ""
@@ -294,5 +304,6 @@ GENERATORS: dict[str, Callable[..., str]] = {
         x86_64,
         cli,
         python,
+        gpu,
     )
 }

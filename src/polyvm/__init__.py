@@ -50,6 +50,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "gpu":  # a module of its own: polyvm.gpu.devices()
+        return __import__("polyvm.gpu", fromlist=["devices"])
     module = _EXPORTS.get(name)
     if module is None:
         raise AttributeError(f"module 'polyvm' has no attribute {name!r}")

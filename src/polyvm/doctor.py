@@ -271,6 +271,24 @@ def _extras() -> Iterator[Check]:
             yield Check(f"package-{name}", "skip", f"{name} is not installed: {what}", f"pip install {name}")
 
 
+def _gpu() -> Iterator[Check]:
+    """What polyvm gpu has besides the processor; its absence is no fault."""
+    from importlib.util import find_spec
+
+    from polyvm.compute import nvrtc
+
+    for name, there, what, extra in (
+        ("nvrtc", nvrtc.is_installed(), "compiles CUDA C for polyvm gpu", "cuda"),
+        ("opencl", find_spec("pyopencl") is not None, "OpenCL's devices for polyvm gpu", "opencl"),
+    ):
+        if there:
+            yield Check(f"gpu-{name}", "ok", f"{name} is installed: {what}", None)
+        else:
+            yield Check(
+                f"gpu-{name}", "skip", f"{name} is not installed: {what}", f"pip install 'polyvm[{extra}]'"
+            )
+
+
 def _peers() -> Iterator[Check]:
     import shutil
 
@@ -356,4 +374,5 @@ _CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _sysroots,
     _peers,
     _extras,
+    _gpu,
 )

@@ -84,6 +84,15 @@ CODES: dict[str, CodeInfo] = {
     "PVM-RECORDING-REFUSED": CodeInfo("A recording is damaged, or of another version, and is not read."),
     "PVM-PROFILE-REFUSED": CodeInfo("A profile is damaged, or of another guest or version, and is not used."),
     "PVM-LOCKSTEP-DIFFERS": CodeInfo("Compiled code and the golden evaluator disagree."),
+    # GPU compute.
+    "PVM-GPU-DEVICE": CodeInfo("There is no such GPU device, or it is not there any more."),
+    "PVM-GPU-ARGUMENT": CodeInfo("A GPU call was given a size, handle, name or argument that does not fit."),
+    "PVM-GPU-MEMORY": CodeInfo("A GPU device is out of memory, or a context's limit is reached."),
+    "PVM-GPU-COMPILE": CodeInfo("A kernel's source does not compile."),
+    "PVM-GPU-PTX": CodeInfo("A text is not PTX, or contradicts itself."),
+    "PVM-GPU-FAULT": CodeInfo("A GPU kernel did something that is not allowed, and was ended."),
+    "PVM-GPU-TIMEOUT": CodeInfo("A GPU kernel was ended because its time was up."),
+    "PVM-GPU-API": CodeInfo("A GPU's driver refused a call."),
     # Benchmarks.
     "PVM-PEER-MISSING": CodeInfo("A peer named for the benchmark is not installed."),
     "PVM-BENCH-BUILD": CodeInfo("A benchmark's workload could not be built or fetched."),

@@ -26,6 +26,7 @@ COMMANDS = {
     "doctor": "Explain what this machine and installation can do.",
     "explain": "Show one instruction from the manual to host code.",
     "disasm": "Disassemble a program, or bytes.",
+    "gpu": "Show the GPU devices, and run kernels on them.",
     "isa": "List the guests, and what is covered of each.",
     "completion": "Print a completion script for bash, zsh or fish.",
 }
@@ -33,7 +34,6 @@ COMMANDS = {
 # Commands of the design that do not exist yet, and what to do meanwhile.
 LATER = {
     "boot": "Single programs run with polyvm run; whole systems, meanwhile, with qemu-system.",
-    "gpu": "polyvm doctor says what this machine has.",
     "snapshot": "There is nothing to save yet; Emulator.save() and restore() keep registers from Python.",
     "fleet": "Start several polyvm run at once: they share one code cache.",
 }

@@ -26,7 +26,7 @@ _REFUSES = frozenset(
 LIMIT = 1 << 30  # bytes that trim() leaves
 STALE = 3600.0  # seconds after which a file that was being written has no writer any more
 TEMPORARY = ".new-"  # files being written: .new-<pid>-<name>
-OURS = ("tier0/", "units/")  # folders in which everything is compiled code
+OURS = ("tier0/", "units/", "gpu/")  # folders in which everything is compiled code
 _REGULAR, _DIRECTORY, _KIND = 0o100000, 0o040000, 0o170000
 
 

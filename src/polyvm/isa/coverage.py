@@ -46,6 +46,8 @@ class Coverage(TypedDict):
 
 def document(guest: str) -> Coverage:
     """The coverage of a guest. Raises PVM-USAGE for a guest that has no specification."""
+    if guest == "ptx":
+        return _ptx()
     if guest not in SPECIFIED:
         raise PolyvmError(
             "PVM-USAGE", f"There is no specification of {guest!r}.", hint=f"There is: {', '.join(SPECIFIED)}."
@@ -64,6 +66,37 @@ def document(guest: str) -> Coverage:
         "revision": manual.REVISION,
         "extensions": extensions,
         "encodings": {"total": len(everything), "done": done, "refused": len(everything) - done},
+    }
+
+
+def _ptx() -> Coverage:
+    """PTX has no encodings: its instructions are done, done in part, or refused by name when they are met."""
+    from polyvm.isa.ptx import manual
+
+    extensions: list[ExtensionCoverage] = []
+    counts = {"done": 0, "partial": 0, "refused": 0}
+    for name, text in manual.EXTENSIONS.items():
+        states = {insn: manual.state(insn) for insn in text.split()}
+        for state in states.values():
+            counts[state] += 1
+        kinds = set(states.values())
+        missing = [insn for insn, state in states.items() if state == "refused"]
+        missing += [
+            f"{insn} ({manual.PARTIAL[insn]})" for insn, state in states.items() if state == "partial"
+        ]
+        kind = kinds.pop() if len(kinds) == 1 else "partial"
+        extensions.append({"name": name, "state": kind, "insns": len(states), "missing": missing})
+    return {
+        "schema": "polyvm.coverage/1",
+        "polyvm": __version__,
+        "guest": "ptx",
+        "revision": manual.REVISION,
+        "extensions": extensions,
+        "encodings": {
+            "total": sum(counts.values()),
+            "done": counts["done"] + counts["partial"],
+            "refused": counts["refused"],
+        },
     }
 
 

@@ -1,0 +1,1 @@
+"""GPU compute: one API over CUDA, ROCm, OpenCL and the host itself."""

@@ -1,0 +1,1 @@
+"""CUDA kernels written for polyvm, and what NumPy says that they give."""
