@@ -185,6 +185,10 @@ def _table() -> dict[str, OpInfo]:
         stores=True,
         **mem,
     )
+    op("load_lanes", 2, "Read those lanes of attr bits, the lowest first and one behind the other from arg0 on, whose "
+       "bit in arg1 is 1; the others are 0, and nothing is asked of their places.", **mem)  # fmt: skip
+    op("store_lanes", 3, "Write the lanes of attr bits of arg1 likewise, whose bits in arg2 are 1. What faults behind "
+       "others is made again from the first on: the guest sees to it that this is right.", stores=True, **mem)  # fmt: skip
     op("probe", 1, "Fault as an access of attr = (bytes, write) at arg0 would; nothing else.", **mem)
     op("fence", 0, "Order memory accesses, attr = (before, after) out of 'r' and 'w'; the full fence is sequentially "
        "consistent.", pure=False)  # fmt: skip
@@ -207,6 +211,8 @@ def _table() -> dict[str, OpInfo]:
         pure=False,
         writes=True,
     )
+    op("reshape", 0, "Leave: the state is not as this trace takes it to be. The golden evaluator, which has a trace for "
+       "it, does the instruction.", pure=False, leaves=True)  # fmt: skip
     op("hint", 0, "Nothing that a program can see; attr says what the processor may do.", pure=False)
     op(
         "prefetch",
@@ -267,6 +273,8 @@ OPS: Final = _table()
 
 FLOAT_BITS: Final = (16, 32, 64)
 MEMORY_BITS: Final = (8, 16, 32, 64, 128)
+LANE_BITS: Final = (8, 16, 32, 64)
+"""Of a lane of load_lanes and store_lanes."""
 ACCESSES: Final = ("load", "store", "amo", "cas", "probe")
 """Ops that may find an address that the guest must not use."""
 COMPARISONS: Final = frozenset({"eq", "ne", "ult", "ule", "slt", "sle", "feq", "flt", "fle"})

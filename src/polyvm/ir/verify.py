@@ -6,14 +6,14 @@ op that may leave the instruction. It checks form, never meaning.
 
 from __future__ import annotations
 
-from polyvm.ir.ops import COMPARISONS, CRYPTO_KINDS, FLOAT_BITS, FLOATING, MEMORY_BITS, OPS
+from polyvm.ir.ops import COMPARISONS, CRYPTO_KINDS, FLOAT_BITS, FLOATING, LANE_BITS, MEMORY_BITS, OPS
 from polyvm.ir.trace import Trace
 from polyvm.ir.values import SpecError, Val
 
 _SAME_WIDTH = frozenset({"add", "sub", "mul", "udiv", "sdiv", "urem", "srem", "and", "or", "xor", "shl", "lshr", "ashr",
                          "rotl", "rotr", "permute", "uadd_sat", "sadd_sat", "usub_sat", "ssub_sat", "fadd", "fsub",
                          "fmul", "fdiv", "fmin", "fmax", "fminimum", "fmaximum"})  # fmt: skip
-_ENDS = frozenset({"trap", "syscall"})
+_ENDS = frozenset({"trap", "syscall", "reshape"})
 
 
 def verify(trace: Trace, what: str) -> None:
@@ -25,7 +25,7 @@ def verify(trace: Trace, what: str) -> None:
 
 
 def leaves_always(body: tuple[Val, ...]) -> bool:
-    """Whether a body ends in a trap or a system call, so that nothing after its `if` runs when it does."""
+    """Whether a body ends in a trap, a system call or otherwise elsewhere, so that nothing after its `if` runs when it does."""
     return bool(body) and body[-1].op in _ENDS
 
 
@@ -62,7 +62,7 @@ class _Verifier:
                     raise SpecError(f"ops after {op.op} never run")
             if op.op == "probe":
                 self.probed = True
-            if info.stores:
+            if info.stores and op.op != "store_lanes":  # which may be made again
                 self.stored = op
             if info.writes:
                 self.written = op
@@ -179,6 +179,10 @@ def _check_widths(op: Val) -> None:
         and widths[0] not in FLOAT_BITS
     ):
         raise SpecError(f"{name} takes {widths}")
+    if name in ("load_lanes", "store_lanes"):
+        lanes, whole = widths[-1], op.bits or widths[1]
+        if op.attr not in LANE_BITS or widths[0] != 64 or whole != lanes * op.attr:
+            raise SpecError(f"{name} of {whole} bits in lanes of {op.attr!r} takes {widths}")
     if name == "store" and widths[1] not in MEMORY_BITS:
         raise SpecError(f"store of {widths[1]} bits")
     if name in ("amo", "cas") and set(widths[1:]) != {op.bits}:
