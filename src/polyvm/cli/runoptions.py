@@ -146,6 +146,8 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
         Option("--exact-exclusives", "", "Have a store-exclusive (aarch64) or SC (riscv64) fail when another thread "
                "stored in between, not only when the value differs. Between the two a thread runs alone: slow.",
                group=_HOW),
+        Option("--vlen", "BITS", "Have the riscv64 guest's vector extension (V), with registers of so many bits.",
+               choices=("128", "256", "512"), group=_HOW),
         Option("--lockstep", "", "Have the golden evaluator do the same and compare all registers, and all memory "
                "that is written; for programs of one thread, some million instructions a second.", group=_HOW),
         Option("--stats", "", "Print a summary on standard error at the end.", group=_TELL),

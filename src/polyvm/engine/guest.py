@@ -21,11 +21,12 @@ PLANNED = ("x86_64",)
 
 
 class Guest:
-    """A guest by name: its ABI, its exceptions, where its registers are, its monitor; the specification on demand."""
+    """A guest by name, with vector registers of so many bits if any: its ABI, its exceptions, where its registers are, its monitor; the specification on demand."""
 
-    __slots__ = ("_abi", "_isa", "causes", "monitor", "name", "places")
+    __slots__ = ("_abi", "_isa", "causes", "monitor", "name", "places", "vlen")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, vlen: int = 0) -> None:
+        name, _, wide = name.partition(layout.VECTORS)
         if name not in GUESTS:
             raise PolyvmError(
                 "PVM-UNSUPPORTED",
@@ -33,9 +34,12 @@ class Guest:
                 hint=f"Guests that exist: {', '.join(GUESTS)}.",
                 guest=name,
             )
+        self.name = name
+        self.vlen = vlen or int(wide or 0)
         registers = _module(name, "registers")
         names, files = registers.places(layout.REGISTERS)
-        self.name = name
+        if self.vlen:
+            names, files = registers.with_vectors(names, files, layout.REGISTERS, self.vlen)
         self.causes: tuple[str, ...] = registers.CAUSES
         self.monitor: str = registers.MONITOR
         self.places = Places(names, files, registers.COMPOSED)
@@ -43,17 +47,23 @@ class Guest:
         self._isa: Isa | None = None
 
     @property
+    def variant(self) -> str:
+        """The name by which others make the same Guest, its vectors included."""
+        return f"{self.name}{layout.VECTORS}{self.vlen}" if self.vlen else self.name
+
+    @property
     def abi(self) -> ModuleType:
         """The guest's Linux ABI."""
         if self._abi is None:
-            self._abi = abi(self.name)
+            self._abi = _module(self.name, "vector", "abi").load(self.vlen) if self.vlen else abi(self.name)
         return self._abi
 
     @property
     def isa(self) -> Isa:
         """The complete specification; importing it takes tens of milliseconds."""
         if self._isa is None:
-            self._isa = _module(self.name).load()
+            load = _module(self.name, "vector").load if self.vlen else _module(self.name).load
+            self._isa = load(*((self.vlen,) if self.vlen else ()))
         return self._isa
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # Part of every cache key: raise it whenever an offset or a calling convention of this page changes.
 LAYOUT_VERSION = 9
 
+VECTORS = "+v"  # between a guest's name and the bits of its vector registers, where it has any
+
 STATE_SIZE = 65536
 STATE: Table = (
     ("pc", 0, 8, "guest PC; valid whenever native code is not running"),
@@ -113,6 +115,7 @@ STATE: Table = (
         4,
         "non-zero: from a load-exclusive to its store, this thread is to run alone; golden's to do",
     ),
+    ("scratch", 416, 16, "regions: lanes on their way to or from memory"),
 )
 REGISTERS = 512  # the Isa's register files and special registers start here
 LOG, LOG_ENTRIES = 4096, 256  # where dynamic jumps went: {u64 jump, u64 target}, the newest over the oldest

@@ -16,8 +16,9 @@ from pathlib import Path
 from polyvm.ir import golden
 from polyvm.ir.ops import FP_FLAGS, FP_MODE
 from polyvm.isa.riscv64 import vector
-from polyvm.isa.riscv64.vmachine import longest
-from polyvm.isa.riscv64.vrestart import by_elements
+from polyvm.isa.riscv64.vector.machine import longest
+from polyvm.isa.riscv64.vector.restart import by_elements
+from polyvm.isa.riscv64.vector.spec import VectorIsa
 from polyvm.isa.spec import Insn
 from tests.isa.dictionaries import CORNERS, MASK, Memory, OutsideMemory, State
 from tests.toolchain import build
@@ -85,7 +86,7 @@ def element(rng: random.Random, bits: int, numbers: bool) -> int:
     return rng.getrandbits(bits) if kind < 0.8 else rng.getrandbits(4)
 
 
-def random_case(insn: Insn, isa: vector.VectorIsa, rng: random.Random, *, edges: bool = False) -> Case:
+def random_case(insn: Insn, isa: VectorIsa, rng: random.Random, *, edges: bool = False) -> Case:
     """A state for an instruction. edges: its accesses often go over an edge of the page."""
     vlen = isa.vlen
     while True:
@@ -199,7 +200,7 @@ class Outside(OutsideMemory):
     """The address of the first byte outside."""
 
 
-def state_of(case: Case, isa: vector.VectorIsa) -> State:
+def state_of(case: Case, isa: VectorIsa) -> State:
     """The registers of a case."""
     state = State(isa)
     for name, value in (("vl", case.vl), ("vtype", case.vtype), ("vstart", case.vstart), ("vxrm", case.vcsr >> 1),
@@ -228,7 +229,7 @@ def after(case: Case, state: State, page: bytes, signal: int = 0, address: int =
     )  # fmt: skip
 
 
-def on_golden(case: Case, isa: vector.VectorIsa) -> Case:
+def on_golden(case: Case, isa: VectorIsa) -> Case:
     """What the golden evaluator makes of a state."""
     state, memory = state_of(case, isa), Page(PAGE, case.page)
     decoded = isa.decode(case.word)

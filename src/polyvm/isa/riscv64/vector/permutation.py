@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.riscv64.vector import Family
-from polyvm.isa.riscv64.vinteger import IVI, IVV, MVV, MVX, form
-from polyvm.isa.riscv64.vmachine import CHUNK, VSTART
-from polyvm.isa.riscv64.vreduce import first
+from polyvm.isa.riscv64.vector.spec import Family
+from polyvm.isa.riscv64.vector.integer import IVI, IVV, MVV, MVX, form
+from polyvm.isa.riscv64.vector.machine import CHUNK, VSTART
+from polyvm.isa.riscv64.vector.reduction import first
 
 if TYPE_CHECKING:
     from polyvm.ir.values import Val
-    from polyvm.isa.riscv64.vmachine import Machine
+    from polyvm.isa.riscv64.vector.machine import Machine
 
 insn = Family("V", "1.0", "Vector operations")
 

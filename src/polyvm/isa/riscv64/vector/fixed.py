@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.riscv64.vector import Family
-from polyvm.isa.riscv64.vinteger import Form, form, narrow, shift
-from polyvm.isa.riscv64.vmachine import VXRM, VXSAT
+from polyvm.isa.riscv64.vector.spec import Family
+from polyvm.isa.riscv64.vector.integer import Form, form, narrow, shift
+from polyvm.isa.riscv64.vector.machine import VXRM, VXSAT
 
 if TYPE_CHECKING:
     from polyvm.ir.values import Val
-    from polyvm.isa.riscv64.vmachine import Machine
+    from polyvm.isa.riscv64.vector.machine import Machine
 
 insn = Family("V", "1.0", "Vector operations")
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.riscv64.vector import RESTARTS, Family
-from polyvm.isa.riscv64.vmachine import CHUNK, VL, Machine
+from polyvm.isa.riscv64.vector.spec import RESTARTS, Family
+from polyvm.isa.riscv64.vector.machine import CHUNK, VL, Machine
 
 if TYPE_CHECKING:
     from polyvm.ir.values import Val
-    from polyvm.isa.riscv64.vector import VectorIsa
+    from polyvm.isa.riscv64.vector.spec import VectorIsa
 
 insn = Family("V", "1.0", "Vector operations")
 

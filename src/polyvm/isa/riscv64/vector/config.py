@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polyvm.isa.riscv64.vector import plain
-from polyvm.isa.riscv64.vmachine import CHUNK, VILL, VL, VSTART, VTYPE
+from polyvm.isa.riscv64.vector.spec import plain
+from polyvm.isa.riscv64.vector.machine import CHUNK, VILL, VL, VSTART, VTYPE
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from polyvm.errors import PolyvmError
-from polyvm.isa.placing import SPECIAL
-from polyvm.isa.riscv64 import extensions, syntax, vsyntax
+from polyvm.isa.riscv64 import extensions, syntax
+from polyvm.isa.riscv64.vector import syntax as vector_syntax
 from polyvm.isa.riscv64.model import CSR
-from polyvm.isa.riscv64.vmachine import (
+from polyvm.isa.riscv64.registers import VECTOR_SPECIALS, vector_places
+from polyvm.isa.riscv64.vector.machine import (
     CHUNK,
     END,
     PART_BIT,
@@ -29,12 +30,12 @@ from polyvm.isa.riscv64.vmachine import (
 from polyvm.isa.spec import Decoded, Field, Isa, RegisterFile, Shape
 
 if TYPE_CHECKING:
+    from polyvm.ir.golden import Memory, State
     from polyvm.ir.trace import Tracer
     from polyvm.isa.spec import Body
 
 VLENS: Final = (128, 256, 512)
 """Bits of a vector register that can be asked for."""
-SPECIALS: Final = ("vl", "vtype", "vstart", "vxrm", "vxsat")
 CONTEXT: Final = "context"
 BACK: Final = 512
 """Bytes of code before a place in which the vset instruction that it is reached with is looked for."""
@@ -65,15 +66,7 @@ class VectorIsa(Isa):
 
     def state_layout(self, base: int) -> dict[tuple[str, int], tuple[int, int]]:
         """As without vectors, whose registers lie behind all others."""
-        found = extensions.riscv64.state_layout(base)
-        at = max(offset + size for offset, size in found.values())
-        for name in SPECIALS:
-            found[name, 0] = (at, SPECIAL)
-            at += SPECIAL
-        at = (at + 63) // 64 * 64
-        for number in range(self.files["v"].count):
-            found["v", number] = (at + number * (CHUNK // 8), CHUNK // 8)
-        return found
+        return extensions.riscv64.state_layout(base) | vector_places(base, self.vlen)
 
     def is_vector(self, decoded: Decoded) -> bool:
         """Whether an instruction's trace depends on vtype."""
@@ -96,6 +89,16 @@ class VectorIsa(Isa):
         if decoded.insn.name in ("vsetvli", "vsetivli"):
             return self._context(vtype_of(decoded.fields))
         return None if decoded.insn.name == "vsetvl" else context
+
+    def restart(
+        self, decoded: Decoded, pc: int, state: State, memory: Memory, fault: type[Exception]
+    ) -> int | None:
+        """One element after the other."""
+        if decoded.insn.name not in self.restarts:
+            return None
+        from polyvm.isa.riscv64.vector.restart import by_elements
+
+        return by_elements(self, decoded, pc, state, memory, fault)
 
     def _context(self, vtype: int) -> int:
         return pack(vtype if longest(vtype, self.vlen) else VILL, self.vlen)
@@ -185,9 +188,9 @@ def load(vlen: int) -> VectorIsa:
 
 
 def _build(vlen: int) -> VectorIsa:
-    from polyvm.isa.riscv64 import vfamilies
+    from polyvm.isa.riscv64.vector import families
 
-    assert vfamilies
+    assert families.FAMILIES
     base = extensions.riscv64
     csr = {**CSR, **VECTOR_CSR}
     fields = {**base.fields, **FIELDS}
@@ -198,13 +201,13 @@ def _build(vlen: int) -> VectorIsa:
     isa = VectorIsa(
         name=base.name,
         files={**base.files, "v": RegisterFile("v", CHUNK, count, names)},
-        specials={**base.specials, **dict.fromkeys(SPECIALS, 64)},
+        specials={**base.specials, **dict.fromkeys(VECTOR_SPECIALS, 64)},
         causes=base.causes,
         fields=fields,
         sizes=base.sizes,
         links=base.links,
-        syntax={**syntax.table(csr), **vsyntax.table()},
-        aliases=(*base.aliases, *vsyntax.ALIASES),
+        syntax={**syntax.table(csr), **vector_syntax.table()},
+        aliases=(*base.aliases, *vector_syntax.ALIASES),
         spellings=base.spellings,
         length=base.length,
     )

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from polyvm.ir import golden
-from polyvm.isa.riscv64.vmachine import END, VSTART
+from polyvm.isa.riscv64.vector.machine import END, VSTART
 
 if TYPE_CHECKING:
     from polyvm.ir.golden import Memory, State
-    from polyvm.isa.riscv64.vector import VectorIsa
+    from polyvm.isa.riscv64.vector.spec import VectorIsa
     from polyvm.isa.spec import Decoded
 
 

@@ -9,16 +9,16 @@ from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.riscv64.vector import Family
-from polyvm.isa.riscv64.vfloat import FORMATS, supported
-from polyvm.isa.riscv64.vinteger import FVV
+from polyvm.isa.riscv64.vector.spec import Family
+from polyvm.isa.riscv64.vector.floating import FORMATS, supported
+from polyvm.isa.riscv64.vector.integer import FVV
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from polyvm.ir.values import Val
     from polyvm.isa.riscv64.fp import Format
-    from polyvm.isa.riscv64.vmachine import Machine
+    from polyvm.isa.riscv64.vector.machine import Machine
 
 insn = Family("V", "1.0", "Vector operations")
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.riscv64.vector import Family
+from polyvm.isa.riscv64.vector.spec import Family
 
 if TYPE_CHECKING:
     from polyvm.ir.values import Val
-    from polyvm.isa.riscv64.vmachine import Machine
+    from polyvm.isa.riscv64.vector.machine import Machine
 
 insn = Family("V", "1.0", "Vector operations")
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final
 from polyvm.ir.lanes import Lanes
 from polyvm.ir.ops import ROUND_DYNAMIC
 from polyvm.isa.riscv64 import fp
-from polyvm.isa.riscv64.vector import Family
-from polyvm.isa.riscv64.vinteger import FVF, FVV, widening
-from polyvm.isa.riscv64.vmachine import CHUNK
-from polyvm.isa.riscv64.vpermute import move_first, slide_one_down, slide_one_up
-from polyvm.isa.riscv64.vreduce import first, set_first
+from polyvm.isa.riscv64.vector.spec import Family
+from polyvm.isa.riscv64.vector.integer import FVF, FVV, widening
+from polyvm.isa.riscv64.vector.machine import CHUNK
+from polyvm.isa.riscv64.vector.permutation import move_first, slide_one_down, slide_one_up
+from polyvm.isa.riscv64.vector.reduction import first, set_first
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
     from polyvm.ir.values import Val
-    from polyvm.isa.riscv64.vmachine import Machine
+    from polyvm.isa.riscv64.vector.machine import Machine
 
 insn = Family("V", "1.0", "Vector operations")
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.riscv64.vector import Family
-from polyvm.isa.riscv64.vinteger import IVV, MVV, Operation
+from polyvm.isa.riscv64.vector.spec import Family
+from polyvm.isa.riscv64.vector.integer import IVV, MVV, Operation
 
 if TYPE_CHECKING:
     from polyvm.ir.values import Val
-    from polyvm.isa.riscv64.vmachine import Machine
+    from polyvm.isa.riscv64.vector.machine import Machine
 
 insn = Family("V", "1.0", "Vector operations")
 
