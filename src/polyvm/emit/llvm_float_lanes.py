@@ -49,7 +49,7 @@ _SUFFIX: Final = {32: "ps", 64: "pd"}
 # -- Vectors of 128 bits out of whole values, and back
 def _widen(e: Emitter, value: str, count: int, lane: str, bits: int, above: str = "zeroinitializer") -> str:
     """A value as a vector of LLVM's type `lane`; `above`: what is above its lanes."""
-    t, full = f"<{count} x {lane}>", 128 // bits
+    t, full = f"<{count} x {lane}>", max(128 // bits, count)
     vector = e.ins(f"bitcast i{count * bits} {value} to {t}")
     if count == full:
         return vector
@@ -89,7 +89,7 @@ class _Form:
         self.op = op
         self.name, self.count, widths, self.attr = lanes_of(op.attr)
         self.bits, self.to = widths[0], op.bits // self.count
-        self.full = 128 // self.bits
+        self.full = max(128 // self.bits, self.count)
         self.t = f"<{self.full} x {TYPE.get(self.bits, '')}>"
 
     def operand(self, e: Emitter, value: str, above: str = "zeroinitializer") -> str:
@@ -305,12 +305,12 @@ def _at_once(form: _Form) -> OnVectors | None:
     name, same = form.name, form.bits == form.to
     if 16 in (form.bits, form.to):
         return halves.at_once(form.op)
-    if form.bits not in TYPE or form.count * max(form.bits, form.to) > 128:
+    if form.bits not in TYPE or form.count == 1:
         return None
-    if form.count * form.bits not in (64, 128) or form.count == 1:
-        return None
-    if name in _ARITHMETIC:
+    if name in _ARITHMETIC and same and form.count * form.bits in (64, 128, 256, 512):
         return _arithmetic
+    if form.count * form.bits not in (64, 128) or form.count * form.to > 128:
+        return None
     if name in llvm_float.PREDICATES:
         return _comparison
     if name in ("fmin", "fmax", "fminimum", "fmaximum"):
@@ -324,6 +324,12 @@ def _at_once(form: _Form) -> OnVectors | None:
     if name == "itof":
         return _from_integer if same and form.bits == 32 and _pair(form)[1] == ROUND_DYNAMIC else None
     return None
+
+
+def at_once(op: Val) -> bool:
+    """Whether lanes of more than 128 bits are done by vectors that are as wide."""
+    form = _Form(op)
+    return form.bits in TYPE and form.name in _ARITHMETIC and form.bits == form.to
 
 
 def flanes(e: Emitter, op: Val, args: list[str], lane: Val, each: Each) -> str:

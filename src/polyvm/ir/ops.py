@@ -1,6 +1,6 @@
 """The table of ops: the name, the typing rule and the exact meaning of every node a trace may hold.
 
-A value is a bit vector of 1 to 128 bits; an op of width 0 yields nothing. Every corner is given a meaning
+A value is a bit vector of 1 to 128 bits, or of up to 512 where it stands for lanes; an op of width 0 yields nothing. Every corner is given a meaning
 here, so that no back end may fall into LLVM's poison or undef. `ir.golden` is this table, executable;
 this module evaluates nothing.
 """
@@ -11,6 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_BITS: Final = 128
+MAX_LANES: Final = 512
+"""Bits of a value that is no number but lanes: what WIDE says may be so wide."""
+WIDE: Final = frozenset({
+    "const", "get", "set", "getx", "setx", "and", "or", "xor", "shl", "lshr", "eq", "ne", "sub", "zext", "trunc", "select",
+    "lanes", "flanes", "shuffle", "load_lanes",
+})  # fmt: skip
 
 # The floating-point environment is guest state that every guest shares; a spec reads and writes it as a register.
 FP_FLAGS: Final = ("fp.flags", 0)

@@ -21,8 +21,10 @@ from polyvm.ir.ops import (
     FP_MODE,
     FP_MODE_BITS,
     MAX_BITS,
+    MAX_LANES,
     OPS,
     ROUND_DYNAMIC,
+    WIDE,
 )
 from polyvm.ir.rewrite import simplified
 from polyvm.ir.values import SpecError, Val
@@ -131,8 +133,9 @@ class Tracer:
     def emit(self, op: str, bits: int, args: tuple[Val, ...] = (), attr: object = None) -> Val:
         """Record an op; pure ones are folded and shared."""
         info = OPS[op]
-        if not 0 <= bits <= MAX_BITS:
-            raise SpecError(f"{op} of {bits} bits; values have 1 to {MAX_BITS}")
+        most = MAX_LANES if op in WIDE else MAX_BITS
+        if not 0 <= bits <= most:
+            raise SpecError(f"{op} of {bits} bits; values have 1 to {most}")
         if info.pure:
             if args and all(arg.op == "const" for arg in args):
                 return self.const(fold(op, bits, args, attr), bits)

@@ -212,20 +212,21 @@ def state_of(case: Case, isa: VectorIsa) -> State:
         state.write(("x", number), value)
     for number, value in zip(F, case.f, strict=True):
         state.write(("f", number), value)
-    for number in range(len(case.v) // 16):
-        state.write(("v", number), int.from_bytes(case.v[16 * number : 16 * number + 16], "little"))
+    size = len(case.v) // 32
+    for number in range(32):
+        state.write(("v", number), int.from_bytes(case.v[size * number : size * number + size], "little"))
     return state
 
 
 def after(case: Case, state: State, page: bytes, signal: int = 0, address: int = 0) -> Case:
     """The case that a state is."""
-    count = len(case.v) // 16
+    size = len(case.v) // 32
     return replace(
         case, vl=state.read(("vl", 0)), vtype=state.read(("vtype", 0)), vstart=state.read(("vstart", 0)),
         vcsr=state.read(("vxrm", 0)) << 1 | state.read(("vxsat", 0)),
         fcsr=state.read(FP_MODE) << 5 | state.read(FP_FLAGS), signal=signal, address=address,
         x=tuple(state.read(("x", n)) for n in X), f=tuple(state.read(("f", n)) for n in F),
-        v=b"".join(state.read(("v", n)).to_bytes(16, "little") for n in range(count)), page=page,
+        v=b"".join(state.read(("v", n)).to_bytes(size, "little") for n in range(32)), page=page,
     )  # fmt: skip
 
 
@@ -252,8 +253,9 @@ def difference(insn: Insn, case: Case, ours: Case, theirs: Case) -> str:
     """In what two outcomes differ, as text; empty where they agree. An illegal instruction has no address."""
     if ours.signal == theirs.signal == 4:
         return ""
-    if case.vstart >= case.vl and theirs.vstart == case.vstart:
-        theirs = replace(theirs, vstart=0)  # QEMU 7.2 leaves it; every vector instruction ends with vstart = 0 (3.7)
+    if ours.vstart == 0 and theirs.vstart == case.vstart and not theirs.signal:
+        # QEMU 7.2 leaves it where nothing is to be done; every vector instruction ends with vstart = 0 (3.7).
+        theirs = replace(theirs, vstart=0)
     names = [name for name in Case.__dataclass_fields__ if getattr(ours, name) != getattr(theirs, name)]
     if not names:
         return ""

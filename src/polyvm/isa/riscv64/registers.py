@@ -42,8 +42,6 @@ settings; and what they call otherwise than this table does (GDB manual, G.5.13)
 
 
 VECTOR_SPECIALS = ("vl", "vtype", "vstart", "vxrm", "vxsat")
-VECTOR_CHUNK = 16
-"""Bytes of a vector register that one place in the state has: a register is one or several."""
 
 
 def vector_places(base: int, vlen: int) -> dict[tuple[str, int], tuple[int, int]]:
@@ -54,21 +52,17 @@ def vector_places(base: int, vlen: int) -> dict[tuple[str, int], tuple[int, int]
     at = max(offset + size for offset, size in placing.place(files, SPECIALS, base).values())
     found = placing.place((), VECTOR_SPECIALS, at)
     at = max(offset + size for offset, size in found.values())
-    file = ("v", 8 * VECTOR_CHUNK, 4 * vlen // VECTOR_CHUNK)
-    return found | placing.place([file], (), (at + 63) // 64 * 64)
+    return found | placing.place([("v", vlen, 32)], (), (at + 63) // 64 * 64)
 
 
 def with_vectors(
     names: dict[str, tuple[int, int]], files: dict[str, tuple[int, int, int]], base: int, vlen: int
 ) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int, int]]]:
-    """What places() found from `base` on, and the vector extension's; the file is called vectors."""
+    """What places() found from `base` on, and the vector extension's."""
     found = vector_places(base, vlen)
-    offset, size = found["v", 0]
-    wide = vlen // 8
-    for number in range(32):
-        names[f"v{number}"] = offset + number * wide, wide
+    names |= {f"v{number}": found["v", number] for number in range(32)}
     names |= {name: found[name, 0] for name in VECTOR_SPECIALS}
-    return names, files | {"v": (offset, wide, 32)}
+    return names, files | {"v": (*found["v", 0], 32)}
 
 
 def places(base: int) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int, int]]]:

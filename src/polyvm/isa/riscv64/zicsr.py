@@ -46,7 +46,7 @@ def write_csr(m: Tracer, csr: int, value: Val) -> None:
     if csr == FCSR:
         m.fp_mode = value[7:5].zext(FP_MODE_BITS)
     if csr == VSTART:
-        m.set(("vstart", 0), value & (m.v.file.count * 4 - 1))  # below VLEN
+        m.set(("vstart", 0), value & (m.v.file.bits - 1))  # below VLEN
     if csr in (VXSAT, VCSR):
         m.set(("vxsat", 0), value & 1)
     if csr in (VXRM, VCSR):
@@ -58,7 +58,7 @@ def _read_vector(m: Tracer, csr: int) -> Val:
     if csr == VCSR:
         return (m.get(("vxrm", 0)) << 1) | m.get(("vxsat", 0))
     if csr == VLENB:
-        return m.const(m.v.file.count // 2, 64)  # 16 bytes each, of 32 registers
+        return m.const(m.v.file.bits // 8, 64)
     return m.get((PLAIN_VECTOR[csr], 0))
 
 

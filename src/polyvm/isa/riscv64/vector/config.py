@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from polyvm.isa.riscv64.vector.spec import plain
-from polyvm.isa.riscv64.vector.machine import CHUNK, VILL, VL, VSTART, VTYPE
+from polyvm.isa.riscv64.vector.machine import VILL, VL, VSTART, VTYPE
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
@@ -21,7 +21,7 @@ def set_type(m: Tracer, rd: Val, requested: Val, avl: Val | None, rs1: Val | Non
     """
     lmul, sew = requested[2:0].zext(64), requested[5:3].zext(64)
     # log2 of VLMAX is that of VLEN, less that of SEW, plus that of LMUL, which has a sign (3.4.2).
-    vlen = m.v.file.count * CHUNK // 32
+    vlen = m.v.file.bits
     shift = lmul - m.select(requested[2], m.const(8, 64), 0)
     log = m.const(vlen.bit_length() - 1 - 3, 64) - sew + shift
     limit = m.select(requested[2], m.const(6, 64) + shift - 3, 3)  # log2 of LMUL * ELEN / 8

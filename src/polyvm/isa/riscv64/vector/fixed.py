@@ -125,14 +125,15 @@ def fraction(v: Machine, x: Lanes, y: Lanes) -> tuple[Lanes, Lanes]:
     if bits == 64:
         for i in range(x.count):
             product = Lanes(x[i].sext(128) * y[i].sext(128), 128)
-            parts.append(Lanes(rounded(v, product, Lanes(v.m.const(63, 128), 128), signed=True).whole.trunc(64), 64))
+            wide = rounded(v, product, Lanes(v.m.const(63, 128), 128), signed=True)
+            parts.append(Lanes(wide.whole.trunc(64), 64))
     else:
         for half in (Lanes.low, Lanes.high):
             product = half(x).sext(2 * bits) * half(y).sext(2 * bits)
             amount = Lanes(v.m.const(0, product.whole.bits), 2 * bits) + (bits - 1)
             parts.append(rounded(v, product, amount, signed=True).trunc(bits))
-    result = parts[0].join(parts[1])
-    return both.select(Lanes(v.m.const(0, 128), bits) + (least - 1), result), both
+    result = parts[0].join(parts[1]) if bits < 64 else Lanes.of([part.whole for part in parts])
+    return both.select(Lanes(v.m.const(0, v.vlen), bits) + (least - 1), result), both
 
 
 for _one in (form("v"), form("x")):

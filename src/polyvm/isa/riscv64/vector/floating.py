@@ -14,7 +14,6 @@ from polyvm.ir.ops import ROUND_DYNAMIC
 from polyvm.isa.riscv64 import fp
 from polyvm.isa.riscv64.vector.spec import Family
 from polyvm.isa.riscv64.vector.integer import FVF, FVV, widening
-from polyvm.isa.riscv64.vector.machine import CHUNK
 from polyvm.isa.riscv64.vector.permutation import move_first, slide_one_down, slide_one_up
 from polyvm.isa.riscv64.vector.reduction import first, set_first
 
@@ -406,7 +405,7 @@ def reducing(name: str, code: str, doc: str, operation: Callable[[Tracer, Val, V
     def body(v: Machine, vd: Val, vs2: Val, vs1: Val) -> None:
         bits = 2 * v.sew if widens else v.sew
         supported(v, v.sew, bits)
-        source, per = v.source(vs2), CHUNK // v.sew
+        source, per = v.source(vs2), v.vlen // v.sew
         v.checked()
         v.from_zero()
         v.spend(v.vlmax)

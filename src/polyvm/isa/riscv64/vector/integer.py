@@ -311,7 +311,7 @@ def carries(name: str, code: str, kinds: str, doc: str, operation: Callable[[Lan
                 for source in (vs2, *([given["vs1"]] if "vs1" in given else [])):
                     v.compatible(vd, 1, 8, source, v.sew, v.lmul)
                 a, b = v.source(vs2), one.lanes(v, given)
-                none = Lanes(v.m.const(0, 128), v.sew)
+                none = Lanes(v.m.const(0, v.vlen), v.sew)
                 carry = [v.mask(chunk, v.sew).zext(v.sew) if with_mask else none for chunk in range(len(a))]
                 v.write_mask(vd, [operation(*each) for each in zip(a, b, carry, strict=True)])
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from polyvm.ir.trace import Tracer
 
-CHUNK: Final = 128
-"""Bits of a register that one value holds: a register is so many of them as fit VLEN."""
 VL, VTYPE, VSTART = ("vl", 0), ("vtype", 0), ("vstart", 0)
 VXRM, VXSAT = ("vxrm", 0), ("vxsat", 0)
 VILL: Final = 1 << 63
@@ -69,7 +67,6 @@ class Machine:
         self.lmul = multiplier(context)  # eight times it, as all multipliers here
         self.masked = not vm
         self.vlmax = longest(context & 0xFF, self.vlen)
-        self.per = self.vlen // CHUNK
         self._reserved: list[Val] = []
         self._spent = 0
 
@@ -156,11 +153,8 @@ class Machine:
     # -- registers
     def _number(self, reg: Val | int, chunk: int) -> Val | int:
         if isinstance(reg, int):
-            return reg * self.per + chunk
-        number = reg.zext(16)
-        if self.per > 1:
-            number = number << (self.per.bit_length() - 1)
-        return ((number + chunk) if chunk else number) & (32 * self.per - 1)
+            return reg + chunk
+        return (reg.zext(8) + chunk) & 31 if chunk else reg
 
     def get(self, reg: Val | int, chunk: int) -> Val:
         """A chunk of a group."""
@@ -172,7 +166,7 @@ class Machine:
 
     def chunks(self, mul: int) -> int:
         """How many chunks a group has."""
-        return max(1, self.vlen * mul // 8 // CHUNK)
+        return max(1, mul // 8)
 
     def group(self, reg: Val | int, bits: int, mul: int) -> list[Lanes]:
         """A group's chunks in lanes of so many bits."""
@@ -185,7 +179,7 @@ class Machine:
 
     def splat(self, value: Val) -> Lanes:
         """A chunk of one element."""
-        return Lanes.splat(value, CHUNK // value.bits)
+        return Lanes.splat(value, self.vlen // value.bits)
 
     def scalar(self, rs1: Val, bits: int = 0) -> Val:
         """An integer register as an element; its low bits where it is wider (11.1)."""
@@ -211,8 +205,8 @@ class Machine:
 
     def body(self, chunk: int, bits: int, vl: Val | None = None) -> Lanes:
         """For each lane of a chunk, whether its element is one of the body (5.4)."""
-        count = CHUNK // bits
-        iota = Lanes(self.m.const(sum(i << i * bits for i in range(count)), CHUNK), bits)
+        count = self.vlen // bits
+        iota = Lanes(self.m.const(sum(i << i * bits for i in range(count)), self.vlen), bits)
 
         def below(number: Val) -> Lanes:
             return iota.ult(self.counted(number, chunk * count, count).trunc(bits))
@@ -222,10 +216,9 @@ class Machine:
 
     def mask(self, chunk: int, bits: int, reg: Val | int = 0) -> Lanes:
         """A mask register's bits for the elements of a chunk."""
-        count = CHUNK // bits
-        at = chunk * count
-        value = self.get(reg, at // CHUNK)
-        value = value >> (at % CHUNK) if at % CHUNK else value
+        count = self.vlen // bits
+        value = self.get(reg, 0)
+        value = value >> chunk * count if chunk else value
         return Lanes(value.trunc(count), 1)
 
     def active(self, chunk: int, bits: int, vl: Val | None = None) -> Lanes:
@@ -233,15 +226,17 @@ class Machine:
         inside = self.body(chunk, bits, vl)
         return inside & self.mask(chunk, bits) if self.masked else inside
 
-    def body_bits(self, chunk: int, vl: Val | None = None) -> Val:
-        """The same of mask elements, as the bits of a chunk of a mask register."""
+    def body_bits(self, vl: Val | None = None) -> Val:
+        """The same of mask elements, as the bits of a mask register: it has as many as the longest group elements."""
+        words = self.vlen // 64
 
-        def below(number: Val) -> Val:
-            count = self.counted(number, chunk * CHUNK, CHUNK)
-            return ~(self.m.const(-1, CHUNK) << count.zext(CHUNK))
+        def below(number: Val) -> Lanes:
+            count = Lanes.of([self.counted(number, 64 * n, 64) for n in range(words)])
+            ones = Lanes(self.m.const(-1, self.vlen), 64)
+            return ~(ones << count)
 
         inside = below(self.end(vl))
-        return inside & ~below(self.m.get(VSTART)) if self.part else inside
+        return (inside & ~below(self.m.get(VSTART)) if self.part else inside).whole
 
     # -- results
     def write(self, vd: Val, results: Sequence[Lanes], *, all_body: bool = False) -> None:
@@ -257,27 +252,17 @@ class Machine:
     def write_mask(self, vd: Val, results: Sequence[Lanes], *, all_body: bool = False) -> None:
         """Write bits of a mask register, one for each element, where these are active or of the body."""
         self.checked()
-        count = results[0].count
-        bits = CHUNK // count
-        per = CHUNK // count
-        values = []
-        for first in range(0, len(results), per):
-            some = range(first, min(first + per, len(results)))
-            inside = self.body_bits(first // per)
-            if self.masked and not all_body:
-                inside &= self.get(0, first // per)
-            found = self.joined([results[chunk].whole for chunk in some])
-            old = self.get(vd, first // per)
-            values.append((old & ~inside) | (found & inside))
-        assert bits * count == CHUNK
-        for place, value in enumerate(values):
-            self.set(vd, place, value)
+        inside = self.body_bits()
+        if self.masked and not all_body:
+            inside &= self.get(0, 0)
+        found = self.joined([result.whole for result in results])
+        self.set(vd, 0, (self.get(vd, 0) & ~inside) | (found & inside))
 
     def joined(self, parts: Sequence[Val]) -> Val:
-        """Values behind each other, the first lowest, in a chunk."""
-        whole = parts[0].zext(CHUNK)
+        """Values behind each other, the first lowest, in a register."""
+        whole = parts[0].zext(self.vlen)
         for place, part in enumerate(parts[1:], 1):
-            whole |= part.zext(CHUNK) << place * part.bits
+            whole |= part.zext(self.vlen) << place * part.bits
         return whole
 
     def done(self) -> None:
@@ -291,6 +276,8 @@ class Machine:
         count = whole.count // times
         at = chunk % times * count
         part = whole.pick(range(at, at + count))
+        if times == 1:
+            return whole
         return part.sext(whole.bits * times) if signed else part.zext(whole.bits * times)
 
     def narrowed(self, parts: Sequence[Lanes], chunk: int, narrow: Callable[[int], Lanes]) -> Lanes:

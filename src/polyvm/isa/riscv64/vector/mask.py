@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from polyvm.ir.lanes import Lanes
 from polyvm.isa.riscv64.vector.spec import Family
-from polyvm.isa.riscv64.vector.machine import CHUNK
 
 if TYPE_CHECKING:
     from polyvm.ir.values import Val
@@ -22,12 +21,8 @@ def logic(name: str, code: str, doc: str, operation: Callable[[Val, Val], Val]) 
 
     @insn(f"{name}.mm vd, vs2, vs1", f"{code} 1 vs2 vs1 010 vd 1010111", doc)
     def body(v: Machine, vd: Val, vs2: Val, vs1: Val) -> None:
-        found = []
-        for chunk in range(v.per):
-            value, inside = operation(v.get(vs2, chunk), v.get(vs1, chunk)), v.body_bits(chunk)
-            found.append((v.get(vd, chunk) & ~inside) | (value & inside))
-        for chunk, value in enumerate(found):
-            v.set(vd, chunk, value)
+        value, inside = operation(v.get(vs2, 0), v.get(vs1, 0)), v.body_bits()
+        v.set(vd, 0, (v.get(vd, 0) & ~inside) | (value & inside))
 
 
 logic("vmandn", "011000", "vs2 and not vs1.", lambda a, b: a & ~b)
@@ -40,16 +35,13 @@ logic("vmnor", "011110", "Neither.", lambda a, b: ~(a | b))
 logic("vmxnor", "011111", "Equal.", lambda a, b: ~(a ^ b))
 
 
-# -- Counting and finding (15.2, 15.3). A chunk is taken in halves: 64 bits are one host register.
+# -- Counting and finding (15.2, 15.3), in words of 64 bits
 def set_bits(v: Machine, vs2: Val) -> list[Val]:
-    """The active bits of a mask, in values of 64 bits."""
-    found = []
-    for chunk in range(v.per):
-        value = v.get(vs2, chunk) & v.body_bits(chunk)
-        if v.masked:
-            value &= v.get(0, chunk)
-        found += [value.trunc(64), value[127:64]]
-    return found
+    """The active bits of a mask, in words."""
+    value = v.get(vs2, 0) & v.body_bits()
+    if v.masked:
+        value &= v.get(0, 0)
+    return [value[at + 63 : at] for at in range(0, v.vlen, 64)]
 
 
 @insn("vcpop.m rd, vs2, vm", "010000 vm vs2 10000 010 rd 1010111")
@@ -82,21 +74,14 @@ def around_first(name: str, code: str, doc: str, *, before: bool, at: bool) -> N
         v.reserve(vd == vs2)
         v.checked()
         v.from_zero()
-        clear, found = v.m.const(1, 1), []  # clear: none was set before this chunk
-        for chunk in range(v.per):
-            inside = v.body_bits(chunk)
-            if v.masked:
-                inside &= v.get(0, chunk)
-            value = v.get(vs2, chunk) & inside
-            lowest = value & -value
-            below = lowest - 1  # all ones where there is none
-            some = value != 0
-            result = (below if before else v.m.const(0, CHUNK)) | (lowest if at else v.m.const(0, CHUNK))
-            result = v.m.select(clear, result, 0)
-            found.append((v.get(vd, chunk) & ~inside) | (result & inside))
-            clear &= ~some
-        for chunk, value in enumerate(found):
-            v.set(vd, chunk, value)
+        inside = v.body_bits()
+        if v.masked:
+            inside &= v.get(0, 0)
+        value, zero = v.get(vs2, 0) & inside, v.m.const(0, v.vlen)
+        lowest = value & zero - value
+        below = lowest - 1  # all ones where there is none
+        result = (below if before else zero) | (lowest if at else zero)
+        v.set(vd, 0, (v.get(vd, 0) & ~inside) | (result & inside))
 
 
 around_first("vmsbf", "00001", "Set the bits before the first that is set.", before=True, at=False)
@@ -113,17 +98,13 @@ def viota(v: Machine, vd: Val, vs2: Val) -> None:
     v.apart(vd, v.lmul, vs2, 8)
     v.checked()
     v.from_zero()
-    per, found = CHUNK // v.sew, []
+    per, found = v.vlen // v.sew, []
     v.spend(v.vlmax // 2)
-    before = v.m.const(0, 16)
+    before = v.m.const(0, 64)
     for chunk in range(v.chunks(v.lmul)):
-        bits = v.mask(chunk, v.sew, vs2).whole & v.active(chunk, v.sew).whole
-        wide = bits.zext(16) if bits.bits < 16 else bits
-        sums = [(before + (wide & (1 << i) - 1).popcount()).trunc(8) for i in range(per)] if v.sew == 8 else [
-            (before + (wide & (1 << i) - 1).popcount()).zext(v.sew) for i in range(per)
-        ]  # fmt: skip
-        found.append(Lanes.of(sums))
-        before += wide.popcount()
+        bits = (v.mask(chunk, v.sew, vs2).whole & v.active(chunk, v.sew).whole).zext(64)
+        found.append(Lanes.of([(before + (bits & (1 << i) - 1).popcount()).trunc(v.sew) for i in range(per)]))
+        before += bits.popcount()
     v.write(vd, found)
 
 
@@ -132,8 +113,8 @@ def vid(v: Machine, vd: Val) -> None:
     """The number of each element."""
     v.no_mask(vd)
     v.aligned(vd, v.lmul)
-    per, mask = CHUNK // v.sew, (1 << v.sew) - 1
+    per, mask = v.vlen // v.sew, (1 << v.sew) - 1
     v.write(vd, [
-        Lanes(v.m.const(sum((chunk * per + i & mask) << i * v.sew for i in range(per)), CHUNK), v.sew)
+        Lanes(v.m.const(sum((chunk * per + i & mask) << i * v.sew for i in range(per)), v.vlen), v.sew)
         for chunk in range(v.chunks(v.lmul))
     ])  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.lanes import Lanes
 from polyvm.isa.riscv64.vector.spec import RESTARTS, Family
-from polyvm.isa.riscv64.vector.machine import CHUNK, VL, Machine
+from polyvm.isa.riscv64.vector.machine import VL, Machine
 
 if TYPE_CHECKING:
     from polyvm.ir.values import Val
@@ -57,10 +57,10 @@ def ordinary(v: Machine, vd: Val, eew: int, *, fields: int = 1, load: bool) -> i
 def unit_load(v: Machine, vd: Val, base: Val, eew: int, mul: int, vl: Val | None = None) -> None:
     """Load a group from where it lies one element behind the other."""
     v.checked()
-    count, found = CHUNK // eew, []
+    count, found = v.vlen // eew, []
     for chunk in range(v.chunks(mul)):
         inside = v.active(chunk, eew, vl)
-        found.append((inside, v.m.load_lanes(base + chunk * CHUNK // 8 if chunk else base, inside, eew)))
+        found.append((inside, v.m.load_lanes(base + chunk * v.vlen // 8 if chunk else base, inside, eew)))
     merged = [inside.select(value, Lanes(v.get(vd, n), eew)) for n, (inside, value) in enumerate(found)]
     assert all(one.count == count for one in merged)
     for chunk, value in enumerate(merged):
@@ -71,7 +71,7 @@ def unit_store(v: Machine, vs3: Val, base: Val, eew: int, mul: int, vl: Val | No
     """Store a group one element behind the other."""
     v.checked()
     for chunk, value in enumerate(v.group(vs3, eew, mul)):
-        v.m.store_lanes(base + chunk * CHUNK // 8 if chunk else base, value, v.active(chunk, eew, vl))
+        v.m.store_lanes(base + chunk * v.vlen // 8 if chunk else base, value, v.active(chunk, eew, vl))
 
 
 # -- Element by element: segments (7.8), strided (7.5), indexed (7.6)
@@ -83,7 +83,7 @@ def elements(v: Machine, eew: int, mul: int) -> int:
 def scattered_load(v: Machine, vd: Val, eew: int, mul: int, fields: int, address: Callable[[int], Val],
                    vl: Val | None = None) -> None:  # fmt: skip
     """Load groups element by element: field f of element i lies f elements behind address(i)."""
-    most, per = elements(v, eew, mul), CHUNK // eew
+    most, per = elements(v, eew, mul), v.vlen // eew
     v.spend(most * fields)
     v.checked()
     chunks = v.chunks(mul)
@@ -109,7 +109,7 @@ def scattered_load(v: Machine, vd: Val, eew: int, mul: int, fields: int, address
 
 def scattered_store(v: Machine, vs3: Val, eew: int, mul: int, fields: int, address: Callable[[int], Val]) -> None:
     """Store groups element by element, in order."""
-    most, per = elements(v, eew, mul), CHUNK // eew
+    most, per = elements(v, eew, mul), v.vlen // eew
     v.spend(most * fields)
     v.checked()
     chunks = v.chunks(mul)
@@ -203,7 +203,7 @@ def _indexed(fields: int, eew: int, mop: str, order: str) -> None:
         mul = eew * v.lmul // v.sew
         v.reserve(mul > 64 or mul < 1)
         v.aligned(vs2, mul)
-        found, per = v.group(vs2, eew, mul), CHUNK // eew
+        found, per = v.group(vs2, eew, mul), v.vlen // eew
         return lambda i: found[i // per][i % per].zext(64)
 
     @insn(f"{_name(f'l{order}x', fields, eew, 'ei*')} vd, (rs1), vs2, vm", f"{nf} 0 {mop} vm vs2 rs1 {width} vd {LOAD}",

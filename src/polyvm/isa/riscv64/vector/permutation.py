@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.lanes import Lanes
 from polyvm.isa.riscv64.vector.spec import Family
 from polyvm.isa.riscv64.vector.integer import IVI, IVV, MVV, MVX, form
-from polyvm.isa.riscv64.vector.machine import CHUNK, VSTART
+from polyvm.isa.riscv64.vector.machine import VSTART
 from polyvm.isa.riscv64.vector.reduction import first
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def vmv_x_s(v: Machine, rd: Val, vs2: Val) -> None:
 def move_first(v: Machine, vd: Val, value: Val) -> None:
     """Write element 0 where vstart is below vl."""
     old = v.get(vd, 0)
-    new = (old & -(1 << v.sew)) | value.zext(CHUNK)
+    new = (old & -(1 << v.sew)) | value.zext(v.vlen)
     some = v.m.get(VSTART).ult(v.vl()) if v.part else v.vl() != 0
     v.set(vd, 0, v.m.select(some, new, old))
 
@@ -42,35 +42,35 @@ def vmv_s_x(v: Machine, vd: Val, rs1: Val) -> None:
 # -- Slides (16.3)
 def moved_down(v: Machine, source: Sequence[Val], count: Val) -> list[Val]:
     """Chunks shifted down by so many bits (64 of them), zeros behind the end."""
-    m, zero = v.m, v.m.const(0, CHUNK)
+    m, zero = v.m, v.m.const(0, v.vlen)
     parts, step = [*source], 1
     while step < len(parts):  # by whole chunks
-        here = count[7 + step.bit_length() - 1]
+        here = count[v.vlen.bit_length() - 1 + step.bit_length() - 1]
         later = [*parts[step:], *[zero] * step]
         parts = [m.select(here, b, a) for a, b in zip(parts, later, strict=True)]
         step *= 2
-    inner = (count & CHUNK - 1).zext(CHUNK)
+    inner = (count & v.vlen - 1).zext(v.vlen)
     results = []
     for part, after in zip(parts, [*parts[1:], zero], strict=True):
-        results.append((part >> inner) | (after << (m.const(CHUNK, CHUNK) - inner)))
-    far = count.uge(len(source) * CHUNK)
+        results.append((part >> inner) | (after << (m.const(v.vlen, v.vlen) - inner)))
+    far = count.uge(len(source) * v.vlen)
     return [m.select(far, zero, result) for result in results]
 
 
 def moved_up(v: Machine, source: Sequence[Val], count: Val) -> list[Val]:
     """Chunks shifted up by so many bits, zeros before the beginning."""
-    m, zero = v.m, v.m.const(0, CHUNK)
+    m, zero = v.m, v.m.const(0, v.vlen)
     parts, step = [*source], 1
     while step < len(parts):
-        here = count[7 + step.bit_length() - 1]
+        here = count[v.vlen.bit_length() - 1 + step.bit_length() - 1]
         earlier = [*[zero] * step, *parts[: len(parts) - step]]
         parts = [m.select(here, b, a) for a, b in zip(parts, earlier, strict=True)]
         step *= 2
-    inner = (count & CHUNK - 1).zext(CHUNK)
+    inner = (count & v.vlen - 1).zext(v.vlen)
     results = []
     for part, before in zip(parts, [zero, *parts[:-1]], strict=True):
-        results.append((part << inner) | (before >> (m.const(CHUNK, CHUNK) - inner)))
-    far = count.uge(len(source) * CHUNK)
+        results.append((part << inner) | (before >> (m.const(v.vlen, v.vlen) - inner)))
+    far = count.uge(len(source) * v.vlen)
     return [m.select(far, zero, result) for result in results]
 
 
@@ -87,8 +87,8 @@ def offset(v: Machine, given: dict[str, Val]) -> Val:
 
 def at_least(v: Machine, chunk: int, number: Val) -> Lanes:
     """For each lane of a chunk, whether its element has at least a number."""
-    per = CHUNK // v.sew
-    iota = Lanes(v.m.const(sum(i << i * v.sew for i in range(per)), CHUNK), v.sew)
+    per = v.vlen // v.sew
+    iota = Lanes(v.m.const(sum(i << i * v.sew for i in range(per)), v.vlen), v.sew)
     return iota.uge(v.counted(number, chunk * per, per).trunc(v.sew))
 
 
@@ -118,7 +118,7 @@ for _one in (form("x"), form("u")):
 def inside_group(v: Machine, source: Sequence[Lanes]) -> list[Val]:
     """A group's chunks without what lies behind VLMAX in the only one of less than a register."""
     bits = v.vlmax * v.sew
-    return [lanes.whole & (1 << bits) - 1 if bits < CHUNK else lanes.whole for lanes in source]
+    return [lanes.whole & (1 << bits) - 1 if bits < v.vlen else lanes.whole for lanes in source]
 
 
 def slide_one_up(v: Machine, vd: Val, vs2: Val, value: Val) -> None:
@@ -138,7 +138,7 @@ def slide_one_down(v: Machine, vd: Val, vs2: Val, value: Val) -> None:
     """vd[vl - 1] = value, vd[i] = vs2[i + 1]."""
     v.no_mask(vd)
     v.aligned(vd, v.lmul)
-    source, found, per = v.source(vs2), [], CHUNK // v.sew
+    source, found, per = v.source(vs2), [], v.vlen // v.sew
     last = v.splat(value)
     end = v.vl() - 1
     for n, lanes in enumerate(source):
@@ -160,29 +160,40 @@ def vslide1down(v: Machine, vd: Val, vs2: Val, rs1: Val) -> None:
     slide_one_down(v, vd, vs2, v.scalar(rs1))
 
 
-# -- Gathers (16.4)
-def looked_up(v: Machine, table: Sequence[Val], index: Lanes) -> Lanes:
-    """A chunk of elements of a group by number; 0 for numbers of VLMAX or more."""
-    m, per, size = v.m, CHUNK // v.sew, v.sew // 8
-    bound = index.ult(v.vlmax) if v.vlmax < 1 << v.sew else None
-    total = m.const(0, CHUNK)
-    for n, part in enumerate(table):
-        here = index - n * per if n else index
-        if size > 1:  # the numbers of an element's bytes; all ones where it is none of this part's
-            ones = int.from_bytes(bytes([size]) * size, "little")
-            order = int.from_bytes(bytes(range(size)), "little")
-            bytes_of = here * ones + order
-            here = here.ult(per).select(bytes_of, -1)
-        total |= part.permute(here.whole, 8)
-    result = Lanes(total, v.sew)
-    return bound.select(result, 0) if bound is not None else result
+# -- Gathers (16.4): bytes by bytes, 16 out of 16 at a time
+TABLE: Final = 128
+"""Bits of a table that one look-up takes."""
+
+
+def pieces(v: Machine, source: Sequence[Val]) -> list[Val]:
+    """Registers in pieces that a look-up takes."""
+    return [value[at + TABLE - 1 : at] if v.vlen > TABLE else value for value in source for at in range(0, v.vlen, TABLE)]
+
+
+def looked_up(v: Machine, table: Sequence[Val], index: Lanes, first: int = 0) -> Lanes:
+    """Elements of a group by number, as many as an index register has; 0 where it is not among those of the table.
+
+    table: pieces of the group. first: the number of its first element.
+    """
+    per, size, found = TABLE // v.sew, v.sew // 8, []
+    for part in pieces(v, [index.whole]):
+        numbers, total = Lanes(part, v.sew), v.m.const(0, TABLE)
+        for n, piece in enumerate(table):
+            at = first + n * per
+            here = numbers - at if at else numbers
+            if size > 1:  # the numbers of an element's bytes; all ones where it is none of this piece's
+                ones = int.from_bytes(bytes([size]) * size, "little")
+                order = int.from_bytes(bytes(range(size)), "little")
+                here = here.ult(per).select(here * ones + order, -1)
+            total |= piece.permute(here.whole, 8)
+        found.append(total)
+    return Lanes(Lanes.of(found).whole, v.sew)
 
 
 def gather(v: Machine, vd: Val, vs2: Val, indexes: Sequence[Lanes]) -> None:
-    """vd[i] = vs2[indexes[i]]."""
-    source = v.source(vs2)
-    v.spend(len(source) * len(indexes) * 2)
-    table = inside_group(v, source)
+    """vd[i] = vs2[indexes[i]]; 0 for numbers of VLMAX or more."""
+    table = pieces(v, inside_group(v, v.source(vs2)))
+    v.spend(len(table) * len(indexes) * (v.vlen // TABLE))
     v.write(vd, [looked_up(v, table, index) for index in indexes])
 
 
@@ -207,40 +218,23 @@ def vrgatherei16(v: Machine, vd: Val, vs2: Val, vs1: Val) -> None:
     v.apart(vd, v.lmul, vs2, v.lmul)
     v.apart(vd, v.lmul, vs1, mul)
     numbers = v.group(vs1, 16, mul)
-    found = []
-    for chunk in range(v.chunks(v.lmul)):
-        if v.sew == 16:
-            found.append(numbers[chunk])
-        elif v.sew > 16:
-            found.append(v.widened(numbers, chunk, v.sew // 16, signed=False))
-        else:  # 255 stands for all numbers that are too large: VLMAX is at most 512, so these are looked up apart
-
-            def small(part: int) -> Lanes:
-                wide = numbers[part]
-                return wide.trunc(8)
-
-            found.append(v.narrowed(numbers, chunk, small))
-    if v.sew > 8:
-        gather(v, vd, vs2, found)
+    if v.sew >= 16:
+        times = v.sew // 16
+        wide = [v.widened(numbers, n, times, signed=False) for n in range(v.chunks(v.lmul))]
+        gather(v, vd, vs2, wide)
         return
-    source = v.source(vs2)
-    v.spend(len(source) * len(found) * 2)
-    table = inside_group(v, source)
+    # Bytes: 256 of them have numbers of 8 bits, and what is above says which 256.
+    table = pieces(v, inside_group(v, v.source(vs2)))
+    v.spend(len(table) * v.chunks(v.lmul) * (v.vlen // TABLE))
     results = []
-    for chunk, low in enumerate(found):
-
-        def page(part: int) -> Lanes:
-            return (numbers[part] >> 8).trunc(8)
-
-        pages = v.narrowed(numbers, chunk, page)
-        total = v.m.const(0, CHUNK)
-        for number in range(0, len(table), 16):  # 256 elements of 8 bits
-            hit = pages == number // 16
-            part = v.m.const(0, CHUNK)
-            for n, piece in enumerate(table[number : number + 16]):
-                part |= piece.permute((low - n * 16 if n else low).whole, 8)
-            total |= hit.select(Lanes(part, 8), 0).whole
-        results.append(Lanes(total, 8))
+    for chunk in range(v.chunks(v.lmul)):
+        low = v.narrowed(numbers, chunk, lambda n: numbers[n].trunc(8))
+        page = v.narrowed(numbers, chunk, lambda n: (numbers[n] >> 8).trunc(8))
+        total = Lanes(v.m.const(0, v.vlen), 8)
+        for number in range(0, len(table), 16):
+            part = looked_up(v, table[number : number + 16], low)
+            total |= (page == number // 16).select(part, 0)
+        results.append(total)
     v.write(vd, results)
 
 
@@ -265,18 +259,18 @@ def vcompress(v: Machine, vd: Val, vs2: Val, vs1: Val) -> None:
     v.aligned(vd, v.lmul)
     v.apart(vd, v.lmul, vs2, v.lmul)
     v.apart(vd, v.lmul, vs1, 8)
-    source, per, m = v.source(vs2), CHUNK // v.sew, v.m
+    source, per, m = v.source(vs2), v.vlen // v.sew, v.m
     v.checked()
     v.from_zero()
     v.spend(v.vlmax * len(source))
     chosen = [v.mask(n, v.sew, vs1) & v.body(n, v.sew) for n in range(len(source))]
-    count, results = m.const(0, 64), [m.const(0, CHUNK) for _ in source]
+    count, results = m.const(0, 64), [m.const(0, v.vlen) for _ in source]
     for i in range(v.vlmax):
         taken = chosen[i // per][i % per]
-        value = m.select(taken, source[i // per][i % per], 0).zext(CHUNK)
+        value = m.select(taken, source[i // per][i % per], 0).zext(v.vlen)
         at = count << v.sew.bit_length() - 1
         # Below a chunk the distance wraps around, to more than any shift: nothing comes there.
-        results = [whole | (value << (at - n * CHUNK).zext(CHUNK)) for n, whole in enumerate(results)]
+        results = [whole | (value << (at - n * v.vlen).zext(v.vlen)) for n, whole in enumerate(results)]
         count += taken.zext(64)
     for n, value in enumerate(results):
         kept = at_least(v, n, count)

@@ -24,7 +24,7 @@ def first(v: Machine, reg: Val, bits: int) -> Val:
 def set_first(v: Machine, vd: Val, value: Val) -> None:
     """Write element 0 alone, where vl is not 0."""
     old = v.get(vd, 0)
-    new = (old & -(1 << value.bits)) | value.zext(128)
+    new = (old & -(1 << value.bits)) | value.zext(v.vlen)
     v.set(vd, 0, v.m.select(v.vl() == 0, old, new))
 
 

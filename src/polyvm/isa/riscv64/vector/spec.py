@@ -16,7 +16,6 @@ from polyvm.isa.riscv64.vector import syntax as vector_syntax
 from polyvm.isa.riscv64.model import CSR
 from polyvm.isa.riscv64.registers import VECTOR_SPECIALS, vector_places
 from polyvm.isa.riscv64.vector.machine import (
-    CHUNK,
     END,
     PART_BIT,
     VILL,
@@ -196,11 +195,10 @@ def _build(vlen: int) -> VectorIsa:
     fields = {**base.fields, **FIELDS}
     fields["csr"] = dataclasses.replace(fields["csr"], shape=tuple(csr))
     fields["wcsr"] = dataclasses.replace(fields["wcsr"], shape=tuple(n for n in csr if n >> 10 != 0b11))
-    count = 32 * vlen // CHUNK
-    names = tuple(f"v{number}" for number in range(count))
+    names = tuple(f"v{number}" for number in range(32))
     isa = VectorIsa(
         name=base.name,
-        files={**base.files, "v": RegisterFile("v", CHUNK, count, names)},
+        files={**base.files, "v": RegisterFile("v", vlen, len(names), names)},
         specials={**base.specials, **dict.fromkeys(VECTOR_SPECIALS, 64)},
         causes=base.causes,
         fields=fields,
