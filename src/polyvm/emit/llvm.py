@@ -200,6 +200,16 @@ class Emitter:
         """Lanes under a mask."""
         llvm_masked.store(self, op, args)
 
+    def loaded_lanes(self, t: str, pointer: str, mask: str) -> str:
+        """One access of the host for lanes under a mask, a vector of bits, on a host that has such."""
+        name = f"llvm.masked.load.{_mangled(t)}.p0"
+        return self.call(t, name, f"ptr align 1 {pointer}", f"{_bits_of(t)} {mask}", f"{t} zeroinitializer")
+
+    def stored_lanes(self, t: str, value: str, pointer: str, mask: str) -> None:
+        """One access of the host for lanes under a mask."""
+        name = f"llvm.masked.store.{_mangled(t)}.p0"
+        self.call("void", name, f"{t} {value}", f"ptr align 1 {pointer}", f"{_bits_of(t)} {mask}")
+
     def scratch(self, bits: int) -> str:
         """A pointer to so many bits that nobody else looks at: subclasses that have one say where."""
         raise NotImplementedError
@@ -292,6 +302,17 @@ class Emitter:
     def leave_golden(self) -> None:
         """End the block: the golden evaluator must do this instruction."""
         raise NotImplementedError
+
+
+def _mangled(t: str) -> str:
+    """How intrinsics are called for a vector: <4 x i32> is v4i32."""
+    count, _, lane = t[1:-1].partition(" x ")
+    return f"v{count}{lane}"
+
+
+def _bits_of(t: str) -> str:
+    """The vector of a bit for each lane."""
+    return f"<{t[1:].partition(' ')[0]} x i1>"
 
 
 # -- Pairs of registers

@@ -6,7 +6,7 @@ that nothing is touched that was not asked for. It is an access of the emitter's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.values import Val
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from polyvm.emit.llvm import Emitter
+
+
+MASKS: Final = frozenset({"avx512bw", "avx512vl"})
+"""What a host has whose accesses take masks, for lanes of every width."""
 
 
 def _type(bits: int) -> str:
@@ -33,6 +37,8 @@ def load(e: Emitter, op: Val, args: list[str]) -> str:
     """load_lanes."""
     address, mask = args
     lane, count = int(op.attr), op.args[1].bits  # type: ignore[call-overload]  # attr is the lane width
+    if count > 1 and e.features >= MASKS:
+        return _load_at_once(e, op, address, mask, lane)
     zero = "0" if op.bits <= 64 else "zeroinitializer"
     results: list[tuple[str, str]] = []
 
@@ -63,6 +69,9 @@ def store(e: Emitter, op: Val, args: list[str]) -> None:
     address, value, mask = args
     bits, count = op.args[1].bits, op.args[2].bits
     lane = int(op.attr)  # type: ignore[call-overload]  # attr is the lane width
+    if count > 1 and e.features >= MASKS:
+        _store_at_once(e, op, args, lane, count)
+        return
     vector = _cast(e, value, bits, to="vector")
 
     def whole() -> None:
@@ -79,6 +88,42 @@ def store(e: Emitter, op: Val, args: list[str]) -> None:
         _each(e, mask, count, one)
 
     _ways(e, mask, count, whole, some)
+
+
+def _load_at_once(e: Emitter, op: Val, address: str, mask: str, lane: int) -> str:
+    """By an instruction that takes a mask, and touches nothing where that has no bit."""
+    count = op.bits // lane
+    t, found = f"<{count} x i{lane}>", []
+    bits = e.ins(f"bitcast i{count} {mask} to <{count} x i1>")
+
+    def access() -> None:
+        pointer = e.address_for(op, address, op.bits // 8, write=False)
+        found.extend((e.loaded_lanes(t, pointer, bits), e.label))
+
+    none, some, done = e.ins(f"icmp eq i{count} {mask}, 0"), e.fresh_label("some"), e.fresh_label("accessed")
+    before = e.label
+    e.do(f"br i1 {none}, label %{done}, label %{some}")
+    with e.beside():
+        e.start(some)
+        access()
+        e.do(f"br label %{done}")
+    e.start(done)
+    value = e.ins(f"phi {t} [ {found[0]}, %{found[1]} ], [ zeroinitializer, %{before} ]")
+    return e.ins(f"bitcast {t} {value} to i{op.bits}")
+
+
+def _store_at_once(e: Emitter, op: Val, args: list[str], lane: int, count: int) -> None:
+    address, value, mask = args
+    t, size = f"<{count} x i{lane}>", count * lane // 8
+    bits = e.ins(f"bitcast i{count} {mask} to <{count} x i1>")
+    vector = e.ins(f"bitcast i{count * lane} {value} to {t}")
+    none, some, done = e.ins(f"icmp eq i{count} {mask}, 0"), e.fresh_label("some"), e.fresh_label("accessed")
+    e.do(f"br i1 {none}, label %{done}, label %{some}")
+    with e.beside():
+        e.start(some)
+        e.stored_lanes(t, vector, e.address_for(op, address, size, write=True), bits)
+        e.do(f"br label %{done}")
+    e.start(done)
 
 
 def _ways(e: Emitter, mask: str, count: int, whole: Callable[[], None], some: Callable[[], None]) -> str:

@@ -363,6 +363,17 @@ class RegionEmitter(LeavingEmitter):
         self._keep(value, t)
         return value
 
+    def loaded_lanes(self, t: str, pointer: str, mask: str) -> str:
+        """One access, its place noted, and a wall behind it."""
+        value = super().loaded_lanes(t, pointer, mask)
+        self._noted()
+        return value
+
+    def stored_lanes(self, t: str, value: str, pointer: str, mask: str) -> None:
+        """One access, its place noted, and a wall behind it."""
+        super().stored_lanes(t, value, pointer, mask)
+        self._noted()
+
     def stored(self, t: str, value: str, pointer: str) -> None:
         """One access, its place noted, and a wall behind it."""
         super().stored(t, value, pointer)
