@@ -33,10 +33,18 @@ def _cast(e: Emitter, value: str, bits: int, *, to: str) -> str:
     return e.ins(f"bitcast {source} {value} to {target}")
 
 
+def _is_full(mask: str, count: int) -> bool:
+    """Whether all bits are known to be set."""
+    return mask.lstrip("-").isdigit() and int(mask) & (1 << count) - 1 == (1 << count) - 1
+
+
 def load(e: Emitter, op: Val, args: list[str]) -> str:
     """load_lanes."""
     address, mask = args
     lane, count = int(op.attr), op.args[1].bits  # type: ignore[call-overload]  # attr is the lane width
+    if _is_full(mask, count):
+        pointer = e.address_for(op, address, op.bits // 8, write=False)
+        return _cast(e, e.loaded(_type(op.bits), pointer), op.bits, to="whole")
     if count > 1 and e.features >= MASKS:
         return _load_at_once(e, op, address, mask, lane)
     zero = "0" if op.bits <= 64 else "zeroinitializer"
@@ -69,6 +77,10 @@ def store(e: Emitter, op: Val, args: list[str]) -> None:
     address, value, mask = args
     bits, count = op.args[1].bits, op.args[2].bits
     lane = int(op.attr)  # type: ignore[call-overload]  # attr is the lane width
+    if _is_full(mask, count):
+        pointer = e.address_for(op, address, bits // 8, write=True)
+        e.stored(_type(bits), _cast(e, value, bits, to="vector"), pointer)
+        return
     if count > 1 and e.features >= MASKS:
         _store_at_once(e, op, args, lane, count)
         return

@@ -303,7 +303,7 @@ class RegionEmitter(LeavingEmitter):
             slot, distance = form
             base = self.read(slot)
             known = self.checked.covers(slot, distance, 16)
-            if not known and not self.nested:
+            if not known:
                 self.checked.check(slot)
         self.save()
         number = literal(base)
@@ -505,10 +505,12 @@ class RegionEmitter(LeavingEmitter):
         self.do(f"br i1 {args[0]}, label %{then}, label %{after}{', ' + UNLIKELY if last in ('trap', 'reshape') else ''}")
         self.start(then)
         saved = dict(self.current), set(self.written), set(self.stale)
+        checked = dict(self.checked.known)
         self.nested += 1
         with self.aside():
             self.emit(body)
         self.nested -= 1
+        self.checked.known = checked
         self.current, self.written = saved[:2]
         self.stale |= saved[2]  # what the body saved, the other way did not
         for slot in inside:
@@ -526,9 +528,11 @@ class RegionEmitter(LeavingEmitter):
     def beside(self) -> Iterator[None]:
         """One of several ways: what is read there is not known behind it, what is stored there is not stored."""
         saved = dict(self.current), set(self.written), set(self.stale)
+        checked = dict(self.checked.known)
         self.nested += 1
         with self.aside():
             yield
+        self.checked.known = checked
         self.nested -= 1
         self.current, self.written = saved[:2]
         self.stale |= saved[2]

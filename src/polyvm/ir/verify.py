@@ -35,6 +35,7 @@ class _Verifier:
         self.stored: Val | None = None
         self.probed = False
         self.jumps = 0
+        self.before: dict[Val, tuple[Val | None, Val | None]] = {}  # by conditions: what was written before its body
 
     def block(self, ops: tuple[Val, ...], known: set[Val]) -> None:
         for position, op in enumerate(ops):
@@ -77,10 +78,25 @@ class _Verifier:
     def _body(self, op: Val, known: set[Val]) -> None:
         body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
         before = (self.written, self.stored, self.probed, self.jumps)
-        self.block(body, set(known))
+        otherwise = _negated(op.args[0])
+        if otherwise is not None and otherwise in self.before:  # only one of the two bodies is done
+            (self.written, self.stored), after = self.before[otherwise], (self.written, self.stored)
+            self.block(body, set(known))
+            self.written = after[0] if self.written is None else self.written
+            self.stored = after[1] if self.stored is None else self.stored
+        else:
+            self.before[op.args[0]] = self.written, self.stored
+            self.block(body, set(known))
         if leaves_always(body):
             self.written, self.stored, self.probed, self.jumps = before
         self.probed = before[2]  # a probe that may not happen covers nothing behind the `when`
+
+
+def _negated(condition: Val) -> Val | None:
+    """The condition that this one is the opposite of, where it is written so."""
+    if condition.op == "xor" and condition.args[1].op == "const" and condition.args[1].attr == 1:
+        return condition.args[0]
+    return None
 
 
 def _check_lanes(op: Val) -> None:
