@@ -166,7 +166,7 @@ def _lanes(e: Emitter, op: Val, args: list[str]) -> str:
 def _flanes(e: Emitter, op: Val, args: list[str]) -> str:
     _, count, widths, _ = lanes_of(op.attr)
     widest = max(op.bits // count, *widths)
-    if count * widest > 128 and not at_once(op):
+    if count * widest > 128 and not at_once(e, op):
         return _in_parts(e, op, args, 128 // widest)
     return flanes(e, op, args, _lane(op), _each)
 

@@ -86,17 +86,21 @@ def element(rng: random.Random, bits: int, numbers: bool) -> int:
     return rng.getrandbits(bits) if kind < 0.8 else rng.getrandbits(4)
 
 
-def random_case(insn: Insn, isa: VectorIsa, rng: random.Random, *, edges: bool = False) -> Case:
-    """A state for an instruction. edges: its accesses often go over an edge of the page."""
+def random_case(
+    insn: Insn, isa: VectorIsa, rng: random.Random, *, edges: bool = False, like: Case | None = None
+) -> Case:
+    """A state for an instruction. edges: its accesses often go over an edge of the page. like: with the same word and
+    the same vtype.
+    """
     vlen = isa.vlen
     while True:
-        vtype = rng.randrange(256)
+        vtype = rng.randrange(256) if like is None else like.vtype
         if not longest(vtype, vlen):
             continue
         sew = 8 << (vtype >> 3 & 7)
         if floating(insn) and rng.random() < 0.8:
             narrow = "w" in insn.name.split(".")[0] or "ncvt" in insn.name
-            if sew not in ((32,) if narrow else (32, 64)):
+            if like is None and sew not in ((32,) if narrow else (32, 64)):
                 continue
         break
     most = longest(vtype, vlen)
@@ -117,10 +121,13 @@ def random_case(insn: Insn, isa: VectorIsa, rng: random.Random, *, edges: bool =
     if accesses(insn) and "rs1" in fields:
         fields["rs1"], fields["rs2"] = (10, 11) if "rs2" in fields else (10, 0)
         fields = {name: value for name, value in fields.items() if name in insn.encoding.fields}
+    if like is not None:
+        fields = insn.fields(like.word)
     numbers = floating(insn)
     width = rng.choice((sew, sew, 2 * sew if sew < 64 else sew, max(8, sew // 2)))
     total = 32 * vlen // width
-    registers = b"".join(element(rng, width, numbers).to_bytes(width // 8, "little") for _ in range(total))
+    pool = [element(rng, width, numbers).to_bytes(width // 8, "little") for _ in range(48)]
+    registers = b"".join(rng.choices(pool, k=total))
     x = [rng.choice(CORNERS) if rng.random() < 0.3 else rng.getrandbits(64) if rng.random() < 0.5 else rng.randrange(2 * most)
          for _ in X]  # fmt: skip
     f = []
@@ -131,10 +138,13 @@ def random_case(insn: Insn, isa: VectorIsa, rng: random.Random, *, edges: bool =
     page = b""
     if accesses(insn):
         page = rng.randbytes(SIZE)
-        span = 8 * 8 * most if not edges else 0
-        x[0] = PAGE + (rng.choice((rng.randrange(64), SIZE - rng.randrange(1, 300), rng.randrange(SIZE))) if edges
-                       else SIZE // 2 + rng.randrange(-64, 64))  # fmt: skip
-        x[1] = rng.choice((0, 1, 2, 4, 8, -1, -4, -8, 16, 24, rng.randrange(-1500 // most - 1, 1500 // most + 2))) & MASK
+        most_apart = (1500 if edges else 2500) // most + 1
+        x[1] = max(-most_apart, min(most_apart, rng.choice((0, 1, 2, 4, 8, -1, -4, -8, 16, 24, rng.randrange(-99, 99)))))
+        down = "rs2" in fields and x[1] < 0
+        x[0] = PAGE + (SIZE - 600 - rng.randrange(16) if down else rng.randrange(64))
+        if edges:
+            x[0] = PAGE + rng.choice((rng.randrange(64), SIZE - rng.randrange(1, 300), rng.randrange(SIZE)))
+        x[1] &= MASK
         if "vs2" in fields and insn.name[1:].startswith(("lux", "lox", "sux", "sox")) or "xseg" in insn.name:
             # Indexes of moderate size, whatever their width.
             index = int(insn.name.split("ei")[1].split(".")[0])
@@ -142,8 +152,6 @@ def random_case(insn: Insn, isa: VectorIsa, rng: random.Random, *, edges: bool =
             numbers_of = [rng.randrange(0, 120 if index == 8 else 1000) for _ in range(min(8 * vlen, len(registers) * 8 - at * 8) // index)]
             raw = b"".join(n.to_bytes(index // 8, "little") for n in numbers_of)
             registers = (registers[:at] + raw)[: len(registers)] + registers[at + len(raw) :]
-        if not edges and span > SIZE // 2:
-            x[0] = PAGE + rng.randrange(16)
     fcsr = rng.choice((0, 0, 1, 2, 3, 4)) << 5 | (rng.getrandbits(5) if rng.random() < 0.3 else 0)
     return Case(insn.encode(fields), vl, vtype, vstart, rng.getrandbits(3), fcsr, 0, 0, tuple(x), tuple(f),
                 registers, page)  # fmt: skip

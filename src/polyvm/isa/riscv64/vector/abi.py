@@ -25,11 +25,10 @@ if TYPE_CHECKING:
 MAGIC, HEADER = 0x5346_5457, 8  # RISCV_V_MAGIC, struct __riscv_ctx_hdr
 # struct __sc_riscv_v_state { struct __riscv_v_ext_state { u64 vstart, vl, vtype, vcsr, vlenb; void *datap; } } on 16
 # bytes, and the registers behind it.
-_EXT = Struct("<IIQQQQQQ8x")
+_EXT = Struct("<IIQQQQQQ")
 _VILL = 1 << 63
 # hwprobe's IMA_EXT_0: V, and what it means of Zve; kernels of 6.5 on have the bit of V.
 _EXT0_V = 1 << 2
-_ZVE = 1 << 39 | 1 << 40 | 1 << 41 | 1 << 42 | 1 << 43  # Zve32x to Zve64d
 _PERF_FAST = 3  # MISALIGNED_VECTOR_PERF
 # prctl (include/uapi/linux/prctl.h)
 SET_CONTROL, GET_CONTROL = 69, 70
@@ -89,6 +88,14 @@ class VectorAbi:
             target.write(name, source.read(name))
         for number in range(32):
             target.v[number] = source.v[number]
+
+    def prctl(self, option: int, value: int) -> int:
+        """PR_RISCV_V_SET_CONTROL and its counterpart. Vectors are on, and stay so: to turn them off is refused."""
+        if option == GET_CONTROL:
+            return _ON
+        if option != SET_CONTROL or value & ~_MASK or value & 3 == 3 or value >> 2 & 3 == 3:
+            return -EINVAL
+        return -EPERM if value & 3 == _OFF or value >> 2 & 3 == _OFF else 0
 
     # -- The signal frame: behind struct rt_sigframe, at the end of which the header of what comes next is
     def setup_frame(

@@ -70,6 +70,20 @@ def careful(v: Machine, chunk: int, lanes: Sequence[Lanes], operation: Callable[
     return operation(v.m, *(inside.select(one, 1 if integers else ONE[one.bits]) for one in lanes))
 
 
+def write(v: Machine, vd: Val, parts: Sequence[Sequence[Lanes]], operation: Operation) -> None:
+    """Write what an operation makes of each chunk's lanes."""
+
+    def do(whole: bool) -> None:
+        if whole:
+            results = [operation(v.m, *each) for each in parts]
+            for chunk, result in enumerate(results):
+                v.set(vd, chunk, result.whole)
+        else:
+            v.write(vd, [careful(v, n, each, operation) for n, each in enumerate(parts)])
+
+    v.two_ways(v.vlmax, v.lmul, do)
+
+
 # -- On SEW (13.2, 13.4, 13.6, 13.11, 13.12)
 def on_sew(name: str, code: str, doc: str, operation: Operation, kinds: Sequence[Form] = BOTH, *, raises: bool = True) -> None:
     """Declare vd[i] = operation(vs2[i], operand)."""
@@ -82,8 +96,11 @@ def on_sew(name: str, code: str, doc: str, operation: Operation, kinds: Sequence
             v.aligned(vd, v.lmul)
             a, b = v.source(vs2), one.lanes(v, given)
             v.checked()
-            pairs = list(enumerate(zip(a, b, strict=True)))
-            v.write(vd, [careful(v, n, each, operation) if raises else operation(v.m, *each) for n, each in pairs])
+            parts = list(zip(a, b, strict=True))
+            if raises:
+                write(v, vd, parts, operation)
+            else:
+                v.write(vd, [operation(v.m, *each) for each in parts])
 
 
 def signs(choose: Callable[[Lanes, Lanes], Lanes]) -> Operation:
@@ -125,7 +142,7 @@ def fused(name: str, code: str, doc: str, operation: Operation) -> None:
             v.no_mask(vd)
             a, b, d = one.lanes(v, given), v.source(vs2), v.source(vd)
             v.checked()
-            v.write(vd, [careful(v, n, each, operation) for n, each in enumerate(zip(a, b, d, strict=True))])
+            write(v, vd, list(zip(a, b, d, strict=True)), operation)
 
 
 fused("vfmacc", "101100", "operand * vs2 + vd.", lambda m, a, b, d: m.fma(a, b, d))

@@ -238,6 +238,22 @@ class Machine:
         inside = below(self.end(vl))
         return (inside & ~below(self.m.get(VSTART)) if self.part else inside).whole
 
+    def two_ways(self, most: int, mul: int, do: Callable[[bool], None], vl: Val | None = None) -> None:
+        """Do something with a group of `most` elements: all of them at once where vl says so and no mask does, and else
+        with those that are active. do: told which of the two; it writes what it has found.
+        """
+        if self.masked or self.part or self.golden or mul < 8:
+            do(False)
+            return
+        whole = (self.vl() if vl is None else vl) == most
+        if whole.op == "const":
+            do(bool(whole.attr))
+            return
+        with self.m.when(whole):
+            do(True)
+        with self.m.when(~whole):
+            do(False)
+
     # -- results
     def write(self, vd: Val, results: Sequence[Lanes], *, all_body: bool = False) -> None:
         """Write active elements, or all of the body; others are undisturbed."""

@@ -58,44 +58,33 @@ def unit_load(v: Machine, vd: Val, base: Val, eew: int, mul: int, vl: Val | None
     """Load a group from where it lies one element behind the other."""
     v.checked()
 
-    def load(inside: Callable[[int], Lanes]) -> None:
-        masks = [inside(chunk) for chunk in range(v.chunks(mul))]
+    def load(whole: bool) -> None:
+        masks = [_every(v, eew) if whole else v.active(chunk, eew, vl) for chunk in range(v.chunks(mul))]
         found = [v.m.load_lanes(_at(v, base, n), mask, eew) for n, mask in enumerate(masks)]
         merged = [mask.select(found[n], Lanes(v.get(vd, n), eew)) for n, mask in enumerate(masks)]
         for chunk, value in enumerate(merged):
             v.set(vd, chunk, value.whole)
 
-    _in_two_ways(v, eew, mul, vl, load)
+    v.two_ways(elements(v, eew, mul), mul, load, vl)
 
 
 def unit_store(v: Machine, vs3: Val, base: Val, eew: int, mul: int, vl: Val | None = None) -> None:
     """Store a group one element behind the other."""
     v.checked()
 
-    def store(inside: Callable[[int], Lanes]) -> None:
+    def store(whole: bool) -> None:
         for chunk, value in enumerate(v.group(vs3, eew, mul)):
-            v.m.store_lanes(_at(v, base, chunk), value, inside(chunk))
+            v.m.store_lanes(_at(v, base, chunk), value, _every(v, eew) if whole else v.active(chunk, eew, vl))
 
-    _in_two_ways(v, eew, mul, vl, store)
+    v.two_ways(elements(v, eew, mul), mul, store, vl)
+
+
+def _every(v: Machine, eew: int) -> Lanes:
+    return Lanes(v.m.const(-1, v.vlen // eew), 1)
 
 
 def _at(v: Machine, base: Val, chunk: int) -> Val:
     return base + chunk * v.vlen // 8 if chunk else base
-
-
-def _in_two_ways(
-    v: Machine, eew: int, mul: int, vl: Val | None, access: Callable[[Callable[[int], Lanes]], None]
-) -> None:
-    """Access a group: with all of its elements, where vl says so and no mask does, or with those that are active."""
-    if v.masked or v.part or v.golden or mul < 8:
-        access(lambda chunk: v.active(chunk, eew, vl))
-        return
-    every = Lanes(v.m.const(-1, v.vlen // eew), 1)
-    whole = (v.vl() if vl is None else vl) == elements(v, eew, mul)
-    with v.m.when(whole):
-        access(lambda chunk: every)
-    with v.m.when(~whole):
-        access(lambda chunk: v.active(chunk, eew, vl))
 
 
 # -- Element by element: segments (7.8), strided (7.5), indexed (7.6)
