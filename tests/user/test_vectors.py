@@ -1,4 +1,4 @@
-"""riscv64 programs with vectors under Linux: what the kernel tells and keeps of them, and compiled loops beside qemu."""
+"""riscv64 programs with vectors under Linux: what the kernel tells and keeps, and compiled loops beside qemu."""
 
 from __future__ import annotations
 

@@ -105,7 +105,8 @@ def store(e: Emitter, op: Val, args: list[str]) -> None:
 def _load_at_once(e: Emitter, op: Val, address: str, mask: str, lane: int) -> str:
     """By an instruction that takes a mask, and touches nothing where that has no bit."""
     count = op.bits // lane
-    t, found = f"<{count} x i{lane}>", []
+    t = f"<{count} x i{lane}>"
+    found: list[str] = []
     bits = e.ins(f"bitcast i{count} {mask} to <{count} x i1>")
 
     def access() -> None:

@@ -254,7 +254,9 @@ class Engine:
         self.busy: set[int] = set()  # addresses that were hot for long
         self.tries: dict[int, int] = {}
         self.seen: dict[int, dict[int, int]] = {}
-        self.stepped: dict[int, int] = {}  # vector instructions outside of regions, and how often they were met
+        self.stepped: dict[
+            int, int
+        ] = {}  # vector instructions outside of regions, and how often they were met
         self.cpus: list[GuestCpu] = []
         self.hotness = Hotness(self.cpus, policy)
         self.on_unit: list[Callable[[Unit], object]] = []  # called when a region was installed
@@ -491,7 +493,9 @@ class Engine:
             read=lambda address: code_page(space, address),
             ran=lambda address: self.ran(space, address),
             wanted=lambda job: job.pc in units.by_pc or units.covering(job.pc) is None,
-            score=lambda job: max(worth, self.hotness.score(job.places, job.cost_s, job.asked, process_time())),
+            score=lambda job: max(
+                worth, self.hotness.score(job.places, job.cost_s, job.asked, process_time())
+            ),
             done=self._compiled,
             tries=tries + 1,
             cost_s=cost_s,

@@ -21,7 +21,10 @@ PLANNED = ("x86_64",)
 
 
 class Guest:
-    """A guest by name, with vector registers of so many bits if any: its ABI, its exceptions, where its registers are, its monitor; the specification on demand."""
+    """A guest by name: its ABI, its exceptions, where its registers are, its monitor; the specification on demand.
+
+    vlen: bits of its vector registers, 0 where it has none.
+    """
 
     __slots__ = ("_abi", "_isa", "causes", "monitor", "name", "places", "vlen")
 

@@ -502,7 +502,9 @@ class RegionEmitter(LeavingEmitter):
                 (value,) = self.settle([self.read(slot)])
                 self.put(slot, value, self.home(slot))
                 self.home_loose.pop(slot, None)
-        self.do(f"br i1 {args[0]}, label %{then}, label %{after}{', ' + UNLIKELY if last in ('trap', 'reshape') else ''}")
+        self.do(
+            f"br i1 {args[0]}, label %{then}, label %{after}{', ' + UNLIKELY if last in ('trap', 'reshape') else ''}"
+        )
         self.start(then)
         saved = dict(self.current), set(self.written), set(self.stale)
         checked = dict(self.checked.known)

@@ -25,7 +25,7 @@ def verify(trace: Trace, what: str) -> None:
 
 
 def leaves_always(body: tuple[Val, ...]) -> bool:
-    """Whether a body ends in a trap, a system call or otherwise elsewhere, so that nothing after its `if` runs when it does."""
+    """Whether a body ends in a trap, a system call or elsewhere, so that nothing after its `if` runs when it does."""
     return bool(body) and body[-1].op in _ENDS
 
 
@@ -35,7 +35,9 @@ class _Verifier:
         self.stored: Val | None = None
         self.probed = False
         self.jumps = 0
-        self.before: dict[Val, tuple[Val | None, Val | None]] = {}  # by conditions: what was written before its body
+        self.before: dict[
+            Val, tuple[Val | None, Val | None]
+        ] = {}  # by conditions: what was written before its body
 
     def block(self, ops: tuple[Val, ...], known: set[Val]) -> None:
         for position, op in enumerate(ops):

@@ -314,7 +314,9 @@ class Isa:
         """A guess at the context that an address is reached in, from the code around it."""
         return None
 
-    def restart(self, decoded: Decoded, pc: int, state: State, memory: Memory, fault: type[Exception]) -> int | None:
+    def restart(
+        self, decoded: Decoded, pc: int, state: State, memory: Memory, fault: type[Exception]
+    ) -> int | None:
         """Do an instruction that faults in the middle so that what a guest may see of it is done; the address of the
         next one. Raises the fault. None where a fault comes before any effect, as nearly everywhere.
         """

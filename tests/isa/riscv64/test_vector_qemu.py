@@ -1,6 +1,6 @@
 """The vector extension beside qemu-riscv64: every instruction in random states, by native code and by the evaluator.
 
-Every instruction is compiled for some vtypes, as regions compile it, and done on random registers, masks, vl and memory;
+Every instruction is compiled for some vtypes, as regions do, and done on random registers, masks, vl and memory;
 a few states of each go through the golden evaluator, vstart and accesses over the edges of a page among them.
 """
 
@@ -44,12 +44,16 @@ def compare(cases: list[tuple[Insn, Case]], isa: VectorIsa, ours: Callable[[Case
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_golden_agrees_with_qemu(part: int, rng: random.Random, full: bool, report: Callable[[str], None]) -> None:
+def test_golden_agrees_with_qemu(
+    part: int, rng: random.Random, full: bool, report: Callable[[str], None]
+) -> None:
     isa = vector.load(VLEN[part % 3])
     insns = own(isa, part)
     cases = [(insn, random_case(insn, isa, rng)) for insn in insns for _ in range(30 if full else 3)]
     legal = compare(cases, isa, lambda case: on_golden(case, isa))
-    report(f"golden == qemu: V, VLEN {isa.vlen}, {len(insns)} instructions, {len(cases)} states, {legal} of them legal")
+    report(
+        f"golden == qemu: V, VLEN {isa.vlen}, {len(insns)} instructions, {len(cases)} states, {legal} of them legal"
+    )
 
 
 @pytest.mark.parametrize("vlen", VLEN.values())

@@ -1,4 +1,4 @@
-"""Vector instructions as native code, each in the contexts that a test asks for: the code of regions, on a state block."""
+"""Vector instructions as native code, each in the contexts that a test asks for: regions' code, on a state block."""
 
 from __future__ import annotations
 
@@ -141,7 +141,9 @@ class Native:
 
     def link(self) -> None:
         """Compile them."""
-        declared = {line for function in self.functions for line in function.declarations if "@pv_" not in line}
+        declared = {
+            line for function in self.functions for line in function.declarations if "@pv_" not in line
+        }
         text = "\n".join(
             [*sorted(declared), *(function.text() for function in self.functions), ENTER,
              llvm_float.RUNTIME.replace("FP_MODE", str(ROUND)),
@@ -181,4 +183,3 @@ class Native:
         state.write(FP_FLAGS, exceptions(raised))
         assert around[:MARGIN] == margin == around[-MARGIN:], decoded.insn.text
         return after(case, state, bytes(around[MARGIN:-MARGIN]), 4 if left else 0)
-

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from polyvm.ir import golden
 from polyvm.ir.ops import FP_FLAGS, FP_MODE
-from polyvm.isa.riscv64 import vector
 from polyvm.isa.riscv64.vector.machine import longest
 from polyvm.isa.riscv64.vector.restart import by_elements
 from polyvm.isa.riscv64.vector.spec import VectorIsa
@@ -55,8 +54,17 @@ class Case:
 
     def pack(self) -> bytes:
         """As vector.c reads it."""
-        head = HEAD.pack(self.word, bool(self.page), self.vl, self.vtype, self.vstart, self.vcsr, self.fcsr, self.signal,
-                         self.address, *self.x, *self.f)  # fmt: skip
+        numbers = (
+            self.word,
+            bool(self.page),
+            self.vl,
+            self.vtype,
+            self.vstart,
+            self.vcsr,
+            self.fcsr,
+            self.signal,
+        )
+        head = HEAD.pack(*numbers, self.address, *self.x, *self.f)
         return head + self.v.ljust(2048, b"\0") + self.page
 
 
@@ -115,7 +123,11 @@ def random_case(
         elif name in ("fd", "fs1"):
             fields[name] = rng.choice(F)
         elif name in ("vd", "vs1", "vs2", "vs3") and rng.random() < 0.9:
-            fields[name] = rng.randrange(32) // (2 * mul) * 2 * mul % 32 if rng.random() < 0.5 else fields[name] // mul * mul
+            fields[name] = (
+                rng.randrange(32) // (2 * mul) * 2 * mul % 32
+                if rng.random() < 0.5
+                else fields[name] // mul * mul
+            )
         elif name == "csr":
             fields[name] = 0xC20
     if accesses(insn) and "rs1" in fields:
@@ -128,8 +140,8 @@ def random_case(
     total = 32 * vlen // width
     pool = [element(rng, width, numbers).to_bytes(width // 8, "little") for _ in range(48)]
     registers = b"".join(rng.choices(pool, k=total))
-    x = [rng.choice(CORNERS) if rng.random() < 0.3 else rng.getrandbits(64) if rng.random() < 0.5 else rng.randrange(2 * most)
-         for _ in X]  # fmt: skip
+    kinds = (lambda: rng.choice(CORNERS), lambda: rng.getrandbits(64), lambda: rng.randrange(2 * most))
+    x = [rng.choice(kinds)() for _ in X]
     f = []
     for _ in F:
         bits = sew if sew in (16, 32, 64) else 64
@@ -139,17 +151,25 @@ def random_case(
     if accesses(insn):
         page = rng.randbytes(SIZE)
         most_apart = (1500 if edges else 2500) // most + 1
-        x[1] = max(-most_apart, min(most_apart, rng.choice((0, 1, 2, 4, 8, -1, -4, -8, 16, 24, rng.randrange(-99, 99)))))
+        x[1] = max(
+            -most_apart,
+            min(most_apart, rng.choice((0, 1, 2, 4, 8, -1, -4, -8, 16, 24, rng.randrange(-99, 99)))),
+        )
         down = "rs2" in fields and x[1] < 0
         x[0] = PAGE + (SIZE - 600 - rng.randrange(16) if down else rng.randrange(64))
         if edges:
             x[0] = PAGE + rng.choice((rng.randrange(64), SIZE - rng.randrange(1, 300), rng.randrange(SIZE)))
         x[1] &= MASK
-        if "vs2" in fields and insn.name[1:].startswith(("lux", "lox", "sux", "sox")) or "xseg" in insn.name:
+        if (
+            "vs2" in fields and insn.name[1:].startswith(("lux", "lox", "sux", "sox"))
+        ) or "xseg" in insn.name:
             # Indexes of moderate size, whatever their width.
             index = int(insn.name.split("ei")[1].split(".")[0])
             at = fields["vs2"] * vlen // 8
-            numbers_of = [rng.randrange(0, 120 if index == 8 else 1000) for _ in range(min(8 * vlen, len(registers) * 8 - at * 8) // index)]
+            numbers_of = [
+                rng.randrange(0, 120 if index == 8 else 1000)
+                for _ in range(min(8 * vlen, len(registers) * 8 - at * 8) // index)
+            ]
             raw = b"".join(n.to_bytes(index // 8, "little") for n in numbers_of)
             registers = (registers[:at] + raw)[: len(registers)] + registers[at + len(raw) :]
     fcsr = rng.choice((0, 0, 1, 2, 3, 4)) << 5 | (rng.getrandbits(5) if rng.random() < 0.3 else 0)
@@ -187,8 +207,8 @@ def unpacked(data: bytes, cases: list[Case]) -> list[Case]:
         at += len(memory)
         if word != case.word:
             word, fcsr = case.word, fcsr & 31 | case.fcsr & 0xE0
-        found.append(Case(word, vl, vtype, vstart, vcsr, fcsr, signal, address, tuple(rest[:3]), tuple(rest[3:]), registers,
-                          memory))  # fmt: skip
+        x, f = tuple(rest[:3]), tuple(rest[3:])
+        found.append(Case(word, vl, vtype, vstart, vcsr, fcsr, signal, address, x, f, registers, memory))
     assert at == len(data)
     return found
 
@@ -267,8 +287,9 @@ def difference(insn: Insn, case: Case, ours: Case, theirs: Case) -> str:
     names = [name for name in Case.__dataclass_fields__ if getattr(ours, name) != getattr(theirs, name)]
     if not names:
         return ""
-    lines = [f"{insn.text}: {case.word:#x} vl={case.vl} vtype={case.vtype:#x} vstart={case.vstart} fcsr={case.fcsr:#x} "
-             f"vcsr={case.vcsr} x={[hex(v) for v in case.x]} f={[hex(v) for v in case.f]}"]  # fmt: skip
+    x, f = [hex(value) for value in case.x], [hex(value) for value in case.f]
+    about = f"vl={case.vl} vtype={case.vtype:#x} vstart={case.vstart} fcsr={case.fcsr:#x} vcsr={case.vcsr} x={x} f={f}"
+    lines = [f"{insn.text}: {case.word:#x} {about}"]
     for name in names:
         a, b = getattr(ours, name), getattr(theirs, name)
         if name == "v":
@@ -279,9 +300,9 @@ def difference(insn: Insn, case: Case, ours: Case, theirs: Case) -> str:
                     lines.append(f"  v{n}: was {case.v[size * n : size * n + size][::-1].hex()}\n"
                                  f"      {x[::-1].hex()} here\n      {y[::-1].hex()} there")  # fmt: skip
         elif name == "page":
-            where = [i for i in range(SIZE) if a[i] != b[i]]
-            lines.append(f"  memory at {where[:8]}: {bytes(a[i] for i in where[:8]).hex()} here, {bytes(b[i] for i in where[:8]).hex()} there")
+            where = [i for i in range(SIZE) if a[i] != b[i]][:8]
+            texts = [bytes(page[i] for i in where).hex() for page in (a, b)]
+            lines.append(f"  memory at {where}: {texts[0]} here, {texts[1]} there")
         else:
             lines.append(f"  {name}: {a} here, {b} there")
     return "\n".join(lines)
-

@@ -212,7 +212,9 @@ def restore_frame(
     _, _, sp, flags, size, mask = _UC.unpack_from(data, UC_OFFSET)
     pc, *xs = _REGS.unpack_from(data, MCONTEXT_OFFSET)
     *fs, fcsr, reserved, magic, length = _FP.unpack_from(data, MCONTEXT_OFFSET + _REGS.size)
-    if reserved or ((magic or length) and not extensions):  # no extension is saved, so only END_MAGIC may be here
+    if reserved or (
+        (magic or length) and not extensions
+    ):  # no extension is saved, so only END_MAGIC may be here
         raise ValueError("signal frame with reserved fields set")
     x, f = cpu.x, cpu.f
     for i, value in enumerate(xs, 1):

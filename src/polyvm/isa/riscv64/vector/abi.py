@@ -122,13 +122,15 @@ class VectorAbi:
         end = frame + abi.FRAME_BYTES - HEADER
         registers = b"".join(cpu.v[number].to_bytes(self.vlen // 8, "little") for number in range(32))
         memory.write(end + HEADER, state[HEADER:] + registers + bytes(HEADER))
-        abi.setup_frame(cpu, memory, frame + abi.FRAME_BYTES, handler, restorer, signo, info, mask, altstack, fault)
+        abi.setup_frame(
+            cpu, memory, frame + abi.FRAME_BYTES, handler, restorer, signo, info, mask, altstack, fault
+        )
         memory.write(end, state[:HEADER])
 
     def restore_frame(self, cpu: VectorRegisters, memory: Memory) -> tuple[int, tuple[int, int, int]]:
         """Undo setup_frame for rt_sigreturn. Raises GuestFault, or ValueError on a bad frame."""
         end = cpu.x[2] + abi.FRAME_BYTES - HEADER
-        magic, size, vstart, vl, vtype, vcsr, vlenb, data = _EXT.unpack(memory.read(end, _EXT.size))
+        magic, size, vstart, vl, vtype, vcsr, _, data = _EXT.unpack(memory.read(end, _EXT.size))
         if (magic, size) == (0, 0):  # END_MAGIC: the handler took it out
             return abi.restore_frame(cpu, memory)
         if magic != MAGIC or size != self.extra:
@@ -137,7 +139,13 @@ class VectorAbi:
             raise ValueError("signal frame without an end")
         registers = memory.read(data, self.registers)
         saved = abi.restore_frame(cpu, memory, extensions=True)
-        for name, value in (("vstart", vstart), ("vl", vl), ("vtype", vtype), ("vxrm", vcsr >> 1 & 3), ("vxsat", vcsr & 1)):
+        for name, value in (
+            ("vstart", vstart),
+            ("vl", vl),
+            ("vtype", vtype),
+            ("vxrm", vcsr >> 1 & 3),
+            ("vxsat", vcsr & 1),
+        ):
             cpu.write(name, value)
         size = self.vlen // 8
         for number in range(32):
@@ -148,4 +156,3 @@ class VectorAbi:
 def load(vlen: int) -> VectorAbi:
     """The ABI for registers of so many bits."""
     return VectorAbi(vlen)
-

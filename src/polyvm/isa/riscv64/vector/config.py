@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from polyvm.isa.riscv64.vector.spec import plain
 from polyvm.isa.riscv64.vector.machine import VILL, VL, VSTART, VTYPE
+from polyvm.isa.riscv64.vector.spec import plain
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
@@ -48,9 +48,7 @@ def named(vreserved: Val, vma: Val, vta: Val, vsew: Val, vlmul: Val) -> Val:
     return value | vreserved.zext(64) << 8
 
 
-def vsetvli(
-    m: Tracer, rd: Val, rs1: Val, vreserved: Val, vma: Val, vta: Val, vsew: Val, vlmul: Val
-) -> None:
+def vsetvli(m: Tracer, rd: Val, rs1: Val, vreserved: Val, vma: Val, vta: Val, vsew: Val, vlmul: Val) -> None:
     """Set vtype from the immediate and vl from rs1; zero for rs1 is VLMAX, or with zero for rd keeps vl."""
     set_type(m, rd, named(vreserved, vma, vta, vsew, vlmul), None, rs1)
 
@@ -69,5 +67,7 @@ def vsetvl(m: Tracer, rd: Val, rs1: Val, rs2: Val) -> None:
 
 _TYPE = "vma vta vsew vlmul"
 plain(*V, "vsetvli rd, rs1, vsew, vlmul, vta, vma", f"0 vreserved {_TYPE} rs1 111 rd 1010111", vsetvli)
-plain(*V, "vsetivli rd, zimm, vsew, vlmul, vta, vma", f"11 vreserved[1:0] {_TYPE} zimm 111 rd 1010111", vsetivli)
+plain(
+    *V, "vsetivli rd, zimm, vsew, vlmul, vta, vma", f"11 vreserved[1:0] {_TYPE} zimm 111 rd 1010111", vsetivli
+)
 plain(*V, "vsetvl rd, rs1, rs2", "1000000 rs2 rs1 111 rd 1010111", vsetvl)

@@ -9,9 +9,9 @@ from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.riscv64.vector.spec import Family
 from polyvm.isa.riscv64.vector.floating import FORMATS, supported
 from polyvm.isa.riscv64.vector.integer import FVV
+from polyvm.isa.riscv64.vector.spec import Family
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,7 +103,9 @@ def not_a_number(v: Machine, x: Val, fmt: Format, result: Val, flags: Val) -> tu
     return m.select(nan, m.const(fmt.nan, fmt.bits), result), m.select(nan, raised, flags)
 
 
-def estimating(name: str, code: str, doc: str, estimate: Callable[[Machine, Val, Format], tuple[Val, Val]]) -> None:
+def estimating(
+    name: str, code: str, doc: str, estimate: Callable[[Machine, Val, Format], tuple[Val, Val]]
+) -> None:
     """Declare an estimate of each element."""
 
     @insn(f"{name}.v vd, vs2, vm", f"010011 vm vs2 {code} {FVV} vd 1010111", doc)

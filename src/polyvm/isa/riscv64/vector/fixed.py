@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.riscv64.vector.spec import Family
 from polyvm.isa.riscv64.vector.integer import Form, form, narrow, shift
 from polyvm.isa.riscv64.vector.machine import VXRM, VXSAT
+from polyvm.isa.riscv64.vector.spec import Family
 
 if TYPE_CHECKING:
     from polyvm.ir.values import Val
@@ -37,11 +37,17 @@ class Saturated:
 
 
 # -- Saturating sums (12.1)
-def saturating(name: str, code: str, kinds: str, doc: str, op: str, plain: Callable[[Lanes, Lanes], Lanes]) -> None:
+def saturating(
+    name: str, code: str, kinds: str, doc: str, op: str, plain: Callable[[Lanes, Lanes], Lanes]
+) -> None:
     """Declare a sum or a difference that saturates."""
     for one in (form(kind) for kind in kinds):
 
-        @insn(f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             v.no_mask(vd)
             v.aligned(vd, v.lmul)
@@ -88,7 +94,11 @@ def averaging(name: str, code: str, doc: str, *, signed: bool, subtract: bool) -
     """Declare half a sum or a difference, which has a bit more than SEW."""
     for one in (form("v", m=True), form("x", m=True)):
 
-        @insn(f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             v.no_mask(vd)
             v.aligned(vd, v.lmul)
@@ -104,7 +114,9 @@ def averaging(name: str, code: str, doc: str, *, signed: bool, subtract: bool) -
                     above = (x.ult(y) if subtract else total.ult(x)).zext(v.sew)
                 half = (total >> 1) | (above << top)
                 lost, last = total & 1, half & 1
-                add = m.select(mode == 0, lost, m.select(mode == 1, lost & last, m.select(mode == 3, lost & ~last, 0)))
+                add = m.select(
+                    mode == 0, lost, m.select(mode == 1, lost & last, m.select(mode == 3, lost & ~last, 0))
+                )
                 found.append(half + add)
             v.write(vd, found)
 
@@ -159,7 +171,11 @@ def scaling(name: str, code: str, doc: str, *, signed: bool) -> None:
     """Declare a shift right that rounds."""
     for one in (form("v"), form("x"), form("u")):
 
-        @insn(f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             v.no_mask(vd)
             v.aligned(vd, v.lmul)
@@ -175,7 +191,11 @@ def clipping(name: str, code: str, doc: str, *, signed: bool) -> None:
     """Declare a shift right that rounds, and saturates to half the width."""
     for one in (form("v"), form("x"), form("u")):
 
-        @insn(f"{name}.w{one.suffix} vd, vs2, {one.operand}, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.w{one.suffix} vd, vs2, {one.operand}, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             some, place = Saturated(v), 0
 

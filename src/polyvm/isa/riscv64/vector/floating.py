@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 from polyvm.ir.lanes import Lanes
 from polyvm.ir.ops import ROUND_DYNAMIC
 from polyvm.isa.riscv64 import fp
-from polyvm.isa.riscv64.vector.spec import Family
 from polyvm.isa.riscv64.vector.integer import FVF, FVV, widening
 from polyvm.isa.riscv64.vector.permutation import move_first, slide_one_down, slide_one_up
 from polyvm.isa.riscv64.vector.reduction import first, set_first
+from polyvm.isa.riscv64.vector.spec import Family
 
 if TYPE_CHECKING:
     from polyvm.ir.trace import Tracer
@@ -85,11 +85,17 @@ def write(v: Machine, vd: Val, parts: Sequence[Sequence[Lanes]], operation: Oper
 
 
 # -- On SEW (13.2, 13.4, 13.6, 13.11, 13.12)
-def on_sew(name: str, code: str, doc: str, operation: Operation, kinds: Sequence[Form] = BOTH, *, raises: bool = True) -> None:
+def on_sew(
+    name: str, code: str, doc: str, operation: Operation, kinds: Sequence[Form] = BOTH, *, raises: bool = True
+) -> None:
     """Declare vd[i] = operation(vs2[i], operand)."""
     for one in kinds:
 
-        @insn(f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             supported(v, v.sew)
             v.no_mask(vd)
@@ -122,8 +128,12 @@ on_sew("vfrdiv", "100001", "Divide the scalar by vs2.", lambda m, a, b: m.fdiv(b
 on_sew("vfmin", "000100", "The smaller; a number wins over a NaN.", lambda m, a, b: m.fmin(a, b))
 on_sew("vfmax", "000110", "The larger; a number wins over a NaN.", lambda m, a, b: m.fmax(a, b))
 on_sew("vfsgnj", "001000", "vs2 with the operand's sign.", signs(lambda a, b: b), raises=False)
-on_sew("vfsgnjn", "001001", "vs2 with the opposite of the operand's sign.", signs(lambda a, b: ~b), raises=False)
-on_sew("vfsgnjx", "001010", "vs2 with the exclusive or of both signs.", signs(lambda a, b: a ^ b), raises=False)
+on_sew(
+    "vfsgnjn", "001001", "vs2 with the opposite of the operand's sign.", signs(lambda a, b: ~b), raises=False
+)
+on_sew(
+    "vfsgnjx", "001010", "vs2 with the exclusive or of both signs.", signs(lambda a, b: a ^ b), raises=False
+)
 
 
 # -- Fused (13.6)
@@ -136,7 +146,11 @@ def fused(name: str, code: str, doc: str, operation: Operation) -> None:
     """Declare vd[i] = operation(operand, vs2[i], vd[i])."""
     for one in BOTH:
 
-        @insn(f"{name}.v{one.suffix} vd, {one.operand}, vs2, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.v{one.suffix} vd, {one.operand}, vs2, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             supported(v, v.sew)
             v.no_mask(vd)
@@ -187,7 +201,11 @@ def half_wide(name: str, code: str, doc: str, operation: Operation) -> None:
     """Declare vd[i] = operation(vs2[i], operand), where only the operand is widened first."""
     for one in BOTH:
 
-        @insn(f"{name}.w{one.suffix} vd, vs2, {one.operand}, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.w{one.suffix} vd, vs2, {one.operand}, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             supported(v, v.sew, 2 * v.sew)
             widening(v, vd, [given["vs1"]] if "vs1" in given else [])
@@ -207,7 +225,13 @@ wide("vfwsub", "110010", "Subtract, the difference twice as wide.", lambda m, a,
 wide("vfwmul", "111000", "Multiply, the product twice as wide.", lambda m, a, b: m.fmul(a, b))
 half_wide("vfwadd", "110100", "Add to what is twice as wide.", lambda m, a, b: m.fadd(a, b))
 half_wide("vfwsub", "110110", "Subtract from what is twice as wide.", lambda m, a, b: m.fsub(a, b))
-wide("vfwmacc", "111100", "operand * vs2 + vd, vd twice as wide.", lambda m, a, b, d: m.fma(b, a, d), fused=True)
+wide(
+    "vfwmacc",
+    "111100",
+    "operand * vs2 + vd, vd twice as wide.",
+    lambda m, a, b, d: m.fma(b, a, d),
+    fused=True,
+)
 wide("vfwnmacc", "111101", "-(operand * vs2) - vd, vd twice as wide.",
      lambda m, a, b, d: m.fma(negated(b), a, negated(d)), fused=True)  # fmt: skip
 wide("vfwmsac", "111110", "operand * vs2 - vd, vd twice as wide.",
@@ -246,14 +270,20 @@ def comparing(name: str, code: str, doc: str, operation: Operation, kinds: Seque
     """Declare a comparison, whose results are bits of a mask."""
     for one in kinds:
 
-        @insn(f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             supported(v, v.sew)
             for source in (vs2, *([given["vs1"]] if "vs1" in given else [])):
                 v.compatible(vd, 1, 8, source, v.sew, v.lmul)
             a, b = v.source(vs2), one.lanes(v, given)
             v.checked()
-            v.write_mask(vd, [careful(v, n, each, operation) for n, each in enumerate(zip(a, b, strict=True))])
+            v.write_mask(
+                vd, [careful(v, n, each, operation) for n, each in enumerate(zip(a, b, strict=True))]
+            )
 
 
 comparing("vmfeq", "011000", "Whether equal.", lambda m, a, b: m.feq(a, b))
@@ -314,7 +344,9 @@ def vfslide1down(v: Machine, vd: Val, vs2: Val, fs1: Val) -> None:
 
 
 # -- Conversions (13.17 to 13.19)
-def converting(name: str, code: str, doc: str, operation: Callable[[Tracer, Lanes, int], Lanes], *, integer: bool) -> None:
+def converting(
+    name: str, code: str, doc: str, operation: Callable[[Tracer, Lanes, int], Lanes], *, integer: bool
+) -> None:
     """Declare a conversion on SEW; operation is given the width of the results."""
 
     @insn(f"{name}.v vd, vs2, vm", f"010010 vm vs2 {code} {FVV} vd 1010111", doc)
@@ -324,10 +356,18 @@ def converting(name: str, code: str, doc: str, operation: Callable[[Tracer, Lane
         v.aligned(vd, v.lmul)
         a = v.source(vs2)
         v.checked()
-        v.write(vd, [careful(v, n, (x,), lambda m, x: operation(m, x, v.sew), integers=integer) for n, x in enumerate(a)])
+        v.write(
+            vd,
+            [
+                careful(v, n, (x,), lambda m, x: operation(m, x, v.sew), integers=integer)
+                for n, x in enumerate(a)
+            ],
+        )
 
 
-def wide_converting(name: str, code: str, doc: str, operation: Callable[[Tracer, Lanes, int], Lanes], *, integer: bool) -> None:
+def wide_converting(
+    name: str, code: str, doc: str, operation: Callable[[Tracer, Lanes, int], Lanes], *, integer: bool
+) -> None:
     """Declare a conversion to twice the width. integer: it is from integers, which are as narrow as 8 bits."""
 
     @insn(f"{name}.v vd, vs2, vm", f"010010 vm vs2 {code} {FVV} vd 1010111", doc)
@@ -362,7 +402,9 @@ def narrow_converting(name: str, code: str, doc: str, operation: Callable[[Trace
         v.checked()
 
         def part(chunk: int) -> Lanes:
-            return careful(v, chunk, (a[chunk],), lambda m, x: operation(m, x, v.sew), integers=source_integer)
+            return careful(
+                v, chunk, (a[chunk],), lambda m, x: operation(m, x, v.sew), integers=source_integer
+            )
 
         v.write(vd, [v.narrowed(a, chunk, part) for chunk in range(v.chunks(v.lmul))])
 
@@ -406,16 +448,22 @@ _CONVERSIONS: Final = (
 for _name, _code, _doc, _operation in _CONVERSIONS:
     _of_integers = _name.startswith("f.x")
     converting(f"vfcvt.{_name}", f"00{_code}", f"{_doc}.", _operation, integer=_of_integers)
-    wide_converting(f"vfwcvt.{_name}", f"01{_code}", f"{_doc}, twice as wide.", _operation, integer=_of_integers)
+    wide_converting(
+        f"vfwcvt.{_name}", f"01{_code}", f"{_doc}, twice as wide.", _operation, integer=_of_integers
+    )
     narrow_converting(f"vfncvt.{_name}", f"10{_code}", f"{_doc}, half as wide.", _operation,
                       source_integer=_of_integers, integer=not _of_integers)  # fmt: skip
-wide_converting("vfwcvt.f.f", "01100", "To the format twice as wide.", lambda m, x, bits: m.fcvt(x, bits), integer=False)
+wide_converting(
+    "vfwcvt.f.f", "01100", "To the format twice as wide.", lambda m, x, bits: m.fcvt(x, bits), integer=False
+)
 narrow_converting("vfncvt.f.f", "10100", "To the format half as wide.", lambda m, x, bits: m.fcvt(x, bits))
 narrow_converting("vfncvt.rod.f.f", "10101", "To the format half as wide, rounded to odd.", to_odd)
 
 
 # -- Reductions (14.3, 14.4), all of them in order, which the unordered ones allow
-def reducing(name: str, code: str, doc: str, operation: Callable[[Tracer, Val, Val], Val], *, widens: bool = False) -> None:
+def reducing(
+    name: str, code: str, doc: str, operation: Callable[[Tracer, Val, Val], Val], *, widens: bool = False
+) -> None:
     """Declare vd[0] = vs1[0] and the active elements of vs2, one after the other."""
 
     @insn(f"{name}.vs vd, vs2, vs1, vm", f"{code} vm vs2 vs1 {FVV} vd 1010111", doc)

@@ -55,7 +55,11 @@ def on_sew(name: str, code: str, kinds: str, doc: str, operation: Operation, *, 
     """Declare vd[i] = operation(vs2[i], operand) in some forms."""
     for one in (form(kind, m=m) for kind in kinds):
 
-        @insn(f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             v.no_mask(vd)
             v.aligned(vd, v.lmul)
@@ -69,13 +73,16 @@ def high(a: Lanes, b: Lanes, *, signed: tuple[bool, bool]) -> Lanes:
     if bits == 64:
         halves = []
         for i in range(a.count):
-            x, y = ((part[i].sext(128) if s else part[i].zext(128)) for part, s in zip((a, b), signed, strict=True))
-            halves.append((x * y)[127:64])
+            wide = [
+                part[i].sext(128) if s else part[i].zext(128) for part, s in zip((a, b), signed, strict=True)
+            ]
+            halves.append((wide[0] * wide[1])[127:64])
         return Lanes.of(halves)
     found = []
     for half in (Lanes.low, Lanes.high):
         x, y = (
-            (half(part).sext(2 * bits) if s else half(part).zext(2 * bits)) for part, s in zip((a, b), signed, strict=True)
+            half(part).sext(2 * bits) if s else half(part).zext(2 * bits)
+            for part, s in zip((a, b), signed, strict=True)
         )
         found.append(((x * y) >> bits).trunc(bits))
     return found[0].join(found[1])
@@ -122,7 +129,11 @@ def accumulating(name: str, code: str, doc: str, operation: Callable[[Lanes, Lan
     """Declare vd[i] = operation(vs1[i] or the scalar, vs2[i], vd[i])."""
     for one in (form("v", m=True), form("x", m=True)):
 
-        @insn(f"{name}.v{one.suffix} vd, {one.operand}, vs2, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.v{one.suffix} vd, {one.operand}, vs2, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             v.no_mask(vd)
             a, b, c = one.lanes(v, given), v.source(vs2), v.source(vd)
@@ -145,11 +156,17 @@ def widening(v: Machine, vd: Val, sources: list[Val]) -> None:
         v.compatible(vd, 2 * v.sew, 2 * v.lmul, source, v.sew, v.lmul)
 
 
-def wide(name: str, code: str, doc: str, operation: Operation, signed: tuple[bool, bool], kinds: str = "vx") -> None:
+def wide(
+    name: str, code: str, doc: str, operation: Operation, signed: tuple[bool, bool], kinds: str = "vx"
+) -> None:
     """Declare vd[i] = operation(vs2[i], operand) of operands that are widened first."""
     for one in (form(kind, m=True) for kind in kinds):
 
-        @insn(f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             widening(v, vd, [vs2, *([given["vs1"]] if "vs1" in given else [])])
             a, b = v.source(vs2), one.lanes(v, given)
@@ -163,7 +180,11 @@ def half_wide(name: str, code: str, doc: str, operation: Operation, *, signed: b
     """Declare vd[i] = operation(vs2[i], operand), where only the operand is widened first."""
     for one in (form("v", m=True), form("x", m=True)):
 
-        @insn(f"{name}.w{one.suffix} vd, vs2, {one.operand}, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.w{one.suffix} vd, vs2, {one.operand}, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             widening(v, vd, [given["vs1"]] if "vs1" in given else [])
             v.aligned(vs2, 2 * v.lmul)
@@ -175,7 +196,11 @@ def wide_accumulating(name: str, code: str, doc: str, signed: tuple[bool, bool],
     """Declare vd[i] += operand * vs2[i] of operands that are widened first, with or without their signs."""
     for one in (form(kind, m=True) for kind in kinds):
 
-        @insn(f"{name}.v{one.suffix} vd, {one.operand}, vs2, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.v{one.suffix} vd, {one.operand}, vs2, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             widening(v, vd, [vs2, *([given["vs1"]] if "vs1" in given else [])])
             a, b, d = one.lanes(v, given), v.source(vs2), v.group(vd, 2 * v.sew, 2 * v.lmul)
@@ -187,19 +212,37 @@ def wide_accumulating(name: str, code: str, doc: str, signed: tuple[bool, bool],
 
 wide("vwaddu", "110000", "Add, the sum twice as wide, unsigned.", lambda a, b: a + b, (False, False))
 wide("vwadd", "110001", "Add, the sum twice as wide.", lambda a, b: a + b, (True, True))
-wide("vwsubu", "110010", "Subtract, the difference twice as wide, unsigned.", lambda a, b: a - b, (False, False))
+wide(
+    "vwsubu",
+    "110010",
+    "Subtract, the difference twice as wide, unsigned.",
+    lambda a, b: a - b,
+    (False, False),
+)
 wide("vwsub", "110011", "Subtract, the difference twice as wide.", lambda a, b: a - b, (True, True))
 half_wide("vwaddu", "110100", "Add to what is twice as wide, unsigned.", lambda a, b: a + b, signed=False)
 half_wide("vwadd", "110101", "Add to what is twice as wide.", lambda a, b: a + b, signed=True)
-half_wide("vwsubu", "110110", "Subtract from what is twice as wide, unsigned.", lambda a, b: a - b, signed=False)
+half_wide(
+    "vwsubu", "110110", "Subtract from what is twice as wide, unsigned.", lambda a, b: a - b, signed=False
+)
 half_wide("vwsub", "110111", "Subtract from what is twice as wide.", lambda a, b: a - b, signed=True)
 wide("vwmulu", "111000", "The whole product, unsigned.", lambda a, b: a * b, (False, False))
-wide("vwmulsu", "111010", "The whole product of signed vs2 and an unsigned number.", lambda a, b: a * b, (True, False))
+wide(
+    "vwmulsu",
+    "111010",
+    "The whole product of signed vs2 and an unsigned number.",
+    lambda a, b: a * b,
+    (True, False),
+)
 wide("vwmul", "111011", "The whole product.", lambda a, b: a * b, (True, True))
 wide_accumulating("vwmaccu", "111100", "Add the whole product, unsigned.", (False, False))
 wide_accumulating("vwmacc", "111101", "Add the whole product.", (True, True))
-wide_accumulating("vwmaccsu", "111111", "Add the whole product of a signed operand and unsigned vs2.", (True, False))
-wide_accumulating("vwmaccus", "111110", "Add the whole product of an unsigned operand and signed vs2.", (False, True), "x")
+wide_accumulating(
+    "vwmaccsu", "111111", "Add the whole product of a signed operand and unsigned vs2.", (True, False)
+)
+wide_accumulating(
+    "vwmaccus", "111110", "Add the whole product of an unsigned operand and signed vs2.", (False, True), "x"
+)
 
 
 # -- Narrowing shifts (11.7) and extensions (11.3)
@@ -229,13 +272,27 @@ def narrowing(name: str, code: str, doc: str, operation: Operation) -> None:
     """Declare a narrowing shift."""
     for one in (form("v"), form("x"), form("u")):
 
-        @insn(f"{name}.w{one.suffix} vd, vs2, {one.operand}, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.w{one.suffix} vd, vs2, {one.operand}, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             narrow(v, vd, vs2, operation, one, given)
 
 
-narrowing("vnsrl", "101100", "Shift right, zeros in, to half the width.", lambda a, b: (a >> shift(b)).trunc(a.bits // 2))
-narrowing("vnsra", "101101", "Shift right, sign in, to half the width.", lambda a, b: a.asr(shift(b)).trunc(a.bits // 2))
+narrowing(
+    "vnsrl",
+    "101100",
+    "Shift right, zeros in, to half the width.",
+    lambda a, b: (a >> shift(b)).trunc(a.bits // 2),
+)
+narrowing(
+    "vnsra",
+    "101101",
+    "Shift right, sign in, to half the width.",
+    lambda a, b: a.asr(shift(b)).trunc(a.bits // 2),
+)
 
 
 def extending(times: int, *, signed: bool, code: str) -> None:
@@ -265,7 +322,11 @@ def comparing(name: str, code: str, kinds: str, doc: str, operation: Operation) 
     """Declare a comparison, whose results are bits of a mask."""
     for one in (form(kind) for kind in kinds):
 
-        @insn(f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm", f"{code} vm vs2 {one.encoding} vd 1010111", doc)
+        @insn(
+            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
+            f"{code} vm vs2 {one.encoding} vd 1010111",
+            doc,
+        )
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             for source in (vs2, *([given["vs1"]] if "vs1" in given else [])):
                 v.compatible(vd, 1, 8, source, v.sew, v.lmul)
@@ -285,7 +346,9 @@ comparing("vmsgt", "011111", "xi", "Whether greater.", lambda a, b: b.slt(a))
 _MASKED: Final = {"v": "vvm", "x": "vxm", "i": "vim"}
 
 
-def carrying(name: str, code: str, kinds: str, doc: str, operation: Callable[[Lanes, Lanes, Lanes], Lanes]) -> None:
+def carrying(
+    name: str, code: str, kinds: str, doc: str, operation: Callable[[Lanes, Lanes, Lanes], Lanes]
+) -> None:
     """Declare a sum with v0's bits as carries: of all body elements, not masked."""
     for one in (form(kind) for kind in kinds):
         suffix = _MASKED[one.suffix]
@@ -299,7 +362,9 @@ def carrying(name: str, code: str, kinds: str, doc: str, operation: Callable[[La
             v.write(vd, [operation(*each) for each in zip(a, b, carry, strict=True)])
 
 
-def carries(name: str, code: str, kinds: str, doc: str, operation: Callable[[Lanes, Lanes, Lanes], Lanes]) -> None:
+def carries(
+    name: str, code: str, kinds: str, doc: str, operation: Callable[[Lanes, Lanes, Lanes], Lanes]
+) -> None:
     """Declare the carries out of sums, with carries into them or without."""
     for one in (form(kind) for kind in kinds):
         for with_mask in (True, False):
@@ -307,7 +372,9 @@ def carries(name: str, code: str, kinds: str, doc: str, operation: Callable[[Lan
 
             @insn(f"{name}.{suffix} vd, vs2, {one.operand}{', v0' if with_mask else ''}",
                   f"{code} {0 if with_mask else 1} vs2 {one.encoding} vd 1010111", doc)  # fmt: skip
-            def body(v: Machine, vd: Val, vs2: Val, one: Form = one, with_mask: bool = with_mask, **given: Val) -> None:
+            def body(
+                v: Machine, vd: Val, vs2: Val, one: Form = one, with_mask: bool = with_mask, **given: Val
+            ) -> None:
                 for source in (vs2, *([given["vs1"]] if "vs1" in given else [])):
                     v.compatible(vd, 1, 8, source, v.sew, v.lmul)
                 a, b = v.source(vs2), one.lanes(v, given)
@@ -331,7 +398,10 @@ carries("vmsbc", "010011", "vx", "Whether the difference borrows.", lambda a, b,
 # -- Merges and moves (11.15, 11.16)
 for _one in (form("v"), form("x"), form("i")):
 
-    @insn(f"vmerge.{_MASKED[_one.suffix]} vd, vs2, {_one.operand}, v0", f"010111 0 vs2 {_one.encoding} vd 1010111")
+    @insn(
+        f"vmerge.{_MASKED[_one.suffix]} vd, vs2, {_one.operand}, v0",
+        f"010111 0 vs2 {_one.encoding} vd 1010111",
+    )
     def merge(v: Machine, vd: Val, vs2: Val, one: Form = _one, **given: Val) -> None:
         """The operand where v0 has a bit, else vs2; of all body elements."""
         v.reserve(vd == 0)

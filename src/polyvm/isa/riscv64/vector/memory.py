@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.riscv64.vector.spec import RESTARTS, Family
 from polyvm.isa.riscv64.vector.machine import VL, Machine
+from polyvm.isa.riscv64.vector.spec import RESTARTS, Family
 
 if TYPE_CHECKING:
     from polyvm.ir.values import Val
@@ -120,7 +120,9 @@ def scattered_load(v: Machine, vd: Val, eew: int, mul: int, fields: int, address
         v.set(reg, place, lanes.whole)
 
 
-def scattered_store(v: Machine, vs3: Val, eew: int, mul: int, fields: int, address: Callable[[int], Val]) -> None:
+def scattered_store(
+    v: Machine, vs3: Val, eew: int, mul: int, fields: int, address: Callable[[int], Val]
+) -> None:
     """Store groups element by element, in order."""
     most, per = elements(v, eew, mul), v.vlen // eew
     v.spend(most * fields)
@@ -158,7 +160,8 @@ def _unit(fields: int, eew: int) -> None:
             scattered_load(v, vd, eew, mul, fields, lambda i: base + i * fields * eew // 8)
 
     @insn(f"{_name('l', fields, eew, 'e*ff')} vd, (rs1), vm", f"{nf} 0 00 vm 10000 rs1 {width} vd {LOAD}",
-          f"Load {what} of {eew} bits; vl ends where the page of the first one ends (7.7 allows any end behind it).")  # fmt: skip
+          f"Load {what} of {eew} bits; vl ends where the page of the first one ends (7.7 allows any end "
+          "behind it).")  # fmt: skip
     def load_first(v: Machine, vd: Val, rs1: Val) -> None:
         m, base = v.m, v.m.x[rs1]
         mul = ordinary(v, vd, eew, fields=fields, load=True)
@@ -267,18 +270,24 @@ restartable("vlm.v", of_mask)
 restartable("vsm.v", of_mask)
 
 
+def _of_whole(eew: int, count: int) -> Callable[[VectorIsa, Mapping[str, int], Read], int]:
+    """How many elements an access of whole registers has."""
+    return lambda isa, fields, read: isa.vlen // eew * count
+
+
 def _whole(count: int) -> None:
     nf = f"{count - 1:03b}"
 
     for eew, width in WIDTHS.items():
 
         @insn(f"vl{count}re{eew}.v vd, (rs1)", f"{nf} 0 00 1 01000 rs1 {width} vd {LOAD}",
-              f"Load {count} whole register{'s' if count > 1 else ''}, with {eew} bits as a hint, whatever vl is.", typed=False)  # fmt: skip
+              f"Load {count} whole register{'s' if count > 1 else ''}, with {eew} bits as a hint, whatever vl is.",
+              typed=False)  # fmt: skip
         def load(v: Machine, vd: Val, rs1: Val, eew: int = eew) -> None:
             v.aligned(vd, 8 * count)
             unit_load(v, vd, v.m.x[rs1], eew, 8 * count, v.m.const(v.vlen // eew * count, 64))
 
-        restartable(f"vl{count}re{eew}.v", lambda isa, fields, read, eew=eew: isa.vlen // eew * count)
+        restartable(f"vl{count}re{eew}.v", _of_whole(eew, count))
 
     @insn(f"vs{count}r.v vs3, (rs1)", f"{nf} 0 00 1 01000 rs1 000 vs3 {STORE}",
           f"Store {count} whole register{'s' if count > 1 else ''}, whatever vl is.", typed=False)  # fmt: skip
@@ -286,7 +295,7 @@ def _whole(count: int) -> None:
         v.aligned(vs3, 8 * count)
         unit_store(v, vs3, v.m.x[rs1], 8, 8 * count, v.m.const(v.vlen // 8 * count, 64))
 
-    restartable(f"vs{count}r.v", lambda isa, fields, read: isa.vlen // 8 * count)
+    restartable(f"vs{count}r.v", _of_whole(8, count))
 
 
 for _count in (1, 2, 4, 8):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.riscv64.vector.spec import Family
 from polyvm.isa.riscv64.vector.integer import IVI, IVV, MVV, MVX, form
 from polyvm.isa.riscv64.vector.machine import VSTART
 from polyvm.isa.riscv64.vector.reduction import first
+from polyvm.isa.riscv64.vector.spec import Family
 
 if TYPE_CHECKING:
     from polyvm.ir.values import Val
@@ -106,7 +106,9 @@ for _one in (form("x"), form("u")):
             at_least(v, n, by).select(Lanes(value, v.sew), Lanes(v.get(vd, n), v.sew)) for n, value in enumerate(moved)
         ])  # fmt: skip
 
-    @insn(f"vslidedown.v{_one.suffix} vd, vs2, {_one.operand}, vm", f"001111 vm vs2 {_one.encoding} vd 1010111")
+    @insn(
+        f"vslidedown.v{_one.suffix} vd, vs2, {_one.operand}, vm", f"001111 vm vs2 {_one.encoding} vd 1010111"
+    )
     def vslidedown(v: Machine, vd: Val, vs2: Val, **given: Val) -> None:
         """Elements move to lower numbers; what comes from behind VLMAX is 0."""
         v.no_mask(vd)
@@ -167,7 +169,11 @@ TABLE: Final = 128
 
 def pieces(v: Machine, source: Sequence[Val]) -> list[Val]:
     """Registers in pieces that a look-up takes."""
-    return [value[at + TABLE - 1 : at] if v.vlen > TABLE else value for value in source for at in range(0, v.vlen, TABLE)]
+    return [
+        value[at + TABLE - 1 : at] if v.vlen > TABLE else value
+        for value in source
+        for at in range(0, v.vlen, TABLE)
+    ]
 
 
 def looked_up(v: Machine, table: Sequence[Val], index: Lanes, first: int = 0) -> Lanes:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from polyvm.ir.lanes import Lanes
-from polyvm.isa.riscv64.vector.spec import Family
 from polyvm.isa.riscv64.vector.integer import IVV, MVV, Operation
+from polyvm.isa.riscv64.vector.spec import Family
 
 if TYPE_CHECKING:
     from polyvm.ir.values import Val
@@ -36,7 +36,7 @@ def folded(lanes: Lanes, operation: Operation) -> Lanes:
 
 
 def reducing(name: str, code: str, doc: str, operation: Operation, neutral: Callable[[int], int]) -> None:
-    """Declare vd[0] = vs1[0] and all active elements of vs2 put together. neutral: of so many bits, what changes none."""
+    """Declare vd[0] = vs1[0] and all active elements of vs2 put together. neutral: what changes nothing."""
 
     @insn(f"{name}.vs vd, vs2, vs1, vm", f"{code} vm vs2 vs1 {MVV} vd 1010111", doc)
     def body(v: Machine, vd: Val, vs2: Val, vs1: Val) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from polyvm.errors import PolyvmError
 from polyvm.isa.riscv64 import extensions, syntax
-from polyvm.isa.riscv64.vector import syntax as vector_syntax
 from polyvm.isa.riscv64.model import CSR
 from polyvm.isa.riscv64.registers import VECTOR_SPECIALS, vector_places
+from polyvm.isa.riscv64.vector import syntax as vector_syntax
 from polyvm.isa.riscv64.vector.machine import (
     END,
     PART_BIT,
@@ -139,7 +139,9 @@ class Family:
         VECTOR_EXTENSIONS.add(name)
         self.about = name, version, title
 
-    def __call__(self, text: str, encoding: str, doc: str = "", *, typed: bool = True) -> Callable[[Body], Body]:
+    def __call__(
+        self, text: str, encoding: str, doc: str = "", *, typed: bool = True
+    ) -> Callable[[Body], Body]:
         def add(body: Body) -> Body:
             body.__doc__ = body.__doc__ or doc
             _bodies.append((*self.about, text, encoding, _on_machine(body, typed)))
