@@ -209,6 +209,12 @@ def check(values: Values) -> None:
             "--lockstep compares a tier with the golden evaluator, and --tier golden is that.",
             "Leave --tier out, or name another.",
         )
+    if values.lockstep and values.vlen is not None:
+        raise usage(
+            COMMAND,
+            "--lockstep compares what native code does with the golden evaluator, and has no vectors.",
+            "Use one of the two.",
+        )
     if values.lockstep and values.exact_exclusives:
         raise usage(
             COMMAND,

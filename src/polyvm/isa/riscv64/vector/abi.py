@@ -27,8 +27,8 @@ MAGIC, HEADER = 0x5346_5457, 8  # RISCV_V_MAGIC, struct __riscv_ctx_hdr
 # bytes, and the registers behind it.
 _EXT = Struct("<IIQQQQQQ")
 _VILL = 1 << 63
-# hwprobe's IMA_EXT_0: V, and what it means of Zve; kernels of 6.5 on have the bit of V.
-_EXT0_V = 1 << 2
+# hwprobe's IMA_EXT_0: V, Zvfh, Zvfhmin.
+_EXT0_V = 1 << 2 | 1 << 30 | 1 << 31
 _PERF_FAST = 3  # MISALIGNED_VECTOR_PERF
 # prctl (include/uapi/linux/prctl.h)
 SET_CONTROL, GET_CONTROL = 69, 70
@@ -54,7 +54,11 @@ class VectorAbi:
 
     def cpuinfo(self, count: int) -> str:
         """/proc/cpuinfo with V among the letters."""
-        return abi.cpuinfo(count).replace("rv64imafdc_", "rv64imafdcv_")
+        return (
+            abi.cpuinfo(count)
+            .replace("rv64imafdc_", "rv64imafdcv_")
+            .replace("_zbkx\n", "_zbkx_zvfh_zvfhmin\n")
+        )
 
     def hwprobe(
         self, memory: Memory, pairs: int, count: int, cpus_size: int, cpus: int, flags: int, limit: int
