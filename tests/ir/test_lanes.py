@@ -270,7 +270,7 @@ MISTAKES: dict[str, Callable[[Lanes, Lanes], object]] = {
     "lanes of 16 and 8 bits": lambda a, b: a + b,
     "add of 4 and of 2 lanes": lambda a, b: a + b.low().low().zext(16),
     "and of 4 and of 2 lanes": lambda a, b: a & b.low().low().zext(16),
-    "4 lanes of 64 bits; .* widen halves": lambda a, b: a.zext(64),
+    "4 lanes of 256 bits; .* widen halves": lambda a, b: a.zext(256),
     "zext from 16 to 8": lambda a, b: a.zext(8),
     "trunc from 16 to 32": lambda a, b: a.trunc(32),
     "shift of 16 bits by 17": lambda a, b: a << 17,

@@ -237,6 +237,7 @@ class Run:
                 guest, tier=values.tier, progress=self._progress(), counted=bool(values.stats), folder=folder,
                 code_limit=values.code_cache, policy=values.policy, exact_exclusives=bool(values.exact_exclusives),
                 options=options,
+                vlen=int(values.vlen or 0) if guest == "riscv64" else 0,
             )  # fmt: skip
         for profile in self.profiles:
             try:

@@ -149,6 +149,8 @@ the cache and dropped; POLYVM_LOG=debug,FILE says more, to a file.
                group=_HOW),
         Option("--feature", "NAME", "Give the guest's processor what it has only where it is asked for: pauth, pointer "
                "authentication with keys (aarch64).", many=True, group=_HOW, choices=FEATURES),
+        Option("--vlen", "BITS", "Have the riscv64 guest's vector extension (V), with registers of so many bits.",
+               choices=("128", "256", "512"), group=_HOW),
         Option("--lockstep", "", "Have the golden evaluator do the same and compare all registers, and all memory "
                "that is written; for programs of one thread, some million instructions a second.", group=_HOW),
         Option("--stats", "", "Print a summary on standard error at the end.", group=_TELL),
@@ -213,6 +215,12 @@ def check(values: Values) -> None:
             COMMAND,
             "--lockstep compares a tier with the golden evaluator, and --tier golden is that.",
             "Leave --tier out, or name another.",
+        )
+    if values.lockstep and values.vlen is not None:
+        raise usage(
+            COMMAND,
+            "--lockstep compares what native code does with the golden evaluator, and has no vectors.",
+            "Use one of the two.",
         )
     if values.lockstep and values.exact_exclusives:
         raise usage(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from polyvm.emit import llvm_crypto, llvm_float, llvm_lanes
+from polyvm.emit import llvm_crypto, llvm_float, llvm_lanes, llvm_masked
 from polyvm.ir.trace import walk
 from polyvm.ir.values import Val
 
@@ -155,6 +155,10 @@ class Emitter:
         """Emit a block that is not always run."""
         return nullcontext()
 
+    def beside(self) -> AbstractContextManager[None]:
+        """Emit one of several ways that meet behind it."""
+        return nullcontext()
+
     # -- memory
     def address(self, value: str) -> str:
         """A host pointer for a guest address, confined: outside the guest's space it leaves with a fault."""
@@ -187,6 +191,28 @@ class Emitter:
         low, high = (self.values[half] for half in halves)
         first = self.ins(f"insertelement <2 x i64> poison, i64 {low}, i64 0")
         self.stored("<2 x i64>", self.ins(f"insertelement <2 x i64> {first}, i64 {high}, i64 1"), pointer)
+
+    def op_load_lanes(self, op: Val, args: list[str]) -> str:
+        """Lanes under a mask."""
+        return llvm_masked.load(self, op, args)
+
+    def op_store_lanes(self, op: Val, args: list[str]) -> None:
+        """Lanes under a mask."""
+        llvm_masked.store(self, op, args)
+
+    def loaded_lanes(self, t: str, pointer: str, mask: str) -> str:
+        """One access of the host for lanes under a mask, a vector of bits, on a host that has such."""
+        name = f"llvm.masked.load.{_mangled(t)}.p0"
+        return self.call(t, name, f"ptr align 1 {pointer}", f"{_bits_of(t)} {mask}", f"{t} zeroinitializer")
+
+    def stored_lanes(self, t: str, value: str, pointer: str, mask: str) -> None:
+        """One access of the host for lanes under a mask."""
+        name = f"llvm.masked.store.{_mangled(t)}.p0"
+        self.call("void", name, f"{t} {value}", f"ptr align 1 {pointer}", f"{_bits_of(t)} {mask}")
+
+    def scratch(self, bits: int) -> str:
+        """A pointer to so many bits that nobody else looks at: subclasses that have one say where."""
+        raise NotImplementedError
 
     def loaded(self, t: str, pointer: str) -> str:
         """One access of the host for a guest's load."""
@@ -259,9 +285,13 @@ class Emitter:
         self.start(then)
         body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
         self.emit(body)
-        if not body or body[-1].op not in ("trap", "syscall"):
+        if not body or body[-1].op not in ("trap", "syscall", "reshape"):
             self.do(f"br label %{after}")
         self.start(after)
+
+    def op_reshape(self, op: Val, args: list[str]) -> None:
+        """The state is not what the trace is for: the golden evaluator has one that is."""
+        self.leave_golden()
 
     def op_hint(self, op: Val, args: list[str]) -> None:
         """Nothing to do."""
@@ -272,6 +302,17 @@ class Emitter:
     def leave_golden(self) -> None:
         """End the block: the golden evaluator must do this instruction."""
         raise NotImplementedError
+
+
+def _mangled(t: str) -> str:
+    """How intrinsics are called for a vector: <4 x i32> is v4i32."""
+    count, _, lane = t[1:-1].partition(" x ")
+    return f"v{count}{lane}"
+
+
+def _bits_of(t: str) -> str:
+    """The vector of a bit for each lane."""
+    return f"<{t[1:].partition(' ')[0]} x i1>"
 
 
 # -- Pairs of registers

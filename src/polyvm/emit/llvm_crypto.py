@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Lowering = Callable[[Emitter, Val, list[str]], str]
 
-FLAGS: Final = {"aes": "aes", "sha_ni": "sha"}
+FLAGS: Final = {"avx512bw": "avx512bw", "avx512vl": "avx512vl", "aes": "aes", "sha_ni": "sha"}
 """Linux's names of the features that are looked for, and LLVM's."""
 CPUINFO: Final = "/proc/cpuinfo"
 

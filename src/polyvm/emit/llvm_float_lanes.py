@@ -17,6 +17,7 @@ from polyvm.emit import llvm_float_half_lanes as halves
 from polyvm.emit.llvm_float_convert import IMMEDIATE, SILENT, TO_ZERO
 from polyvm.emit.llvm_float_env import (
     FRACTION,
+    NAN_BITS,
     TYPE,
     assembly,
     cold_value,
@@ -49,7 +50,7 @@ _SUFFIX: Final = {32: "ps", 64: "pd"}
 # -- Vectors of 128 bits out of whole values, and back
 def _widen(e: Emitter, value: str, count: int, lane: str, bits: int, above: str = "zeroinitializer") -> str:
     """A value as a vector of LLVM's type `lane`; `above`: what is above its lanes."""
-    t, full = f"<{count} x {lane}>", 128 // bits
+    t, full = f"<{count} x {lane}>", max(128 // bits, count)
     vector = e.ins(f"bitcast i{count * bits} {value} to {t}")
     if count == full:
         return vector
@@ -89,7 +90,7 @@ class _Form:
         self.op = op
         self.name, self.count, widths, self.attr = lanes_of(op.attr)
         self.bits, self.to = widths[0], op.bits // self.count
-        self.full = 128 // self.bits
+        self.full = max(128 // self.bits, self.count)
         self.t = f"<{self.full} x {TYPE.get(self.bits, '')}>"
 
     def operand(self, e: Emitter, value: str, above: str = "zeroinitializer") -> str:
@@ -132,6 +133,16 @@ def _arithmetic(e: Emitter, op: Val, args: list[str], each: Each) -> str:
     given = [f"{t} {operand}" for operand in operands]
     result = constrained(e, f"{_ARITHMETIC[form.name]}.v{full}f{bits}", t, *given)
     nans = _nans(e, t, result)
+    if e.floats == "canonical" and full * bits > 128:
+
+        def canonical() -> str:
+            if form.name == "fma":
+                _zeros_of_infinity(e, form, operands)
+            quiet = f"<{full} x i{bits}> splat (i{bits} {NAN_BITS[bits]})"
+            bools, pattern = f"<{full} x i1>", form.pattern(e, result)
+            return form.number(e, e.ins(f"select {bools} {nans}, {quiet}, <{full} x i{bits}> {pattern}"))
+
+        return form.result(e, cold_value(e, _any(e, nans, full), t, result, canonical))
     if e.floats == "canonical":
         again = form.once_more(e, args, each, TYPE[bits], full)
         return form.result(e, cold_value(e, _any(e, nans, full), t, result, again))
@@ -148,6 +159,23 @@ def _arithmetic(e: Emitter, op: Val, args: list[str], each: Each) -> str:
         tiny = _any(e, _smallest(e, t, result, full, bits), full)
         arm.underflow_where(e, op, tiny, lambda: _repeat(e, form, given))
     return form.result(e, settled)
+
+
+def _zeros_of_infinity(e: Emitter, form: _Form, operands: list[str]) -> None:
+    """Raise invalid where infinity is multiplied by 0, which the host does not do beside a quiet NaN."""
+    i, bools = f"<{form.full} x i{form.bits}>", f"<{form.full} x i1>"
+    infinity = 2 * ((1 << form.bits - 1) - (1 << FRACTION[form.bits]))
+
+    def those(operand: str, size: int) -> str:
+        doubled = e.ins(f"shl {i} {form.pattern(e, operand)}, splat (i{form.bits} 1)")
+        return e.ins(f"icmp eq {i} {doubled}, splat (i{form.bits} {size})")
+
+    a, b = operands[:2]
+    ways = [e.ins(f"and {bools} {those(x, infinity)}, {those(y, 0)}") for x, y in ((a, b), (b, a))]
+    where = e.ins(f"or {bools} {ways[0]}, {ways[1]}")
+    one = f"{form.t} splat ({TYPE[form.bits]} 1.0)"
+    factors = [f"{form.t} {e.ins(f'select {bools} {where}, {form.t} {x}, {one}')}" for x in (a, b)]
+    assembly(e, form.t, f"vmul{_SUFFIX[form.bits]} $2, $1, $0", "=v,v,v", *factors)
 
 
 def _repeat(e: Emitter, form: _Form, given: list[str]) -> str:
@@ -305,12 +333,12 @@ def _at_once(form: _Form) -> OnVectors | None:
     name, same = form.name, form.bits == form.to
     if 16 in (form.bits, form.to):
         return halves.at_once(form.op)
-    if form.bits not in TYPE or form.count * max(form.bits, form.to) > 128:
+    if form.bits not in TYPE or form.count == 1:
         return None
-    if form.count * form.bits not in (64, 128) or form.count == 1:
-        return None
-    if name in _ARITHMETIC:
+    if name in _ARITHMETIC and same and form.count * form.bits in (64, 128, 256, 512):
         return _arithmetic
+    if form.count * form.bits not in (64, 128) or form.count * form.to > 128:
+        return None
     if name in llvm_float.PREDICATES:
         return _comparison
     if name in ("fmin", "fmax", "fminimum", "fmaximum"):
@@ -324,6 +352,16 @@ def _at_once(form: _Form) -> OnVectors | None:
     if name == "itof":
         return _from_integer if same and form.bits == 32 and _pair(form)[1] == ROUND_DYNAMIC else None
     return None
+
+
+def at_once(e: Emitter, op: Val) -> bool:
+    """Whether lanes of more than 128 bits are done by vectors that are as wide."""
+    form = _Form(op)
+    wide = 512 if "avx512vl" in e.features else 256
+    return (
+        e.floats == "canonical" and form.bits in TYPE and form.name in _ARITHMETIC and form.bits == form.to
+        and form.count * form.bits <= wide
+    )  # fmt: skip
 
 
 def flanes(e: Emitter, op: Val, args: list[str], lane: Val, each: Each) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from polyvm.emit.llvm_float_lanes import flanes
+from polyvm.emit.llvm_float_lanes import at_once, flanes
 from polyvm.ir.ops import lanes_of, shuffled
 from polyvm.ir.values import Val
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     OnVectors = Callable[[Emitter, Val, list[str], int], str]
 
 _WIDTHS: Final = frozenset({1, 8, 16, 32, 64})
-_COUNTS: Final = frozenset({2, 4, 8, 16, 32, 64, 128})
+_COUNTS: Final = frozenset({2, 4, 8, 16, 32, 64, 128, 256, 512})
 
 
 def _type(count: int, bits: int) -> str:
@@ -164,7 +164,31 @@ def _lanes(e: Emitter, op: Val, args: list[str]) -> str:
 
 
 def _flanes(e: Emitter, op: Val, args: list[str]) -> str:
+    _, count, widths, _ = lanes_of(op.attr)
+    widest = max(op.bits // count, *widths)
+    if count * widest > 128 and not at_once(e, op):
+        return _in_parts(e, op, args, 128 // widest)
     return flanes(e, op, args, _lane(op), _each)
+
+
+def _in_parts(e: Emitter, op: Val, args: list[str], size: int) -> str:
+    """Some lanes at a time, as many as a host's vectors of 128 bits hold."""
+    name, count, widths, inner = lanes_of(op.attr)
+    bits, found = op.bits // count, []
+    vectors = [_vector(e, arg, count, width) for arg, width in zip(args, widths, strict=True)]
+    for start in range(0, count, size):
+        places, parts = [*range(start, start + size)], []
+        for vector, width in zip(vectors, widths, strict=True):
+            picked = _picked(e, vector, None, count, width, places)
+            parts.append(e.settle([_whole(e, picked, size, width)])[0] if size > 1 else
+                         e.ins(f"extractelement {_type(1, width)} {picked}, i32 0"))  # fmt: skip
+        args_of = tuple(Val(op.tracer, "field", size * width) for width in widths)
+        kind = ("flanes", (name, size, widths, inner)) if size > 1 else (name, inner)
+        part = Val(op.tracer, kind[0], size * bits, args_of, kind[1])
+        own = getattr(e, "op_" + part.op, None)
+        value = own(part, parts) if own is not None else e.simple(part, parts)
+        found.append(e.settle([value])[0])
+    return _together(e, found, size * bits)
 
 
 # -- shuffle

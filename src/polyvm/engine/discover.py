@@ -230,7 +230,7 @@ def flow_of(isa: Isa, placed: Placed, known: Constants | None = None) -> Flow:
                     _jump(flow, inner, placed, isa, known)
         elif op.op == "jump":
             _jump(flow, op, placed, isa, known)
-        elif op.op in ("trap", "syscall", "flush") or sets_round(op):
+        elif op.op in ("trap", "syscall", "reshape", "flush") or sets_round(op):
             flow.leaves = True
         elif op.op in ("set", "setx"):
             slot = slot_of(op, fields)
@@ -384,6 +384,7 @@ class _Body:
         self.calls: dict[int, tuple[int, ...]] = {}  # pc of a call -> callees
         self.unmet: set[int] = set()
         self.spans: list[tuple[int, int]] = []  # that it stays in; anywhere when there are none
+        self.contexts: dict[int, int | None] = {}  # that places are taken to be reached in (Isa.in_context)
 
 
 class _Search(_Body):
@@ -435,13 +436,17 @@ class _Search(_Body):
 
     def _walk(self, pc: int, limit: int, found: _Body, work: list[int], callees: dict[int, None]) -> None:
         known: Constants = {}
+        if pc not in found.contexts:
+            found.contexts[pc] = self.isa.context_before(self.fetch, pc)
+        context = found.contexts[pc]
         while pc not in found.placed and pc not in self.placed and len(found.placed) < limit:
             if self.ran is not None and self.ran(pc) == BARRED:
                 found.unmet.add(pc)
                 return
-            item = placed_at(self.isa, self.fetch, pc)
+            item = placed_at(self.isa, self.fetch, pc, context)
             if item is None:
                 return
+            context = self.isa.context_behind(item.decoded, context)
             found.placed[pc] = item
             flow = found.flows[pc] = flow_of(self.isa, item, known)
             learn(self.isa, item, known)
@@ -458,6 +463,7 @@ class _Search(_Body):
                 if not callee and found.spans and not any(low <= target < high for low, high in found.spans):
                     continue
                 found.leaders.add(target)
+                found.contexts.setdefault(target, context)
                 if callee:
                     callees[target] = None
                 else:
@@ -467,8 +473,8 @@ class _Search(_Body):
             return
 
 
-def placed_at(isa: Isa, fetch: Fetch, pc: int) -> Placed | None:
-    """The instruction at an address, where there is one that may be executed."""
+def placed_at(isa: Isa, fetch: Fetch, pc: int, context: int | None = None) -> Placed | None:
+    """The instruction at an address, in a context, where there is one that may be executed."""
     smallest, largest = min(isa.sizes), max(isa.sizes)
     raw = fetch(pc, largest)
     if len(raw) < smallest:
@@ -476,6 +482,7 @@ def placed_at(isa: Isa, fetch: Fetch, pc: int) -> Placed | None:
     decoded = isa.decode(int.from_bytes(raw, "little"))
     if decoded is None or decoded.insn.size > len(raw):
         return None
+    decoded = isa.in_context(decoded, context)
     return Placed(pc, decoded, settled.trace(decoded, isa.given))
 
 

@@ -24,6 +24,7 @@ from polyvm.engine.layout import (
     GOLDEN,
     HOT,
     HOT_FIRST,
+    ILLEGAL,
     MET,
     PRECISE,
     ROUNDED,
@@ -59,6 +60,10 @@ ASK_S = 0.5
 HOT_AFTER = 16384
 """Backward or dynamic jumps to a place before its region is compiled: some 0.2 ms at least. Compiling costs hundreds of
 times that, so engine.tiering decides which of what is hot is compiled. What the disk has is taken after HOT_FIRST."""
+VECTOR_HOT = 4
+"""How often a vector instruction is met before a region is made of it: the evaluator takes milliseconds for each."""
+VECTOR_WORTH = 1e6
+"""Its score: more than that of any region of what tier 1 can do meanwhile."""
 MAX_TRIES = 4
 MAX_TARGETS = 64
 MAX_LEFT = 32
@@ -177,8 +182,26 @@ class GuestCpu(Cpu):
                 self.space.drop_code()
                 if self.budget < 0:
                     return BUDGET
+            elif self.engine.guest.vlen and self._vector(reason):
+                reason = self.stepper().step()
+                if reason:
+                    return reason
             else:
                 return reason
+
+    def _vector(self, reason: int) -> bool:
+        """Whether what native code was left for is the golden evaluator's to do: a vector instruction, which tier 0 has
+        none of, or one that faulted in the middle, where every register is in its place.
+        """
+        engine = self.engine
+        if self.golden:
+            return False
+        if reason == ILLEGAL:
+            engine.golden_steps += 1
+            engine.vector(self)
+            return True
+        units = engine.units
+        return reason == FAULT and self.access != FETCH and units is not None and PRECISE in units.kind
 
 
 class Engine:
@@ -189,7 +212,7 @@ class Engine:
     compiler may be used; without, budgets are exact. counted: have regions count instructions and time. code_limit:
     bytes of compiled code in memory, for each tier, before some of it is given up; None for as much as is usual.
     policy: which regions are compiled, one of tiering.POLICIES. exact_exclusives: see engine.exclusive. options: what
-    the guest's processor is to have of `Guest.options`.
+    the guest's processor is to have of `Guest.options`. vlen: bits of a vector register, 0 for no vectors.
     """
 
     def __init__(
@@ -205,6 +228,7 @@ class Engine:
         policy: str = "heuristic",
         exact_exclusives: bool = False,
         options: Iterable[str] = (),
+        vlen: int = 0,
     ) -> None:
         if tier not in TIERS:
             raise PolyvmError(
@@ -213,7 +237,7 @@ class Engine:
                 hint=f"Tiers: {', '.join(TIERS)}.",
                 tier=tier,
             )
-        self.guest = Guest(guest)
+        self.guest = Guest(guest, vlen)
         self.causes = self.guest.causes
         self.tier = tier
         self.counted = counted
@@ -234,6 +258,9 @@ class Engine:
         self.busy: set[int] = set()  # addresses that were hot for long
         self.tries: dict[int, int] = {}
         self.seen: dict[int, dict[int, int]] = {}
+        self.stepped: dict[
+            int, int
+        ] = {}  # vector instructions outside of regions, and how often they were met
         self.cpus: list[GuestCpu] = []
         self.hotness = Hotness(self.cpus, policy)
         self.on_unit: list[Callable[[Unit], object]] = []  # called when a region was installed
@@ -249,7 +276,7 @@ class Engine:
         if tier in ("auto", "region") and self.folder is not None and regions:
             from polyvm.engine.units import Units
 
-            self.units = Units(self.native, self.folder, self.key)
+            self.units = Units(self.native, self.folder, self._unit_key())
             self.units.kind = self.plain_kind
             self.threshold = HOT_FIRST
             if code_limit is not None:
@@ -316,6 +343,10 @@ class Engine:
     def _cpu(self, space: AddressSpace) -> GuestCpu:
         return GuestCpu(self, space)
 
+    def _unit_key(self) -> str:
+        """What the names of regions on the disk begin with: with vectors they are others than without."""
+        return interpreter_image.key(self.guest.variant) if self.guest.vlen else self.key
+
     # -- compiled regions
     def use_space(self, space: AddressSpace) -> None:
         """The address space whose code is run; units die with the code they were made from."""
@@ -380,6 +411,22 @@ class Engine:
                     later = min(max(later, int(rate * ASK_S)), NEVER >> 1)
         self.hotness.begin(cpu, pc, later)
 
+    def vector(self, cpu: GuestCpu) -> None:
+        """A vector instruction is met outside of regions: have one made as soon as it was met a few times."""
+        pc, units = cpu.pc, self.units
+        count = self.stepped.get(pc, 0) + 1
+        self.stepped[pc] = count
+        if units is None:
+            return
+        if count == 1 and pc not in self.met:
+            self.met.add(pc)
+            if pc not in units.by_pc:
+                self._fetch(cpu.space, units, pc)
+        elif count >= VECTOR_HOT and count & count - 1 == 0:
+            self._read_log(cpu)
+            self.busy.add(pc)
+            self._want(cpu.space, units, pc, VECTOR_WORTH)
+
     def _evict(self, space: AddressSpace, units: Units) -> None:
         """Give up some regions. What is still hot is looked for on the disk as soon as something new is."""
         with space.pause(), space.lock:
@@ -417,8 +464,11 @@ class Engine:
                 seen[target] = seen.get(target, 0) + rank
         return True
 
-    def _want(self, space: AddressSpace, units: Units, pc: int) -> None:
-        """Have the region of an address compiled, or a wider one when it is inside a region already."""
+    def _want(self, space: AddressSpace, units: Units, pc: int, worth: float = 0.0) -> None:
+        """Have the region of an address compiled, or a wider one when it is inside a region already.
+
+        worth: what it scores at least, for what tier 0 cannot do.
+        """
         job = self.pending.get(pc)
         if job is not None:
             job.ask(pc)
@@ -450,7 +500,7 @@ class Engine:
             from polyvm.engine.workers import Compilers
 
             assert self.folder is not None
-            self.compilers = Compilers(self.guest.name, self.folder, self.hide, self.apart)
+            self.compilers = Compilers(self.guest.variant, self.folder, self.hide, self.apart)
         from polyvm.engine.workers import Job
 
         self.pending[entry] = job = Job(
@@ -462,7 +512,9 @@ class Engine:
             read=lambda address: code_page(space, address),
             ran=lambda address: self.ran(space, address),
             wanted=lambda job: job.pc in units.by_pc or units.covering(job.pc) is None,
-            score=lambda job: self.hotness.score(job.places, job.cost_s, job.asked, process_time()),
+            score=lambda job: max(
+                worth, self.hotness.score(job.places, job.cost_s, job.asked, process_time())
+            ),
             done=self._compiled,
             tries=tries + 1,
             cost_s=cost_s,
@@ -549,6 +601,9 @@ class Engine:
         for part in range(4):
             filled |= int.from_bytes(slots[part :: layout.SLOT_SIZE], "little")
         met = bytearray(filled.to_bytes(2048, "little").translate(_FILLED))
+        for pc in [*self.stepped]:
+            if address <= pc < address + 4096:
+                met[pc - address >> 1] = MET
         units = self.units
         for unit in list(units.installed) if units is not None else ():
             for at, code in unit.code:

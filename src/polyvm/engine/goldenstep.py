@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from _thread import LockType
 
     from polyvm.engine.cpu import Cpu
-    from polyvm.isa.spec import Isa
+    from polyvm.ir.trace import Trace
+    from polyvm.isa.spec import Decoded, Isa
     from polyvm.memory.space import AddressSpace
 
 SIGBUS, SIGSEGV = 7, 11
@@ -184,14 +185,15 @@ class Stepper:
             decoded = self.isa.decode(word)
             if decoded is None:
                 return self._leave(layout.ILLEGAL)
+            decoded = self.isa.in_context(decoded, self.isa.state_context(self.state.read))
             trace = self.isa.trace(decoded.insn, decoded.shape)
             if self.halves[_ALONE] and not self.alone and exclusive.begins(trace):
                 return exclusive.section(self)
             if self.turn is None:
-                cpu.pc = golden.execute(trace, decoded.fields, pc, self.state, self.memory)
+                cpu.pc = self._execute(decoded, trace, pc)
             else:
                 with self.turn:
-                    cpu.pc = golden.execute(trace, decoded.fields, pc, self.state, self.memory)
+                    cpu.pc = self._execute(decoded, trace, pc)
         except golden.Trap as trap:
             return self._leave(layout.TRAP, self.isa.causes.index(trap.cause), trap.value)
         except golden.Syscall:
@@ -206,6 +208,15 @@ class Stepper:
             return self._leave(layout.FAULT, fault.signo, fault.address)
         cpu.budget -= 1
         return 0
+
+    def _execute(self, decoded: Decoded, trace: Trace, pc: int) -> int:
+        try:
+            return golden.execute(trace, decoded.fields, pc, self.state, self.memory)
+        except Fault:
+            following = self.isa.restart(decoded, pc, self.state, self.memory, Fault)
+            if following is None:
+                raise
+            return following
 
     def _leave(self, reason: int, cause: int = 0, value: int = 0) -> int:
         self.halves[ST["reason"] >> 2] = reason

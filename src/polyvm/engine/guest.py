@@ -22,11 +22,18 @@ PLANNED = ("x86_64",)
 
 class Guest:
     """A guest by name: its ABI, its exceptions, where its registers are, its monitor, what its processor may have; the
-    specification on demand."""
+    specification on demand.
 
-    __slots__ = ("_abi", "_isa", "causes", "monitor", "name", "options", "places")
 
-    def __init__(self, name: str) -> None:
+    vlen: bits of its vector registers, 0 where it has none.
+    """
+
+    __slots__ = ("_abi", "_isa", "causes", "monitor", "name", "options", "places", "vlen")
+
+    __slots__ = ("_abi", "_isa", "causes", "monitor", "name", "places", "vlen")
+
+    def __init__(self, name: str, vlen: int = 0) -> None:
+        name, _, wide = name.partition(layout.VECTORS)
         if name not in GUESTS:
             raise PolyvmError(
                 "PVM-UNSUPPORTED",
@@ -34,9 +41,12 @@ class Guest:
                 hint=f"Guests that exist: {', '.join(GUESTS)}.",
                 guest=name,
             )
+        self.name = name
+        self.vlen = vlen or int(wide or 0)
         registers = _module(name, "registers")
         names, files = registers.places(layout.REGISTERS)
-        self.name = name
+        if self.vlen:
+            names, files = registers.with_vectors(names, files, layout.REGISTERS, self.vlen)
         self.causes: tuple[str, ...] = registers.CAUSES
         self.monitor: str = registers.MONITOR
         self.options: tuple[str, ...] = registers.OPTIONS
@@ -45,17 +55,23 @@ class Guest:
         self._isa: Isa | None = None
 
     @property
+    def variant(self) -> str:
+        """The name by which others make the same Guest, its vectors included."""
+        return f"{self.name}{layout.VECTORS}{self.vlen}" if self.vlen else self.name
+
+    @property
     def abi(self) -> ModuleType:
         """The guest's Linux ABI."""
         if self._abi is None:
-            self._abi = abi(self.name)
+            self._abi = _module(self.name, "vector", "abi").load(self.vlen) if self.vlen else abi(self.name)
         return self._abi
 
     @property
     def isa(self) -> Isa:
         """The complete specification; importing it takes tens of milliseconds."""
         if self._isa is None:
-            self._isa = _module(self.name).load()
+            load = _module(self.name, "vector").load if self.vlen else _module(self.name).load
+            self._isa = load(*((self.vlen,) if self.vlen else ()))
         return self._isa
 
     def isa_of(self, kind: str) -> Isa:

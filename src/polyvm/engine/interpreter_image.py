@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from polyvm.engine import cachedir
+from polyvm.engine import cachedir, layout
 from polyvm.engine import image as images
 from polyvm.errors import PolyvmError
 
@@ -42,7 +42,8 @@ def host_key() -> str:
 def source_key(guest: str) -> str:
     """What the specification and the engine are: their sources' names, sizes and times."""
     parts = []
-    for folder in (*_SOURCES, f"isa/{guest}"):
+    name, _, vectors = guest.partition(layout.VECTORS)
+    for folder in (*_SOURCES, f"isa/{name}", *([f"isa/{name}/vector"] if vectors else [])):
         with os.scandir(f"{PACKAGE}/{folder}") as scan:
             for item in scan:
                 if item.name.endswith(".py"):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Part of every cache key: raise it whenever an offset or a calling convention of this page changes.
 LAYOUT_VERSION = 9
 
+VECTORS = "+v"  # between a guest's name and the bits of its vector registers, where it has any
+
 STATE_SIZE = 65536
 STATE: Table = (
     ("pc", 0, 8, "guest PC; valid whenever native code is not running"),
@@ -115,6 +117,7 @@ STATE: Table = (
         "non-zero: from a load-exclusive to its store, this thread is to run alone; golden's to do",
     ),
     ("stop_rip", 416, 8, "host PC where the last signal that asks for a stop met this thread"),
+    ("scratch", 432, 16, "regions: lanes on their way to or from memory"),
 )
 REGISTERS = 512  # the Isa's register files and special registers start here
 LOG, LOG_ENTRIES = 4096, 256  # where dynamic jumps went: {u64 jump, u64 target}, the newest over the oldest

@@ -6,6 +6,9 @@ leaves. Makes text; `engine.worker` compiles it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from polyvm.emit import llvm_float
 from polyvm.emit.llvm import LIKELY, METADATA, UNLIKELY
 from polyvm.emit.llvm_float_env import NAN_BITS
@@ -300,7 +303,7 @@ class RegionEmitter(LeavingEmitter):
             slot, distance = form
             base = self.read(slot)
             known = self.checked.covers(slot, distance, 16)
-            if not known and not self.nested:
+            if not known:
                 self.checked.check(slot)
         self.save()
         number = literal(base)
@@ -359,6 +362,17 @@ class RegionEmitter(LeavingEmitter):
         self._noted()
         self._keep(value, t)
         return value
+
+    def loaded_lanes(self, t: str, pointer: str, mask: str) -> str:
+        """One access, its place noted, and a wall behind it."""
+        value = super().loaded_lanes(t, pointer, mask)
+        self._noted()
+        return value
+
+    def stored_lanes(self, t: str, value: str, pointer: str, mask: str) -> None:
+        """One access, its place noted, and a wall behind it."""
+        super().stored_lanes(t, value, pointer, mask)
+        self._noted()
 
     def stored(self, t: str, value: str, pointer: str) -> None:
         """One access, its place noted, and a wall behind it."""
@@ -480,7 +494,7 @@ class RegionEmitter(LeavingEmitter):
         if condition is not None and not condition & 1:
             return
         then, after = self.fresh_label("then"), self.fresh_label("after")
-        ends = last in ("jump", "trap", "syscall", "flush")
+        ends = last in ("jump", "trap", "syscall", "reshape", "flush")
         inside = [slot_of(o, self.placed.decoded.fields) for o in body if o.op in ("set", "setx")]
         for slot in inside:
             # Written on one of two ways: from here on the home holds it.
@@ -488,13 +502,17 @@ class RegionEmitter(LeavingEmitter):
                 (value,) = self.settle([self.read(slot)])
                 self.put(slot, value, self.home(slot))
                 self.home_loose.pop(slot, None)
-        self.do(f"br i1 {args[0]}, label %{then}, label %{after}{', ' + UNLIKELY if last == 'trap' else ''}")
+        self.do(
+            f"br i1 {args[0]}, label %{then}, label %{after}{', ' + UNLIKELY if last in ('trap', 'reshape') else ''}"
+        )
         self.start(then)
         saved = dict(self.current), set(self.written), set(self.stale)
+        checked = dict(self.checked.known)
         self.nested += 1
         with self.aside():
             self.emit(body)
         self.nested -= 1
+        self.checked.known = checked
         self.current, self.written = saved[:2]
         self.stale |= saved[2]  # what the body saved, the other way did not
         for slot in inside:
@@ -507,6 +525,23 @@ class RegionEmitter(LeavingEmitter):
             if slot is not None and slot in self.places and not is_zero(self.isa, slot):
                 self.read(slot)
                 self.written.add(slot)
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """One of several ways: what is read there is not known behind it, what is stored there is not stored."""
+        saved = dict(self.current), set(self.written), set(self.stale)
+        checked = dict(self.checked.known)
+        self.nested += 1
+        with self.aside():
+            yield
+        self.checked.known = checked
+        self.nested -= 1
+        self.current, self.written = saved[:2]
+        self.stale |= saved[2]
+
+    def scratch(self, bits: int) -> str:
+        """A place in the state."""
+        return self.st("scratch")
 
     def op_hint(self, op: Val, args: list[str]) -> None:
         """Nothing to do, but where an exclusive section is to run alone."""

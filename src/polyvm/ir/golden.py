@@ -388,6 +388,24 @@ class _Frame:
     def _store(self, op: Val, args: list[int]) -> None:
         self.memory.store(args[0], op.args[1].bits // 8, args[1])
 
+    def _load_lanes(self, op: Val, args: list[int]) -> int:
+        bits, result = int(op.attr), 0  # type: ignore[call-overload]  # attr is the lane width
+        for lane in range(op.args[1].bits):
+            if args[1] >> lane & 1:
+                at = args[0] + lane * bits // 8 & 0xFFFF_FFFF_FFFF_FFFF
+                result |= self.memory.load(at, bits // 8) << lane * bits
+        return result
+
+    def _store_lanes(self, op: Val, args: list[int]) -> None:
+        bits = int(op.attr)  # type: ignore[call-overload]  # attr is the lane width
+        for lane in range(op.args[2].bits):
+            if args[2] >> lane & 1:
+                at = args[0] + lane * bits // 8 & 0xFFFF_FFFF_FFFF_FFFF
+                self.memory.store(at, bits // 8, args[1] >> lane * bits & (1 << bits) - 1)
+
+    def _reshape(self, op: Val, args: list[int]) -> None:
+        raise AssertionError("the golden evaluator's traces are made for the state as it is")
+
     def _amo(self, op: Val, args: list[int]) -> int:
         size = op.bits // 8
         # An atomic operation needs the right to write even when it would store what is there.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-from polyvm.ir.ops import MAX_BITS, OPS
+from polyvm.ir.ops import MAX_LANES, OPS
 from polyvm.ir.values import SpecError, Val
 
 
@@ -56,9 +56,9 @@ class Lanes:
         for lanes in every:
             if lanes.count != self.count:
                 raise SpecError(f"{name} of {self.count} and of {lanes.count} lanes")
-        if self.count * bits > MAX_BITS:
+        if self.count * bits > MAX_LANES:
             raise SpecError(
-                f"{self.count} lanes of {bits} bits; values have 1 to {MAX_BITS}, so widen halves"
+                f"{self.count} lanes of {bits} bits; values have 1 to {MAX_LANES}, so widen halves"
             )
         wholes, tracer = tuple(lanes.whole for lanes in every), self.whole.tracer
         if self.count == 1:

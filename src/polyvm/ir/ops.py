@@ -1,6 +1,7 @@
 """The table of ops: the name, the typing rule and the exact meaning of every node a trace may hold.
 
-A value is a bit vector of 1 to 128 bits; an op of width 0 yields nothing. Every corner is given a meaning
+A value is a bit vector of 1 to 128 bits, or of up to 512 where it stands for lanes; an op of width 0 yields nothing.
+Every corner is given a meaning
 here, so that no back end may fall into LLVM's poison or undef. `ir.golden` is this table, executable;
 this module evaluates nothing.
 """
@@ -11,6 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_BITS: Final = 128
+MAX_LANES: Final = 512
+"""Bits of a value that is no number but lanes: what WIDE says may be so wide."""
+WIDE: Final = frozenset({
+    "const", "get", "set", "getx", "setx", "and", "or", "xor", "shl", "lshr", "eq", "ne", "sub", "zext", "trunc",
+    "select", "lanes", "flanes", "shuffle", "load_lanes",
+})  # fmt: skip
 
 # The floating-point environment is guest state that every guest shares; a spec reads and writes it as a register.
 FP_FLAGS: Final = ("fp.flags", 0)
@@ -185,6 +192,11 @@ def _table() -> dict[str, OpInfo]:
         stores=True,
         **mem,
     )
+    op("load_lanes", 2, "Read those lanes of attr bits, the lowest first and one behind the other from arg0 on, whose "
+       "bit in arg1 is 1; the others are 0, and nothing is asked of their places.", **mem)  # fmt: skip
+    op("store_lanes", 3, "Write the lanes of attr bits of arg1 likewise, whose bits in arg2 are 1. What faults behind "
+       "others is made again from the first on: the guest sees to it that this is right.",
+       stores=True, **mem)  # fmt: skip
     op("probe", 1, "Fault as an access of attr = (bytes, write) at arg0 would; nothing else.", **mem)
     op("fence", 0, "Order memory accesses, attr = (before, after) out of 'r' and 'w'; the full fence is sequentially "
        "consistent.", pure=False)  # fmt: skip
@@ -207,6 +219,8 @@ def _table() -> dict[str, OpInfo]:
         pure=False,
         writes=True,
     )
+    op("reshape", 0, "Leave: the state is not as this trace takes it to be. The golden evaluator, which has a trace "
+       "for it, does the instruction.", pure=False, leaves=True)  # fmt: skip
     op("hint", 0, "Nothing that a program can see; attr says what the processor may do.", pure=False)
     op(
         "prefetch",
@@ -267,6 +281,8 @@ OPS: Final = _table()
 
 FLOAT_BITS: Final = (16, 32, 64)
 MEMORY_BITS: Final = (8, 16, 32, 64, 128)
+LANE_BITS: Final = (8, 16, 32, 64)
+"""Of a lane of load_lanes and store_lanes."""
 ACCESSES: Final = ("load", "store", "amo", "cas", "probe")
 """Ops that may find an address that the guest must not use."""
 COMPARISONS: Final = frozenset({"eq", "ne", "ult", "ule", "slt", "sle", "feq", "flt", "fle"})

@@ -21,8 +21,10 @@ from polyvm.ir.ops import (
     FP_MODE,
     FP_MODE_BITS,
     MAX_BITS,
+    MAX_LANES,
     OPS,
     ROUND_DYNAMIC,
+    WIDE,
 )
 from polyvm.ir.rewrite import simplified
 from polyvm.ir.values import SpecError, Val
@@ -131,8 +133,9 @@ class Tracer:
     def emit(self, op: str, bits: int, args: tuple[Val, ...] = (), attr: object = None) -> Val:
         """Record an op; pure ones are folded and shared."""
         info = OPS[op]
-        if not 0 <= bits <= MAX_BITS:
-            raise SpecError(f"{op} of {bits} bits; values have 1 to {MAX_BITS}")
+        most = MAX_LANES if op in WIDE else MAX_BITS
+        if not 0 <= bits <= most:
+            raise SpecError(f"{op} of {bits} bits; values have 1 to {most}")
         if info.pure:
             if args and all(arg.op == "const" for arg in args):
                 return self.const(fold(op, bits, args, attr), bits)
@@ -268,6 +271,14 @@ class Tracer:
         """Write a value, little-endian, at any alignment."""
         self.emit("store", 0, (address, value))
 
+    def load_lanes(self, address: Val, mask: Lanes, bits: int) -> Lanes:
+        """Read lanes of `bits` bits where the mask, lanes of one bit, has a 1; zeros elsewhere."""
+        return Lanes(self.emit("load_lanes", bits * mask.count, (address, mask.whole), bits), bits)
+
+    def store_lanes(self, address: Val, value: Lanes, mask: Lanes) -> None:
+        """Write lanes where the mask has a 1."""
+        self.emit("store_lanes", 0, (address, value.whole, mask.whole), value.bits)
+
     def amo(self, kind: str, address: Val, value: Val) -> Val:
         """Atomic read-modify-write, sequentially consistent; the old value."""
         if kind not in AMO_KINDS:
@@ -298,6 +309,10 @@ class Tracer:
     def syscall(self) -> None:
         """Leave for a system call."""
         self.emit("syscall", 0)
+
+    def reshape(self) -> None:
+        """Leave the instruction to the golden evaluator: this trace is for another state."""
+        self.emit("reshape", 0)
 
     def flush_code(self) -> None:
         """Later instructions see every earlier store."""

@@ -6,14 +6,14 @@ op that may leave the instruction. It checks form, never meaning.
 
 from __future__ import annotations
 
-from polyvm.ir.ops import COMPARISONS, CRYPTO_KINDS, FLOAT_BITS, FLOATING, MEMORY_BITS, OPS
+from polyvm.ir.ops import COMPARISONS, CRYPTO_KINDS, FLOAT_BITS, FLOATING, LANE_BITS, MEMORY_BITS, OPS
 from polyvm.ir.trace import Trace
 from polyvm.ir.values import SpecError, Val
 
 _SAME_WIDTH = frozenset({"add", "sub", "mul", "udiv", "sdiv", "urem", "srem", "and", "or", "xor", "shl", "lshr", "ashr",
                          "rotl", "rotr", "permute", "uadd_sat", "sadd_sat", "usub_sat", "ssub_sat", "fadd", "fsub",
                          "fmul", "fdiv", "fmin", "fmax", "fminimum", "fmaximum"})  # fmt: skip
-_ENDS = frozenset({"trap", "syscall"})
+_ENDS = frozenset({"trap", "syscall", "reshape"})
 
 
 def verify(trace: Trace, what: str) -> None:
@@ -25,7 +25,7 @@ def verify(trace: Trace, what: str) -> None:
 
 
 def leaves_always(body: tuple[Val, ...]) -> bool:
-    """Whether a body ends in a trap or a system call, so that nothing after its `if` runs when it does."""
+    """Whether a body ends in a trap, a system call or elsewhere, so that nothing after its `if` runs when it does."""
     return bool(body) and body[-1].op in _ENDS
 
 
@@ -35,6 +35,9 @@ class _Verifier:
         self.stored: Val | None = None
         self.probed = False
         self.jumps = 0
+        self.before: dict[
+            Val, tuple[Val | None, Val | None]
+        ] = {}  # by conditions: what was written before its body
 
     def block(self, ops: tuple[Val, ...], known: set[Val]) -> None:
         for position, op in enumerate(ops):
@@ -62,7 +65,7 @@ class _Verifier:
                     raise SpecError(f"ops after {op.op} never run")
             if op.op == "probe":
                 self.probed = True
-            if info.stores:
+            if info.stores and op.op != "store_lanes":  # which may be made again
                 self.stored = op
             if info.writes:
                 self.written = op
@@ -77,10 +80,25 @@ class _Verifier:
     def _body(self, op: Val, known: set[Val]) -> None:
         body: tuple[Val, ...] = op.attr  # type: ignore[assignment]  # an if's attr is its body
         before = (self.written, self.stored, self.probed, self.jumps)
-        self.block(body, set(known))
+        otherwise = _negated(op.args[0])
+        if otherwise is not None and otherwise in self.before:  # only one of the two bodies is done
+            (self.written, self.stored), after = self.before[otherwise], (self.written, self.stored)
+            self.block(body, set(known))
+            self.written = after[0] if self.written is None else self.written
+            self.stored = after[1] if self.stored is None else self.stored
+        else:
+            self.before[op.args[0]] = self.written, self.stored
+            self.block(body, set(known))
         if leaves_always(body):
             self.written, self.stored, self.probed, self.jumps = before
         self.probed = before[2]  # a probe that may not happen covers nothing behind the `when`
+
+
+def _negated(condition: Val) -> Val | None:
+    """The condition that this one is the opposite of, where it is written so."""
+    if condition.op == "xor" and condition.args[1].op == "const" and condition.args[1].attr == 1:
+        return condition.args[0]
+    return None
 
 
 def _check_lanes(op: Val) -> None:
@@ -179,6 +197,10 @@ def _check_widths(op: Val) -> None:
         and widths[0] not in FLOAT_BITS
     ):
         raise SpecError(f"{name} takes {widths}")
+    if name in ("load_lanes", "store_lanes"):
+        lanes, whole = widths[-1], op.bits or widths[1]
+        if op.attr not in LANE_BITS or widths[0] != 64 or whole != lanes * op.attr:
+            raise SpecError(f"{name} of {whole} bits in lanes of {op.attr!r} takes {widths}")
     if name == "store" and widths[1] not in MEMORY_BITS:
         raise SpecError(f"store of {widths[1]} bits")
     if name in ("amo", "cas") and set(widths[1:]) != {op.bits}:

@@ -13,6 +13,8 @@ from polyvm.errors import PolyvmError
 from polyvm.isa import SPECIFIED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from polyvm.isa.spec import Isa
 
 
@@ -52,10 +54,12 @@ def document(guest: str) -> Coverage:
         raise PolyvmError(
             "PVM-USAGE", f"There is no specification of {guest!r}.", hint=f"There is: {', '.join(SPECIFIED)}."
         )
-    isa: Isa = import_module(f"polyvm.isa.{guest}").load()
+    package = import_module(f"polyvm.isa.{guest}")
+    isa: Isa = getattr(package, "everything", package.load)()
     manual = import_module(f"polyvm.isa.{guest}.manual")
     # What has a name of its own and is another instruction's special case, as hints are, is done with that one.
-    known = {insn.name for insn in isa.insns} | {short.split()[0] for short, _ in isa.aliases}
+    listed: Callable[[str], str] = getattr(manual, "listed", str)
+    known = {listed(insn.name) for insn in isa.insns} | {short.split()[0] for short, _ in isa.aliases}
     extensions = [_extension(name, text.split(), known) for name, text in manual.EXTENSIONS.items()]
     everything = {name for text in manual.EXTENSIONS.values() for name in text.split()}
     done = len(everything & known)

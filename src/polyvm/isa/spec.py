@@ -9,13 +9,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polyvm.ir import trace as ir_trace
 from polyvm.ir.ops import FP_FLAGS, FP_MODE, FP_MODE_BITS
 from polyvm.ir.verify import verify
 from polyvm.isa.encoding import Encoding, Leaf, Switch, decision_tree, decode, parse
 from polyvm.isa.placing import place
+
+if TYPE_CHECKING:
+    from polyvm.ir.golden import Memory, State
 
 Body = Callable[..., None]
 Shape = tuple[tuple[str, int], ...]
@@ -300,6 +303,32 @@ class Isa:
             verify(found, f"{insn.name} {dict(shape) or ''}".strip())
             self._traces[key] = found
         return found
+
+    # -- What a trace depends on besides the encoding: nothing, but for guests that say otherwise (riscv64's vectors).
+    # A context is a number; where it is None, such an instruction's trace leaves it to the golden evaluator.
+    def in_context(self, decoded: Decoded, context: int | None) -> Decoded:
+        """An instruction for a context."""
+        return decoded
+
+    def state_context(self, read: Callable[[tuple[str, int]], int]) -> int | None:
+        """The context that a state is in, given how to read its registers; for the golden evaluator."""
+        return None
+
+    def context_behind(self, decoded: Decoded, context: int | None) -> int | None:
+        """What compiled code takes for the context behind an instruction, which it looks at before it relies on it."""
+        return None
+
+    def context_before(self, fetch: Callable[[int, int], bytes], pc: int) -> int | None:
+        """A guess at the context that an address is reached in, from the code around it."""
+        return None
+
+    def restart(
+        self, decoded: Decoded, pc: int, state: State, memory: Memory, fault: type[Exception]
+    ) -> int | None:
+        """Do an instruction that faults in the middle so that what a guest may see of it is done; the address of the
+        next one. Raises the fault. None where a fault comes before any effect, as nearly everywhere.
+        """
+        return None
 
     def slots(self) -> Iterator[tuple[tuple[str, int], int]]:
         """Every register slot with its width, the hardwired ones and the floating-point environment included."""

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from polyvm.isa.riscv64 import abi
+from polyvm.isa.riscv64.vector.abi import VectorAbi
 from tests.isa.riscv64.machine import ISA
 
 LIMIT = 1 << 38
@@ -71,3 +72,28 @@ def test_which_processors_have_it(pairs: list[tuple[int, int]], left: bytes) -> 
 def test_what_is_refused(wrong: tuple[int, int, int]) -> None:
     size, cpus, flags = wrong
     assert abi.hwprobe(Memory((3, 0)), 0, 1, size, cpus, flags, LIMIT) == -22
+
+
+def test_with_vectors_there_are_three_more() -> None:
+    memory = Memory((4, 0), (10, 0))
+    plain = abi.hwprobe_value(4, LIMIT)
+    assert plain is not None
+    assert VectorAbi(256).hwprobe(memory, 0, 2, 0, 0, 0, LIMIT) == 0
+    told = {BITS["V"], BITS["Zvfh"], BITS["Zvfhmin"]}
+    assert memory.pairs() == [(4, plain | sum(1 << bit for bit in told)), (10, 3)]
+
+
+def test_vectors_elsewhere_in_what_linux_tells() -> None:
+    vectors = VectorAbi(128)
+    assert vectors.hwcap() == abi.hwcap() | 1 << 21
+    line = next(line for line in vectors.cpuinfo(1).splitlines() if line.startswith("isa"))
+    assert line.split()[-1].startswith("rv64imafdcv_")
+    assert line.endswith("_zvfh_zvfhmin")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "result"),
+    [(70, 0, 2), (69, 0, 0), (69, 2, 0), (69, 1, -1), (69, 3, -22), (69, 4, -1), (69, 32, -22), (68, 0, -22)],
+)
+def test_vectors_are_on_and_stay_so(option: int, value: int, result: int) -> None:
+    assert VectorAbi(128).prctl(option, value) == result

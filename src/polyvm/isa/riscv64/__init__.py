@@ -15,3 +15,10 @@ def load() -> Isa:
     from polyvm.isa.riscv64 import extensions
 
     return extensions.riscv64
+
+
+def everything() -> Isa:
+    """The specification with what is only there when it is asked for: vectors, of the shortest registers."""
+    from polyvm.isa.riscv64 import vector
+
+    return vector.load(128)

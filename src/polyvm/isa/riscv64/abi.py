@@ -10,7 +10,7 @@ from _struct import Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
     from typing import Protocol
 
     class Registers(Protocol):
@@ -207,13 +207,20 @@ def setup_frame(
     cpu.pc = handler
 
 
-def restore_frame(cpu: Registers, memory: Memory) -> tuple[int, tuple[int, int, int]]:
-    """Undo setup_frame for rt_sigreturn: (signal mask, altstack). Raises GuestFault, or ValueError on a bad frame."""
+def restore_frame(
+    cpu: Registers, memory: Memory, *, extensions: bool = False
+) -> tuple[int, tuple[int, int, int]]:
+    """Undo setup_frame for rt_sigreturn: (signal mask, altstack). Raises GuestFault, or ValueError on a bad frame.
+
+    extensions: what is saved of them was looked at.
+    """
     data = memory.read(cpu.x[2], FRAME_BYTES)
     _, _, sp, flags, size, mask = _UC.unpack_from(data, UC_OFFSET)
     pc, *xs = _REGS.unpack_from(data, MCONTEXT_OFFSET)
     *fs, fcsr, reserved, magic, length = _FP.unpack_from(data, MCONTEXT_OFFSET + _REGS.size)
-    if reserved or magic or length:  # no extension is saved, so only END_MAGIC may be here
+    if reserved or (
+        (magic or length) and not extensions
+    ):  # no extension is saved, so only END_MAGIC may be here
         raise ValueError("signal frame with reserved fields set")
     x, f = cpu.x, cpu.f
     for i, value in enumerate(xs, 1):
@@ -252,8 +259,12 @@ def hwprobe_value(key: int, limit: int) -> int | None:
     return values.get(key)
 
 
-def hwprobe(memory: Memory, pairs: int, count: int, cpus_size: int, cpus: int, flags: int, limit: int) -> int:
-    """riscv_hwprobe over an array of (key, value) pairs; all CPUs are alike. Raises GuestFault."""
+def hwprobe(memory: Memory, pairs: int, count: int, cpus_size: int, cpus: int, flags: int, limit: int,
+            value_of: Callable[[int, int], int | None] = hwprobe_value) -> int:  # fmt: skip
+    """riscv_hwprobe over an array of (key, value) pairs; all CPUs are alike. Raises GuestFault.
+
+    value_of: the value of a key, None for one that is not known.
+    """
     if (
         flags & ~1
         or (flags and not cpus_size)
@@ -264,14 +275,14 @@ def hwprobe(memory: Memory, pairs: int, count: int, cpus_size: int, cpus: int, f
     if not flags:
         for i in range(count):
             (key,) = Struct("<q").unpack(memory.read(pairs + 16 * i, 8))
-            value = hwprobe_value(key, limit)
+            value = value_of(key, limit)
             memory.write(pairs + 16 * i, _PAIR.pack(-1 if value is None else key, value or 0))
         return 0
     # RISCV_HWPROBE_WHICH_CPUS: which of these CPUs have all the pairs? All or none.
     alike = True
     for i in range(count):
         key, wanted = _PAIR.unpack(memory.read(pairs + 16 * i, 16))
-        value = hwprobe_value(key, limit)
+        value = value_of(key, limit)
         if value is None:
             memory.write(pairs + 16 * i, _PAIR.pack(-1, 0))
             alike = False

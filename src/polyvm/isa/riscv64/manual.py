@@ -6,6 +6,7 @@ The measure for `isa.coverage`; nothing here decodes or means anything. Forms th
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 REVISION: Final = "RISC-V Instruction Set Manual, Volume I, 20250508"
@@ -145,3 +146,8 @@ EXTENSIONS: Final = {
     "Zvksed": "vsm4k.vi vsm4r.vv vsm4r.vs",
     "Zvksh": "vsm3c.vi vsm3me.vv",
 }
+
+
+def listed(name: str) -> str:
+    """What an instruction is called above: segments of all numbers of fields, N, and of all widths, M, are one."""
+    return re.sub(r"seg\d(ei?)\d+", r"segN\1M", name)

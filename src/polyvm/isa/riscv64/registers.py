@@ -43,6 +43,30 @@ DEBUGGER = (
 settings; and what they call otherwise than this table does (GDB manual, G.5.13)."""
 
 
+VECTOR_SPECIALS = ("vl", "vtype", "vstart", "vxrm", "vxsat")
+
+
+def vector_places(base: int, vlen: int) -> dict[tuple[str, int], tuple[int, int]]:
+    """Where the vector extension's registers lie, behind all others: (name, number) -> (offset, bytes)."""
+    from polyvm.isa import placing
+
+    files = [(file, bits, len(names)) for file, bits, names, _ in FILES]
+    at = max(offset + size for offset, size in placing.place(files, SPECIALS, base).values())
+    found = placing.place((), VECTOR_SPECIALS, at)
+    at = max(offset + size for offset, size in found.values())
+    return found | placing.place([("v", vlen, 32)], (), (at + 63) // 64 * 64)
+
+
+def with_vectors(
+    names: dict[str, tuple[int, int]], files: dict[str, tuple[int, int, int]], base: int, vlen: int
+) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int, int]]]:
+    """What places() found from `base` on, and the vector extension's."""
+    found = vector_places(base, vlen)
+    names |= {f"v{number}": found["v", number] for number in range(32)}
+    names |= {name: found[name, 0] for name in VECTOR_SPECIALS}
+    return names, files | {"v": (*found["v", 0], 32)}
+
+
 def places(base: int) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int, int]]]:
     """Where registers lie in a state block from `base` on: name -> (offset, bytes), file -> (offset, bytes, count)."""
     from polyvm.isa import placing

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 insn = riscv64.extension("Zicsr", "2.0", "Control and status register instructions")
 
 FFLAGS, FRM, FCSR = 0x001, 0x002, 0x003
+VSTART, VXSAT, VXRM, VCSR, VLENB = 0x008, 0x009, 0x00A, 0x00F, 0xC22
+PLAIN_VECTOR: Final = {VSTART: "vstart", VXSAT: "vxsat", VXRM: "vxrm", 0xC20: "vl", 0xC21: "vtype"}
 # Zicntr.
 COUNTERS: Final = {0xC00: "cycle", 0xC01: "time", 0xC02: "instret"}
 
@@ -30,7 +32,9 @@ def read_csr(m: Tracer, csr: int) -> Val:
         return m.fp_mode[2:0].zext(64)
     if csr == FCSR:
         return (m.fp_mode[2:0].zext(64) << 5) | m.fp_flags.zext(64)
-    return m.counter(COUNTERS[csr])
+    if csr in COUNTERS:
+        return m.counter(COUNTERS[csr])
+    return _read_vector(m, csr)
 
 
 def write_csr(m: Tracer, csr: int, value: Val) -> None:
@@ -41,6 +45,21 @@ def write_csr(m: Tracer, csr: int, value: Val) -> None:
         m.fp_mode = value[2:0].zext(FP_MODE_BITS)
     if csr == FCSR:
         m.fp_mode = value[7:5].zext(FP_MODE_BITS)
+    if csr == VSTART:
+        m.set(("vstart", 0), value & (m.v.file.bits - 1))  # below VLEN
+    if csr in (VXSAT, VCSR):
+        m.set(("vxsat", 0), value & 1)
+    if csr in (VXRM, VCSR):
+        m.set(("vxrm", 0), (value >> 1 if csr == VCSR else value) & 3)
+
+
+def _read_vector(m: Tracer, csr: int) -> Val:
+    """Those of the vector extension, where the guest has it (V, 3)."""
+    if csr == VCSR:
+        return (m.get(("vxrm", 0)) << 1) | m.get(("vxsat", 0))
+    if csr == VLENB:
+        return m.const(m.v.file.bits // 8, 64)
+    return m.get((PLAIN_VECTOR[csr], 0))
 
 
 @insn("csrrw rd, wcsr, rs1", "wcsr rs1 001 rd 1110011")
