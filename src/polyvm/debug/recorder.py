@@ -206,7 +206,7 @@ class Recorder:
         try:
             for address, _ in unwind.walk(
                 sample.registers, sample.pc, self.process.abi.DWARF_STACK, self.functions.tables,
-                lambda at: self._load(sample, at),
+                lambda at: self._load(sample, at), self.process.abi.RETURN,
             ):  # fmt: skip
                 frames.append(self.functions.at(address - 1))
                 if len(frames) == MAX_FRAMES:

@@ -24,13 +24,10 @@ class Guest:
     """A guest by name: its ABI, its exceptions, where its registers are, its monitor, what its processor may have; the
     specification on demand.
 
-
     vlen: bits of its vector registers, 0 where it has none.
     """
 
     __slots__ = ("_abi", "_isa", "causes", "monitor", "name", "options", "places", "vlen")
-
-    __slots__ = ("_abi", "_isa", "causes", "monitor", "name", "places", "vlen")
 
     def __init__(self, name: str, vlen: int = 0) -> None:
         name, _, wide = name.partition(layout.VECTORS)

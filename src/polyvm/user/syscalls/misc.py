@@ -141,8 +141,7 @@ def sys_prctl(t: Thread, option: int, a: int, b: int, c: int, d: int, *_: int) -
         return 0
     pointer = PRCTL.get(option)
     if pointer is None:
-        own = getattr(process.abi, "prctl", None)  # what an architecture has of its own
-        return own(option, a) if own is not None else -EINVAL
+        return -EINVAL
     return t.host(process.numbers["prctl"], option, t.pointer(a) or t.bad if pointer == 1 else a, b, c, d)
 
 

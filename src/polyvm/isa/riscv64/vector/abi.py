@@ -12,6 +12,7 @@ from polyvm.isa.riscv64 import abi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
     from typing import Any
 
     from polyvm.isa.riscv64.abi import Memory, Registers
@@ -48,14 +49,14 @@ class VectorAbi:
     def __getattr__(self, name: str) -> Any:
         return getattr(abi, name)
 
-    def hwcap(self) -> int:
+    def hwcap(self, options: Container[str] = ()) -> int:
         """AT_HWCAP with V."""
-        return abi.hwcap() | 1 << (ord("V") - ord("A"))
+        return abi.hwcap(options) | 1 << (ord("V") - ord("A"))
 
-    def cpuinfo(self, count: int) -> str:
+    def cpuinfo(self, count: int, options: Container[str] = ()) -> str:
         """/proc/cpuinfo with V among the letters."""
         return (
-            abi.cpuinfo(count)
+            abi.cpuinfo(count, options)
             .replace("rv64imafdc_", "rv64imafdcv_")
             .replace("_zbkx\n", "_zbkx_zvfh_zvfhmin\n")
         )
@@ -93,11 +94,13 @@ class VectorAbi:
         for number in range(32):
             target.v[number] = source.v[number]
 
-    def prctl(self, option: int, value: int) -> int:
+    def prctl(self, cpu: Registers, option: int, value: int, b: int, c: int, d: int) -> int | None:
         """PR_RISCV_V_SET_CONTROL and its counterpart. Vectors are on, and stay so: to turn them off is refused."""
         if option == GET_CONTROL:
             return _ON
-        if option != SET_CONTROL or value & ~_MASK or value & 3 == 3 or value >> 2 & 3 == 3:
+        if option != SET_CONTROL:
+            return abi.prctl(cpu, option, value, b, c, d)
+        if value & ~_MASK or value & 3 == 3 or value >> 2 & 3 == 3:
             return -EINVAL
         return -EPERM if value & 3 == _OFF or value >> 2 & 3 == _OFF else 0
 
