@@ -27,7 +27,7 @@ class SmallAbi:
     STACK_ALIGN = 16
     FRAME_BYTES = 1088
 
-    def hwcap(self) -> int:
+    def hwcap(self, options: object = ()) -> int:
         return 0x112D
 
     def vdso(self) -> tuple[bytes, dict[str, int]]:

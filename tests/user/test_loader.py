@@ -215,6 +215,13 @@ def test_zeros_behind_read_only_data(space: AddressSpace) -> None:
         space.write(0x10800, b"x")
 
 
+def test_zeros_go_to_the_end_of_their_page(space: AddressSpace) -> None:
+    """Not to the end of the segment, which lies before: the dynamic linker of Debian 12 relies on it."""
+    segment = phdr(flags=R | W, filesz=0x800, memsz=0x900)
+    start(space, elf([segment], data={0x800: b"\xff" * 0x800}))
+    assert space.read(0x10800, 0x800) == bytes(0x800)
+
+
 def test_a_segment_of_zeros_alone(space: AddressSpace) -> None:
     start(space, elf([phdr(), phdr(flags=R | W, offset=0x123, address=0x20010, filesz=0, memsz=0x2000)]))
     assert space.lookup(0x20000).size == 0x3000
@@ -378,7 +385,7 @@ def test_an_abi_with_a_second_hwcap_and_without_a_vdso(
     space: AddressSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SmallAbi, "vdso", lambda self: (b"", {}))
-    monkeypatch.setattr(SmallAbi, "hwcap2", lambda self: 77, raising=False)
+    monkeypatch.setattr(SmallAbi, "hwcap2", lambda self, options: 77, raising=False)
     image = start(space, static())
     auxv = Stack(space, image).auxv
     assert auxv[stack.AT_HWCAP2] == 77

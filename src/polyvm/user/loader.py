@@ -339,8 +339,8 @@ def _map_segment(space: AddressSpace, segment: Segment, fd: int, bias: int, name
         # Segments may share a page; as with Linux, the later one has it.
         offset = segment.offset - (address - start)
         space.map(start, zeros - start, prot, flags=MAP_FIXED, fd=fd, offset=offset, name=name)
-        if segment.memsz > segment.filesz:
-            space.poke(file_end, bytes(min(zeros, end) - file_end))
+        if segment.memsz > segment.filesz:  # to the end of the page, wherever the segment ends: padzero()
+            space.poke(file_end, bytes(zeros - file_end))
     if end > zeros:
         space.map(zeros, end - zeros, prot, flags=MAP_FIXED)
 
