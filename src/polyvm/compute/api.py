@@ -265,7 +265,7 @@ class Context:
         return made
 
     def array(self, source: Any) -> Buffer:
-        """Memory with a copy of an array's contents, be it NumPy's, DLPack's or of the CUDA array interface."""
+        """Memory with a copy of an array's contents, be it NumPy's or of another library that speaks DLPack."""
         view = _bytes_of(_imported(source), writable=False)
         made = self.allocate(max(1, view.nbytes))
         if view.nbytes:
