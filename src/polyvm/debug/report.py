@@ -142,6 +142,9 @@ class _Report:
     # -- stacks
     def _stacks(self) -> Iterable[tuple[tuple[int, ...], str, float]]:
         stacks = [tuple(stack[-MAX_FRAMES:]) for stack in self.recording["stacks"]]
+        known = range(len(self.functions))
+        if any(number not in known for stack in stacks for number in stack):
+            raise ValueError("a stack has a function that is none of the recording's")
         for stack, tier, number, place, seconds, _ in self.recording["looks"]:
             whole = stacks[stack]
             if number in self.regions:
