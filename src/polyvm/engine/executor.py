@@ -464,10 +464,10 @@ class Engine:
                 seen[target] = seen.get(target, 0) + rank
         return True
 
-    def _want(self, space: AddressSpace, units: Units, pc: int, worth: float = 0.0) -> None:
+    def _want(self, space: AddressSpace, units: Units, pc: int, worth: float | None = None) -> None:
         """Have the region of an address compiled, or a wider one when it is inside a region already.
 
-        worth: what it scores at least, for what tier 0 cannot do.
+        worth: its score whatever its counters say, for what tier 0 cannot do.
         """
         job = self.pending.get(pc)
         if job is not None:
@@ -512,8 +512,10 @@ class Engine:
             read=lambda address: code_page(space, address),
             ran=lambda address: self.ran(space, address),
             wanted=lambda job: job.pc in units.by_pc or units.covering(job.pc) is None,
-            score=lambda job: max(
-                worth, self.hotness.score(job.places, job.cost_s, job.asked, process_time())
+            score=lambda job: (
+                self.hotness.score(job.places, job.cost_s, job.asked, process_time())
+                if worth is None
+                else worth
             ),
             done=self._compiled,
             tries=tries + 1,
