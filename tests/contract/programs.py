@@ -126,7 +126,7 @@ class Dialect:
         if ops & {"syscall", "flush", "counter"} or any(op.op == "trap" for op in trace.ops):
             return ""
         if "jump" in ops:
-            return "branch" if "if" in ops else ""
+            return "branch" if "if" in ops and "offset" in insn.encoding.fields else ""
         if ops & set(ACCESSES):
             return "atomic" if self.atomic(insn, ops) else "memory"
         floating = any(not OPS[name].pure and OPS[name].writes and name[0] in "fi" for name in ops)
@@ -567,7 +567,7 @@ class Maker:
             elif slot[0] in self.isa.files:
                 found[slot] = random_value(rng)
             elif width == 1:
-                found[slot] = rng.randrange(2)
+                found[slot] = 1 if slot[0] in self.isa.options else rng.randrange(2)
         found[("x", dialect.base)], found[("x", dialect.table)] = MIDDLE, TABLE
         for pointer in dialect.pointers:
             found[("x", pointer)] = MIDDLE + 16 * rng.randrange(127)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from difflib import ndiff
 
@@ -79,9 +80,9 @@ def test_a_base_that_is_not_the_stack_pointer_has_no_check() -> None:
     ):
         decoded = ISA.decode(int.from_bytes(assemble(ISA, text), "little"))
         assert decoded is not None
-        trace = settled.trace(decoded)
+        trace = settled.trace(decoded, {})
         assert sum(op.op == "if" for op in trace.ops) == count, text
-        assert trace is settled.trace(decoded)
+        assert trace is settled.trace(decoded, {})
         assert any(op.op in ACCESSES for op in trace.ops) == text.startswith("ldr")
 
 
@@ -138,8 +139,8 @@ def test_compiled_code_pays_at_its_entries_alone(monkeypatch: pytest.MonkeyPatch
     """The text of a recursive function with its checks and without: two lines and a branch at a gate, and no more."""
     own = settled.trace
 
-    def unchecked(decoded: Decoded) -> Trace:
-        trace = own(decoded)
+    def unchecked(decoded: Decoded, options: Mapping[str, int]) -> Trace:
+        trace = own(decoded, options)
         placed = Placed(START, decoded, trace)
         return replace(trace, ops=tuple(op for op in trace.ops if check_of(op, placed) is None))
 

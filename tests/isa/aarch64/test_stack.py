@@ -13,7 +13,7 @@ from polyvm.engine.layout import TRAP
 from polyvm.ir import golden
 from polyvm.ir.ops import ACCESSES
 from polyvm.isa.aarch64 import abi
-from polyvm.isa.aarch64.registers import SP
+from polyvm.isa.aarch64.registers import PAUTH, SP
 from polyvm.isa.spec import Insn
 from tests.contract.guests import guest
 from tests.contract.programs import CODE
@@ -50,6 +50,7 @@ def test_every_access_checks_it_before_all_else(insn: Insn, rng: random.Random) 
         for number in REGISTERS:
             machine[number] = rng.getrandbits(64)
         machine[SP] = rng.getrandbits(40) << 4 | low
+        machine.state.write((PAUTH, 0), 1)  # so that what wants keys is there
         before = dict(machine.state.slots)
         with pytest.raises(golden.Trap) as found:
             machine.step(random_one(insn, rng))
