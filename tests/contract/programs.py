@@ -800,7 +800,10 @@ class Maker:
                 elif still and isa.fields[name].kind in ("signed", "unsigned"):
                     fields[name] = 0
             fields[base] = pointer
-            decoded = isa.decode(insn.encode(fields))
+            try:
+                decoded = isa.decode(insn.encode(fields))
+            except EncodingError:
+                continue  # a register that this field cannot name
             if decoded is None or decoded.insn is not insn:
                 continue
             writes = effects(isa, Placed(0, decoded, isa.trace(insn, decoded.shape))).writes
