@@ -75,7 +75,9 @@ def test_random_programs(guest: Guest, full: bool, rng: random.Random, report: C
                 "kind": own.choice(("", WHOLE, PRECISE, PRECISE)), "turns": own.choice((0, 1, 2, 7, 997)),
                 "threshold": own.choice((1, 2, 4)), "tier": own.choice(("region", "region", "auto", "baseline")),
             }  # fmt: skip
-            engine = (Eager if own.random() < 0.4 else LockstepEngine)(guest.name, **options)
+            engine = (Eager if own.random() < 0.4 else LockstepEngine)(
+                guest.name, options=guest.isa.options, **options
+            )
             try:
                 ends[layout.REASONS[judge(engine, make(own, words, taste))]] += 1
             except PolyvmError as error:
@@ -171,7 +173,7 @@ class ForgetsRegisters(RegionEmitter):
 def test_a_compiler_with_a_mistake_is_found(guest: Guest, rng: random.Random) -> None:
     words = dialect(guest.name)
     for _ in range(10):
-        engine = LockstepEngine(guest.name, turns=3, threshold=1)
+        engine = LockstepEngine(guest.name, turns=3, threshold=1, options=guest.isa.options)
         engine.here.emitter = type("Wrong", (ForgetsRegisters, engine.here.emitter), {})
         try:
             judge(engine, make(rng, words, words.tastes["integers"]))
