@@ -21,6 +21,20 @@ def named(isa: Isa, name: str) -> Insn:
     return next(insn for insn in isa.insns if insn.name == name)
 
 
+def test_a_processor_shares_what_was_made_of_its_specification() -> None:
+    class Wide(Isa):
+        width = 0
+
+    isa = toy()
+    wide = Wide(isa.name, isa.files, isa.specials, isa.causes, isa.fields, isa.sizes, isa.links)
+    wide.insns, wide.width = isa.insns, 256
+    one, other = wide.having({"keys": 1}), wide.having({"keys": 0})
+    assert (one.given, other.given, wide.given) == ({"keys": 1}, {"keys": 0}, {})
+    assert isinstance(one, Wide)
+    assert one.width == 256
+    assert one.tree is other.tree is wide.tree
+
+
 def test_an_instruction_knows_its_parts(isa: Isa) -> None:
     add = named(isa, "add")
     assert (add.name, add.operands, add.size, add.doc) == ("add", ("d", "s", "n"), 2, "Add a number.")

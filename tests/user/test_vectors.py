@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.compiled import settled
 from tests.toolchain import build
 from tests.user.running import polyvm
 
@@ -41,6 +43,20 @@ def test_compiled_loops_compute_what_they_do_on_qemu(vlen: str, which: str) -> N
         done = polyvm("--vlen", vlen, program, which, "1003", "20")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.splitlines()[0] == theirs.stdout.splitlines()[0]
+
+
+def test_loops_are_compiled_for_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLYVM_CACHE_DIR", str(tmp_path))
+    program = build(KERNELS, cpu=CPU, flags=("-fno-builtin",))
+    insns = []
+    for _ in range(2):
+        done = polyvm("--vlen", "256", "--result-file", tmp_path / "result.json", program, "s", "1003", "100")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert settled(tmp_path)
+        tiers = json.loads((tmp_path / "result.json").read_text())["tiers"]
+        insns.append(tiers["golden"]["insns"])
+    assert tiers["region"]["units"]
+    assert insns[1] < insns[0]
 
 
 def test_without_the_option_there_are_no_vectors() -> None:

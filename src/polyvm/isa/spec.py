@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from polyvm.ir import trace as ir_trace
@@ -259,8 +260,11 @@ class Isa:
         return insn
 
     def having(self, options: Mapping[str, int]) -> Isa:
-        """The same instruction set, for one processor: its options and their values."""
-        return replace(self, given=dict(options))
+        """The same instruction set, for one processor: its options and their values. What was made of it is shared."""
+        _ = self.tree  # else each of them would make it for itself
+        found = copy(self)
+        found.given = dict(options)
+        return found
 
     @property
     def step(self) -> int:
