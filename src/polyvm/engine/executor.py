@@ -258,9 +258,7 @@ class Engine:
         self.busy: set[int] = set()  # addresses that were hot for long
         self.tries: dict[int, int] = {}
         self.seen: dict[int, dict[int, int]] = {}
-        self.stepped: dict[
-            int, int
-        ] = {}  # vector instructions outside of regions, and how often they were met
+        self.stepped: dict[int, int] = {}  # how often vector instructions were met outside of regions
         self.cpus: list[GuestCpu] = []
         self.hotness = Hotness(self.cpus, policy)
         self.on_unit: list[Callable[[Unit], object]] = []  # called when a region was installed

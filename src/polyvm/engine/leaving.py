@@ -338,6 +338,11 @@ class LeavingEmitter(PlacedEmitter):
         self._to_golden()
         self._gone()
 
+    def _meet(self, name: str, kind: str, ways: Iterable[tuple[str, object]]) -> None:
+        """Name a value of a block that several lead to: of each the value that it brings, by its label."""
+        values = ", ".join(f"[ {value}, %{label} ]" for label, value in ways)
+        self.do(f"%{name} = phi {kind} {values}")
+
     def _door(self, number: int, slots: frozenset[Slot], ways: list[tuple[str, int]]) -> None:
         """What is behind a door: the registers are in their homes. What was left out belongs inside after all."""
         self.start(f"door{number}")
@@ -345,8 +350,7 @@ class LeavingEmitter(PlacedEmitter):
         self.home_loose = {}
         self.current = {}
         self.stale = set(slots)
-        values = ", ".join(f"[ {pc - self.region.entry}, %{label} ]" for label, pc in ways)
-        self.do(f"%door{number}.here = phi i64 {values}")
+        self._meet(f"door{number}.here", "i64", ((label, pc - self.region.entry) for label, pc in ways))
         target = self.ins(f"add i64 %door{number}.here, {self.region.entry}")
         self.sync()
         self.account(0)
@@ -360,8 +364,7 @@ class LeavingEmitter(PlacedEmitter):
         self.start("wild")
         kinds = (("here", "i64", 1), ("base", "i64", 2), ("distance", "i64", 3), ("access", "i32", 4))
         for name, kind, column in kinds:
-            values = ", ".join(f"[ {entry[column]}, %{entry[0]} ]" for entry in self.wild)
-            self.do(f"%wild.{name} = phi {kind} {values}")
+            self._meet(f"wild.{name}", kind, ((entry[0], entry[column]) for entry in self.wild))
         self.account(0)
         pc = self.ins(f"add i64 %wild.here, {self.region.entry}")
         self._fault(pc, self.ins("add i64 %wild.base, %wild.distance"), "%wild.access")
@@ -372,8 +375,7 @@ class LeavingEmitter(PlacedEmitter):
             return
         self.start("beyond")
         for name, column in (("here", 1), ("undone", 2)):
-            values = ", ".join(f"[ {entry[column]}, %{entry[0]} ]" for entry in self.beyond)
-            self.do(f"%beyond.{name} = phi i64 {values}")
+            self._meet(f"beyond.{name}", "i64", ((entry[0], entry[column]) for entry in self.beyond))
         self.account("%beyond.undone")
         self._return("GOLDEN", self.ins(f"add i64 %beyond.here, {self.region.entry}"))
 
@@ -382,8 +384,7 @@ class LeavingEmitter(PlacedEmitter):
         if not self.gone:
             return
         self.start("gone")
-        values = ", ".join(f"[ {target}, %{label} ]" for label, target in self.gone)
-        self.do(f"%gone.pc = phi i64 {values}")
+        self._meet("gone.pc", "i64", self.gone)
         if self.isa.misaligned:
             self.unlikely(landing.between(self, self.isa, "%gone.pc"), lambda: self._misaligned("%gone.pc"))
         self._fault("%gone.pc", "%gone.pc", str(layout.FETCH))

@@ -506,15 +506,8 @@ class RegionEmitter(LeavingEmitter):
             f"br i1 {args[0]}, label %{then}, label %{after}{', ' + UNLIKELY if last in ('trap', 'reshape') else ''}"
         )
         self.start(then)
-        saved = dict(self.current), set(self.written), set(self.stale)
-        checked = dict(self.checked.known)
-        self.nested += 1
-        with self.aside():
+        with self.beside():
             self.emit(body)
-        self.nested -= 1
-        self.checked.known = checked
-        self.current, self.written = saved[:2]
-        self.stale |= saved[2]  # what the body saved, the other way did not
         for slot in inside:
             if slot is not None and not is_zero(self.isa, slot):
                 self.current.pop(slot, None)
@@ -528,7 +521,7 @@ class RegionEmitter(LeavingEmitter):
 
     @contextmanager
     def beside(self) -> Iterator[None]:
-        """One of several ways: what is read there is not known behind it, what is stored there is not stored."""
+        """One of several ways: what is read there is not known behind it, and what it saved, the others did not."""
         saved = dict(self.current), set(self.written), set(self.stale)
         checked = dict(self.checked.known)
         self.nested += 1
