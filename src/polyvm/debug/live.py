@@ -16,12 +16,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from polyvm import __version__
+from polyvm.debug.arrivals import Arrivals
 from polyvm.debug.functions import Functions
 from polyvm.debug.sampler import TIERS, Sample, Sampler, Where, cpu_time, tier_of
 from polyvm.errors import PolyvmError
 
 if TYPE_CHECKING:
-    from polyvm.engine.executor import Engine
     from polyvm.engine.units import Unit
     from polyvm.user.process import Process
 
@@ -121,11 +121,9 @@ class Live:
         self.made: list[tuple[Unit, bool]] = []
         self.events: deque[tuple[float, int, bool, int, float]] = deque(maxlen=EVENTS)
         self.last: dict[int, int] = {}  # by threads, the function that they were last seen in
-        self.engine: Engine | None = None
-        self.compiled = 0
         self.shown = -PICTURE_S
         process.space.on_code_drop(lambda start, end: self.functions.forget())
-        self._use(process.engine)
+        self.arrivals = Arrivals(process, self._installed)
         self.began = time.monotonic()
         self.sampler = Sampler(process, PERIOD_S, self._look, self._tick, stacks=False)
 
@@ -135,23 +133,13 @@ class Live:
         if os.getpid() == self.pid:
             self.board.write(self.picture(time.monotonic() - self.began, ended=True))
 
-    def _use(self, engine: Engine) -> None:
-        self.engine = engine
-        engine.on_unit.append(self._installed)
-        if engine.units is not None:
-            self.compiled = engine.units.compiled
-
-    def _installed(self, unit: Unit) -> None:
-        if os.getpid() != self.pid or self.engine is None or self.engine.units is None:
-            return
-        compiled, self.compiled = self.engine.units.compiled > self.compiled, self.engine.units.compiled
+    def _installed(self, unit: Unit, compiled: bool) -> None:
         self.events.append((time.monotonic() - self.began, unit.pc, compiled, unit.insns, unit.compile_s))
         self.where.add(unit, len(self.made))
         self.made.append((unit, compiled))
 
     def _look(self, sample: Sample) -> None:
-        assert self.engine is not None
-        tier, region = tier_of(self.engine, sample.rip), -1
+        tier, region = tier_of(self.arrivals.engine, sample.rip), -1
         if tier is None:
             found = self.where.find(sample.rip)
             tier = "engine" if found is None else "region"
@@ -163,8 +151,7 @@ class Live:
         self.last[sample.tid] = self.functions.at(sample.pc)
 
     def _tick(self, now: float) -> None:
-        if self.process.engine is not self.engine:
-            self._use(self.process.engine)
+        self.arrivals.follow()
         while self.recent and self.recent[0][0] < now - RECENT_S:
             self.recent.popleft()
         if now - self.shown >= PICTURE_S:
@@ -178,8 +165,7 @@ class Live:
         """A polyvm.live/1 document."""
         from polyvm.user.result import calls
 
-        process, engine = self.process, self.engine
-        assert engine is not None
+        process, engine = self.process, self.arrivals.engine
         units, arena = engine.units, engine.native.arena
         recent, hot = dict.fromkeys(TIERS, 0.0), dict[int, float]()
         for _, tier, region, seconds in self.recent:

@@ -7,11 +7,11 @@ no more memory than a minute; which guest instruction a host instruction belongs
 from __future__ import annotations
 
 import marshal
-import os
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from polyvm.debug import unwind
+from polyvm.debug.arrivals import Arrivals
 from polyvm.debug.flame import ended
 from polyvm.debug.functions import Functions
 from polyvm.debug.sampler import TIERS, Sample, Sampler, Where, tier_of
@@ -114,7 +114,6 @@ class Recorder:
 
     def __init__(self, process: Process) -> None:
         self.process = process
-        self.pid = os.getpid()
         self.functions = Functions(process.space)
         self.timeline = Timeline()
         self.stacks: dict[tuple[int, ...], int] = {}
@@ -122,12 +121,10 @@ class Recorder:
         self.made: list[Made] = []
         self.events: list[tuple[float, int, bool, int, int, float, int]] = []
         self.where = Where[Made]()
-        self.engine: Engine | None = None
-        self.compiled = 0
         self.blocks: list[tuple[int, int, int]] = []  # of tier 1: host address, guest address, bytes
         self.blocks_of = (0, 0)  # resets of the arena, and bytes used, when they were read
         process.space.on_code_drop(lambda start, end: self.functions.forget())
-        self._use(process.engine)
+        self.arrivals = Arrivals(process, self._installed)
         self.sampler = Sampler(process, PERIOD_S, self._look, self._tick)
 
     def close(self) -> None:
@@ -135,17 +132,8 @@ class Recorder:
         self.sampler.close()
 
     # -- what the engine tells
-    def _use(self, engine: Engine) -> None:
-        self.engine = engine
-        engine.on_unit.append(self._installed)
-        if engine.units is not None:
-            self.compiled = engine.units.compiled
-
-    def _installed(self, unit: Unit) -> None:
-        if os.getpid() != self.pid or self.engine is None or self.engine.units is None:
-            return
+    def _installed(self, unit: Unit, compiled: bool) -> None:
         when = self._now()
-        compiled, self.compiled = self.engine.units.compiled > self.compiled, self.engine.units.compiled
         self.events.append(
             (when, unit.pc, compiled, unit.insns, unit.image.size, unit.compile_s, len(self.made))
         )
@@ -162,12 +150,10 @@ class Recorder:
 
     # -- what the sampler tells
     def _tick(self, now: float) -> None:
-        if self.process.engine is not self.engine:
-            self._use(self.process.engine)
+        self.arrivals.follow()
 
     def _look(self, sample: Sample) -> None:
-        engine = self.engine
-        assert engine is not None
+        engine = self.arrivals.engine
         tier = tier_of(engine, sample.rip)
         unit, place = -1, sample.pc
         if tier is None:
