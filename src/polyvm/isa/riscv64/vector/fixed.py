@@ -43,11 +43,7 @@ def saturating(
     """Declare a sum or a difference that saturates."""
     for one in (form(kind) for kind in kinds):
 
-        @insn(
-            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             v.no_mask(vd)
             v.aligned(vd, v.lmul)
@@ -94,11 +90,7 @@ def averaging(name: str, code: str, doc: str, *, signed: bool, subtract: bool) -
     """Declare half a sum or a difference, which has a bit more than SEW."""
     for one in (form("v", m=True), form("x", m=True)):
 
-        @insn(
-            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             v.no_mask(vd)
             v.aligned(vd, v.lmul)
@@ -171,11 +163,7 @@ def scaling(name: str, code: str, doc: str, *, signed: bool) -> None:
     """Declare a shift right that rounds."""
     for one in (form("v"), form("x"), form("u")):
 
-        @insn(
-            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             v.no_mask(vd)
             v.aligned(vd, v.lmul)
@@ -191,11 +179,7 @@ def clipping(name: str, code: str, doc: str, *, signed: bool) -> None:
     """Declare a shift right that rounds, and saturates to half the width."""
     for one in (form("v"), form("x"), form("u")):
 
-        @insn(
-            f"{name}.w{one.suffix} vd, vs2, {one.operand}, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code, wide=True), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             some, place = Saturated(v), 0
 

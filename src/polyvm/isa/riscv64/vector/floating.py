@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from polyvm.ir.lanes import Lanes
 from polyvm.ir.ops import ROUND_DYNAMIC
 from polyvm.isa.riscv64 import fp
-from polyvm.isa.riscv64.vector.integer import FVF, FVV, widening
+from polyvm.isa.riscv64.vector.integer import FVF, FVV, Form, widening
 from polyvm.isa.riscv64.vector.permutation import move_first, slide_one_down, slide_one_up
 from polyvm.isa.riscv64.vector.reduction import first, set_first
 from polyvm.isa.riscv64.vector.spec import Family
@@ -38,25 +38,19 @@ def supported(v: Machine, *bits: int) -> None:
         v.m.trap("illegal")
 
 
-class Form:
+class FloatForm(Form):
     """A form of an operation: vs1 is a group, fs1 a scalar."""
-
-    def __init__(self, suffix: str, operand: str, funct3: str) -> None:
-        self.suffix = suffix
-        self.operand = operand
-        self.encoding = f"{operand} {funct3}"
 
     def lanes(self, v: Machine, given: dict[str, Val], bits: int = 0, mul: int = 0) -> list[Lanes]:
         """The operand for each chunk."""
-        bits, mul = bits or v.sew, mul or v.lmul
-        if "vs1" in given:
-            v.aligned(given["vs1"], mul)
-            return v.group(given["vs1"], bits, mul)
+        if "fs1" not in given:
+            return super().lanes(v, given, bits, mul)
+        bits = bits or v.sew
         v.reserve(bits not in FORMATS)
-        return [v.splat(fp.read(v.m, given["fs1"], FORMATS[bits]))] * v.chunks(mul)
+        return [v.splat(fp.read(v.m, given["fs1"], FORMATS[bits]))] * v.chunks(mul or v.lmul)
 
 
-VV, VF = Form("v", "vs1", FVV), Form("f", "fs1", FVF)
+VV, VF = FloatForm("v", "vs1", "vs1", FVV), FloatForm("f", "fs1", "fs1", FVF)
 BOTH: Final = (VV, VF)
 
 
@@ -91,11 +85,7 @@ def on_sew(
     """Declare vd[i] = operation(vs2[i], operand)."""
     for one in kinds:
 
-        @insn(
-            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             supported(v, v.sew)
             v.no_mask(vd)
@@ -146,11 +136,7 @@ def fused(name: str, code: str, doc: str, operation: Operation) -> None:
     """Declare vd[i] = operation(operand, vs2[i], vd[i])."""
     for one in BOTH:
 
-        @insn(
-            f"{name}.v{one.suffix} vd, {one.operand}, vs2, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code, operand_first=True), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             supported(v, v.sew)
             v.no_mask(vd)
@@ -201,11 +187,7 @@ def half_wide(name: str, code: str, doc: str, operation: Operation) -> None:
     """Declare vd[i] = operation(vs2[i], operand), where only the operand is widened first."""
     for one in BOTH:
 
-        @insn(
-            f"{name}.w{one.suffix} vd, vs2, {one.operand}, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code, wide=True), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             supported(v, v.sew, 2 * v.sew)
             widening(v, vd, [given["vs1"]] if "vs1" in given else [])
@@ -270,11 +252,7 @@ def comparing(name: str, code: str, doc: str, operation: Operation, kinds: Seque
     """Declare a comparison, whose results are bits of a mask."""
     for one in kinds:
 
-        @insn(
-            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             supported(v, v.sew)
             for source in (vs2, *([given["vs1"]] if "vs1" in given else [])):

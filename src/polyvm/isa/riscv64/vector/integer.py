@@ -28,6 +28,19 @@ class Form:
         self.operand = operand
         self.encoding = f"{field} {funct3}"
 
+    def masked(
+        self, name: str, code: str, *, wide: bool = False, operand_first: bool = False
+    ) -> tuple[str, str]:
+        """Text and encoding of an operation on vs2 and the operand, under a mask.
+
+        wide: vs2 has elements of twice SEW. operand_first: the text names the operand before vs2.
+        """
+        sources = ("vs2", self.operand)[:: -1 if operand_first else 1]
+        return (
+            f"{name}.{'w' if wide else 'v'}{self.suffix} vd, {', '.join(sources)}, vm",
+            f"{code} vm vs2 {self.encoding} vd 1010111",
+        )
+
     def lanes(self, v: Machine, given: dict[str, Val], bits: int = 0, mul: int = 0) -> list[Lanes]:
         """The operand for each chunk, of SEW and LMUL unless it is said otherwise."""
         bits, mul = bits or v.sew, mul or v.lmul
@@ -55,11 +68,7 @@ def on_sew(name: str, code: str, kinds: str, doc: str, operation: Operation, *, 
     """Declare vd[i] = operation(vs2[i], operand) in some forms."""
     for one in (form(kind, m=m) for kind in kinds):
 
-        @insn(
-            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             v.no_mask(vd)
             v.aligned(vd, v.lmul)
@@ -129,11 +138,7 @@ def accumulating(name: str, code: str, doc: str, operation: Callable[[Lanes, Lan
     """Declare vd[i] = operation(vs1[i] or the scalar, vs2[i], vd[i])."""
     for one in (form("v", m=True), form("x", m=True)):
 
-        @insn(
-            f"{name}.v{one.suffix} vd, {one.operand}, vs2, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code, operand_first=True), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             v.no_mask(vd)
             a, b, c = one.lanes(v, given), v.source(vs2), v.source(vd)
@@ -162,11 +167,7 @@ def wide(
     """Declare vd[i] = operation(vs2[i], operand) of operands that are widened first."""
     for one in (form(kind, m=True) for kind in kinds):
 
-        @insn(
-            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             widening(v, vd, [vs2, *([given["vs1"]] if "vs1" in given else [])])
             a, b = v.source(vs2), one.lanes(v, given)
@@ -180,11 +181,7 @@ def half_wide(name: str, code: str, doc: str, operation: Operation, *, signed: b
     """Declare vd[i] = operation(vs2[i], operand), where only the operand is widened first."""
     for one in (form("v", m=True), form("x", m=True)):
 
-        @insn(
-            f"{name}.w{one.suffix} vd, vs2, {one.operand}, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code, wide=True), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             widening(v, vd, [given["vs1"]] if "vs1" in given else [])
             v.aligned(vs2, 2 * v.lmul)
@@ -196,11 +193,7 @@ def wide_accumulating(name: str, code: str, doc: str, signed: tuple[bool, bool],
     """Declare vd[i] += operand * vs2[i] of operands that are widened first, with or without their signs."""
     for one in (form(kind, m=True) for kind in kinds):
 
-        @insn(
-            f"{name}.v{one.suffix} vd, {one.operand}, vs2, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code, operand_first=True), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             widening(v, vd, [vs2, *([given["vs1"]] if "vs1" in given else [])])
             a, b, d = one.lanes(v, given), v.source(vs2), v.group(vd, 2 * v.sew, 2 * v.lmul)
@@ -272,11 +265,7 @@ def narrowing(name: str, code: str, doc: str, operation: Operation) -> None:
     """Declare a narrowing shift."""
     for one in (form("v"), form("x"), form("u")):
 
-        @insn(
-            f"{name}.w{one.suffix} vd, vs2, {one.operand}, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code, wide=True), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             narrow(v, vd, vs2, operation, one, given)
 
@@ -322,11 +311,7 @@ def comparing(name: str, code: str, kinds: str, doc: str, operation: Operation) 
     """Declare a comparison, whose results are bits of a mask."""
     for one in (form(kind) for kind in kinds):
 
-        @insn(
-            f"{name}.v{one.suffix} vd, vs2, {one.operand}, vm",
-            f"{code} vm vs2 {one.encoding} vd 1010111",
-            doc,
-        )
+        @insn(*one.masked(name, code), doc)
         def body(v: Machine, vd: Val, vs2: Val, one: Form = one, **given: Val) -> None:
             for source in (vs2, *([given["vs1"]] if "vs1" in given else [])):
                 v.compatible(vd, 1, 8, source, v.sew, v.lmul)
