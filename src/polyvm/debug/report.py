@@ -21,6 +21,7 @@ from polyvm.debug.relower import Relowered, relower
 from polyvm.isa import MACHINES
 
 if TYPE_CHECKING:
+    from polyvm.engine.guest import Guest
     from polyvm.isa.spec import Isa
 
 Json = dict[str, Any]
@@ -96,7 +97,7 @@ class _Report:
 
     def document(self) -> Json:
         recording = self.recording
-        isa = _isa(recording["run"]["guest"])
+        guest = _guest(recording["run"]["guest"])
         hottest = sorted(self.spent, key=lambda number: -self.spent[number])
         regions = []
         for rank, number in enumerate(hottest[:SHOWN]):
@@ -106,7 +107,7 @@ class _Report:
                 self.tell(
                     f"region {rank + 1} of {min(self.top, len(hottest))}: {self._name(region['function'])}"
                 )
-            regions.append(self._region(isa, region, whole))
+            regions.append(self._region(guest, region, whole))
         tiers: dict[str, float] = {}
         for _, tier, _, _, seconds, _ in recording["looks"]:
             tiers[tier] = tiers.get(tier, 0.0) + seconds
@@ -176,7 +177,7 @@ class _Report:
         return rows[index][1] if index >= 0 else int(region["pc"])
 
     # -- regions
-    def _region(self, isa: Isa, region: Json, whole: bool) -> Json:
+    def _region(self, guest: Guest, region: Json, whole: bool) -> Json:
         number = region["number"]
         meta = region["meta"] | {"code": [(at, unpack(piece)) for at, piece in region["meta"]["code"]]}
         code = unpack(region["code"])
@@ -200,6 +201,7 @@ class _Report:
             "code": None,
         }
         if whole:
+            isa = guest.isa_of(str(meta["kind"]))
             made = self.made[number] = relower(isa, meta, code)
             found["code"] = self._code(isa, region, made, code)
             lines = found["code"]["guest_lines"]
@@ -329,12 +331,14 @@ def _host(code: bytes, entry: int, made: Relowered, tables: int) -> list[tuple[i
     ]
 
 
-def _isa(guest: str) -> Isa:
-    if guest not in GUESTS:
-        raise ValueError(f"{guest!r} is no guest")
+def _guest(name: str) -> Guest:
+    if name not in GUESTS:
+        raise ValueError(f"{name!r} is no guest")
+    from polyvm.engine.guest import Guest
     from polyvm.engine.worker import prepared
 
-    return prepared(guest)
+    prepared(name)
+    return Guest(name)
 
 
 def _host_cpu() -> str:
